@@ -1,0 +1,55 @@
+# The commands of this project. `make demo` and `make test` set up all that they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements.lock
+NOTEBOOK := examples/notebooks/quickstart.ipynb
+FRONTEND := $(wildcard labextension/src/*.ts* labextension/src/*/*.ts* labextension/style/* labextension/schema/*) labextension/package.json labextension/yarn.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test check frontend-check browser bench soak lock clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(BIN)/python:
+	@tools/make_venv.sh "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.lab: $(BIN)/python pyproject.toml hatch_build.py $(LOCK) $(FRONTEND)
+	@echo "Installing flyte-jupyter with its JupyterLab extension into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[lab,examples]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.lab
+	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[lab,examples,test,check]'
+	@touch $@
+
+demo: $(VENV)/.lab ## Set up and run the quickstart notebook on the embedded control plane
+	@$(BIN)/python tools/demo.py $(NOTEBOOK)
+
+lab: $(VENV)/.lab ## Open JupyterLab on the quickstart notebook
+	$(BIN)/jupyter lab $(NOTEBOOK)
+
+browser:
+	@tools/ensure_browser.sh
+
+check: $(VENV)/.dev frontend-check ## Lint, types and front-end checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+frontend-check: $(VENV)/.dev
+	@tools/check_frontend.sh $(BIN)
+
+test: $(VENV)/.dev browser check ## Set up what the tests need and pass them all
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev ## Measure against peers, in one run
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.dev ## Write the versions that development uses
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v -i -E '^(flyte-jupyter|pip|setuptools)\b' > $(LOCK)
+
+clean: ## Remove what was made here, data of runs apart
+	rm -rf $(VENV) build dist labextension/lib labextension/node_modules flyte_jupyter/labextension

@@ -1,0 +1,64 @@
+"""Workflows from notebook cells: Flyte's platform, native to Jupyter.
+
+Everything public is imported when it is first used, so that importing this package costs almost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from flyte_jupyter._version import __version__
+
+_PUBLIC: dict[str, str] = {
+    "task": "flyte_jupyter.kernel.authoring",
+    "workflow": "flyte_jupyter.kernel.authoring",
+    "Resources": "flyte_jupyter.kernel.authoring",
+    "Cache": "flyte_jupyter.kernel.authoring",
+    "FlyteFile": "flyte_jupyter.kernel.types",
+    "Deck": "flyte_jupyter.kernel.deck",
+    "RecoverableError": "flyte_jupyter.kernel.errors",
+    "current_context": "flyte_jupyter.kernel.context",
+    "launch": "flyte_jupyter.kernel.launching",
+    "register": "flyte_jupyter.kernel.launching",
+    "execution": "flyte_jupyter.kernel.launching",
+    "recent": "flyte_jupyter.kernel.launching",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext flyte_jupyter``: add the magics to this IPython."""
+    from flyte_jupyter.kernel.notebook.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext flyte_jupyter``: take them away again."""
+    from flyte_jupyter.kernel.notebook.extension import unload
+
+    unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from flyte_jupyter.server.extension import FlyteJupyter
+
+    return [{"module": "flyte_jupyter", "app": FlyteJupyter}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "flyte-jupyter"}]

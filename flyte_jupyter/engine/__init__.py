@@ -1,0 +1,1 @@
+"""The engine: a pure machine that decides (``core``), and a shell that does (``loop``, ``outbox``, ``watch``)."""
