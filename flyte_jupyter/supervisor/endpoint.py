@@ -1,0 +1,95 @@
+"""Speak HTTP to a control plane, over its Unix socket or over TCP."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from flyte_jupyter.supervisor.errors import ControlPlaneUnreachable
+
+HOST = "flyte-jupyter"
+"""What clients of the Unix socket send as ``Host``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a control plane answers: ``unix:///path/to/socket`` or ``http://host:port``."""
+
+    url: str
+    token: str = field(default="", repr=False)
+
+    @property
+    def socket_path(self) -> str | None:
+        """The Unix socket's path, or None for TCP."""
+        return self.url.removeprefix("unix://") if self.url.startswith("unix://") else None
+
+    @property
+    def host(self) -> str:
+        """The value of the ``Host`` header of requests to it."""
+        return HOST if self.socket_path else urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__(HOST, timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def connect(endpoint: Endpoint, timeout: float = 60.0) -> http.client.HTTPConnection:
+    """An unopened connection to the control plane, for those who send many requests."""
+    if endpoint.socket_path:
+        return _UnixConnection(endpoint.socket_path, timeout)
+    parts = urlsplit(endpoint.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+
+
+def headers_for(endpoint: Endpoint, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers of a request: the caller's, and the token when there is one."""
+    token = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    return {**token, **(headers or {})}
+
+
+def request(
+    endpoint: Endpoint,
+    method: str,
+    path: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
+) -> Response:
+    """Send one request on a connection of its own.
+
+    Raises:
+        ControlPlaneUnreachable: nobody answers, or not within `timeout` seconds.
+    """
+    connection = connect(endpoint, timeout)
+    try:
+        connection.request(method, path, body=body or None, headers=headers_for(endpoint, headers))
+        answer = connection.getresponse()
+        return Response(answer.status, dict(answer.getheaders()), answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise ControlPlaneUnreachable(
+            f"no control plane answers at {endpoint.url} ({error or type(error).__name__}): "
+            "see `flyte-jupyter status`, and its log if it was running"
+        ) from error
+    finally:
+        connection.close()

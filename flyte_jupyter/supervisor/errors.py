@@ -1,0 +1,28 @@
+"""What can go wrong between a client and its control plane.
+
+SupervisorError
+├── UnsupportedPlatform       this machine cannot run one
+├── StartFailed               it was started and ended before it answered
+├── ControlPlaneUnreachable   it is there (or was named) and does not answer
+└── IncompatibleControlPlane  it answers, in another version's language
+"""
+
+
+class SupervisorError(Exception):
+    """The control plane cannot be had; the message says why and what to do."""
+
+
+class UnsupportedPlatform(SupervisorError):
+    """This platform cannot run a control plane."""
+
+
+class StartFailed(SupervisorError):
+    """The control plane ended before it was ready."""
+
+
+class ControlPlaneUnreachable(SupervisorError):
+    """Nobody answers at the endpoint."""
+
+
+class IncompatibleControlPlane(SupervisorError):
+    """The control plane and this client do not speak the same version."""

@@ -1,0 +1,101 @@
+"""Where the embedded control plane keeps its things, and where its socket is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte_jupyter.supervisor.filesystems import network_filesystem
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes. Kernels accept 104 to 108; what is longer fails with an error nobody understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders and files of one user's control plane."""
+
+    data: Path
+    run: Path
+    notice: str = ""
+    """What a person should know about the choice; empty as a rule."""
+
+    @property
+    def socket(self) -> Path:
+        """The control plane's socket."""
+        return self.run / "control.sock"
+
+    @property
+    def runtime_file(self) -> Path:
+        """Written while a control plane listens."""
+        return self.run / "control.json"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held by whoever is starting one."""
+        return self.run / "start.lock"
+
+    @property
+    def log(self) -> Path:
+        """The control plane's own log."""
+        return self.data / "logs" / "control-plane.log"
+
+
+def places(environ: Mapping[str, str] | None = None, *, mounts: str | None = None) -> Places:
+    """Where this user's control plane lives, from the environment alone.
+
+    ``FLYTE_JUPYTER_DATA_DIR`` names the data folder; else it is ``flyte-jupyter`` in Jupyter's data folder. A data folder on a network
+    file system is moved to ``FLYTE_JUPYTER_LOCAL_DIR`` or the local temporary folder, with a notice, since SQLite would corrupt there.
+    """
+    env = os.environ if environ is None else environ
+    named = env.get("FLYTE_JUPYTER_DATA_DIR")
+    data = Path(named).expanduser().absolute() if named else jupyter_data_dir(env) / "flyte-jupyter"
+    notice = ""
+    kind = network_filesystem(data, mounts)
+    if kind and not named:
+        local = env.get("FLYTE_JUPYTER_LOCAL_DIR") or f"/var/tmp/flyte-jupyter-{os.getuid()}"  # noqa: S108  made 0700 and owned
+        notice = (
+            f"{data} is on a network file system ({kind}), where a database is not safe: history is kept per host, in {local}. "
+            "Set FLYTE_JUPYTER_LOCAL_DIR to choose another local folder."
+        )
+        data = Path(local)
+    return Places(data, _run_dir(data, env), notice)
+
+
+def jupyter_data_dir(env: Mapping[str, str]) -> Path:
+    """Jupyter's own data folder, found as ``jupyter_core`` finds it."""
+    if env.get("JUPYTER_DATA_DIR"):
+        return Path(env["JUPYTER_DATA_DIR"]).absolute()
+    home = Path(env.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return home / "Library" / "Jupyter"
+    xdg = env.get("XDG_DATA_HOME")
+    return (Path(xdg) if xdg else home / ".local" / "share") / "jupyter"
+
+
+def _run_dir(data: Path, env: Mapping[str, str]) -> Path:
+    near = data / "run"
+    if len(os.fsencode(near / "control.sock")) <= LONGEST_SOCKET_PATH:
+        return near
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    shelf = env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    if len(os.fsencode(shelf)) > LONGEST_SOCKET_PATH - 60:
+        shelf = "/tmp"  # noqa: S108  the folder below it is made 0700 and its owner is checked
+    return Path(shelf) / f"flyte-jupyter-{os.getuid()}-{digest}"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can enter; refuse one that somebody else made."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = folder.stat()
+    if info.st_uid != os.getuid():
+        raise PermissionError(
+            f"{folder} belongs to another user (uid {info.st_uid}): remove it or set FLYTE_JUPYTER_DATA_DIR"
+        )
+    if info.st_mode & 0o077:
+        folder.chmod(0o700)
