@@ -1,7 +1,8 @@
 """Find the control plane of this user, or start it.
 
-The order: ``FLYTE_JUPYTER_ENDPOINT``, the runtime file of the data folder, a new process. A lock makes two clients that start at the same moment
-share one. The process gets a session of its own, so that an interrupted kernel or a closed terminal does not take it along.
+The order: ``FLYTE_JUPYTER_ENDPOINT``, the runtime file of the data folder, a new process. A lock makes two clients
+that start at the same moment share one. The process gets a session of its own, so that an interrupted kernel or a
+closed terminal does not take it along.
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ def check(said: Mapping[str, Any]) -> None:
         else "stop it when its runs are over (`flyte-jupyter stop`): a new one then starts by itself"
     )
     raise IncompatibleControlPlane(
-        f"the control plane (version {said.get('version')}, API {theirs}) and this flyte-jupyter ({__version__}, API {API}) do not match: {what}"
+        f"the control plane (version {said.get('version')}, API {theirs}) and this flyte-jupyter "
+        f"({__version__}, API {API}) do not match: {what}"
     )
 
 
