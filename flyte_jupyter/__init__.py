@@ -25,7 +25,7 @@ _PUBLIC: dict[str, str] = {
     "recent": "flyte_jupyter.kernel.launching",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604  the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-NETWORK_TYPES = frozenset(
-    {
-        "nfs", "nfs3", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs",
-        "glusterfs", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs", "fuse.ceph", "pvfs2", "wekafs",
-    }
-)  # fmt: skip
+_KERNEL_TYPES = "nfs nfs3 nfs4 cifs smb2 smb3 smbfs afpfs webdav davfs 9p afs ceph lustre gpfs beegfs glusterfs pvfs2 wekafs"
+_FUSE_TYPES = "glusterfs sshfs s3fs gcsfuse rclone juicefs ceph"
+NETWORK_TYPES = frozenset(_KERNEL_TYPES.split()) | {f"fuse.{kind}" for kind in _FUSE_TYPES.split()}
 
 
 def network_filesystem(folder: Path, mounts: str | None = None) -> str | None:
