@@ -1,0 +1,84 @@
+"""The Jupyter server extension: it finds, starts and guards the user's control plane and passes requests on to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from tornado.ioloop import PeriodicCallback
+from traitlets import Bool, Unicode
+
+from flyte_jupyter._version import __version__
+from flyte_jupyter.server.gateway import routes
+from flyte_jupyter.server.upstream import Upstream
+from flyte_jupyter.supervisor import SupervisorError
+
+ACTIVITY_SECONDS = 120
+
+
+class FlyteJupyter(ExtensionApp):
+    """Workflows from notebook cells: the control plane's door in a Jupyter server."""
+
+    name = "flyte_jupyter"
+    app_name = "Flyte Jupyter"
+    description = "Register, run and watch workflows from notebooks."
+    version = __version__
+    load_other_extensions = True
+
+    autostart = Bool(
+        True,
+        help="Start a control plane with the Jupyter server. When off, the first request starts one.",
+    ).tag(config=True)
+    endpoint = Unicode(
+        "",
+        help="A control plane to use instead of this user's own: unix:///path/to/socket or http://host:port. "
+        "Kernels started by this server use it too.",
+    ).tag(config=True)
+    token = Unicode("", help="The token for an http endpoint.").tag(config=True)
+    data_dir = Unicode(
+        "",
+        help="Where the embedded control plane keeps its data. Default: flyte-jupyter in Jupyter's data folder.",
+    ).tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Make what is configured here known to kernels too: they find the control plane by the same variables."""
+        for variable, value in (
+            ("FLYTE_JUPYTER_ENDPOINT", self.endpoint),
+            ("FLYTE_JUPYTER_TOKEN", self.token),
+            ("FLYTE_JUPYTER_DATA_DIR", self.data_dir),
+        ):
+            if value:
+                os.environ[variable] = value
+        self._upstream = Upstream(self.log, autostart=self.autostart)
+        self._activity = PeriodicCallback(self._note_activity, ACTIVITY_SECONDS * 1000)
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(routes(self._upstream))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Called on the server's loop when it runs."""
+        del serverapp
+        self._upstream.start()
+        self._activity.start()
+
+    async def stop_extension(self) -> None:
+        """Called when the Jupyter server shuts down."""
+        self._activity.stop()
+        await self._upstream.stop()
+
+    async def _note_activity(self) -> None:
+        """A run in progress keeps this server from being culled as idle."""
+        try:
+            answer = await asyncio.wait_for(
+                self._upstream.fetch("GET", "/x/v1/status", body=None, headers={}), 30
+            )
+            active = json.loads(answer.body).get("active_runs", 0)
+        except (SupervisorError, TimeoutError, ValueError):
+            return
+        if active:
+            self.settings["flyte_jupyter_last_activity"] = datetime.now(UTC)  # noqa: TID251  Jupyter's own clock
