@@ -1,0 +1,95 @@
+"""What every HTTP handler of the control plane does alike: who may come in, errors out, one style of JSON."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from flyte_jupyter.server.admin.calls import Caller
+from flyte_jupyter.server.admin.errors import Unauthenticated
+from flyte_jupyter.server.messages import Json, escape_html
+from flyte_jupyter.server.problems import is_ours, problem_of
+
+log = logging.getLogger(__name__)
+USER_HEADER = "X-Flyte-Jupyter-User"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What one listener demands, and how it tells that somebody was there."""
+
+    touch: Callable[[], None]
+    """Called at each request: the process lives on while it is used."""
+    token: str = ""
+    """Empty on the Unix socket, which only its owner can open."""
+
+
+class ControlHandler(RequestHandler):
+    """Base of all handlers: authenticates by the listener's rule and maps every error in one place."""
+
+    def initialize(self, listener: Listener) -> None:
+        """Take what the application was made with."""
+        self.listener = listener
+
+    def prepare(self) -> None:
+        """Let in who may come in. Raises `Unauthenticated`."""
+        self.listener.touch()
+        if self.listener.token and not hmac.compare_digest(
+            self._given_token().encode(), self.listener.token.encode()
+        ):
+            raise Unauthenticated(
+                "This listener wants a token: send 'Authorization: Bearer <token>' "
+                "(FLYTE_JUPYTER_TOKEN)."
+            )
+
+    def set_default_headers(self) -> None:
+        """Answers are never sniffed into something else, nor kept."""
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks. Only the socket's peers (the server extension) are believed about user and way in."""
+        headers = self.request.headers
+        if self.listener.token:
+            return Caller(base_url=f"{self.request.protocol}://{self.request.host}")
+        protocol = headers.get("X-Forwarded-Proto", self.request.protocol).split(",")[0].strip()
+        host = headers.get("X-Forwarded-Host", self.request.host).split(",")[0].strip()
+        prefix = headers.get("X-Forwarded-Prefix", "").rstrip("/")
+        return Caller(headers.get(USER_HEADER, ""), f"{protocol}://{host}{prefix}")
+
+    def answer(self, value: Json, status: int = 200) -> None:
+        """Finish with JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(escape_html(json.dumps(value, ensure_ascii=False)))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with the error's problem, never with a trace."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        problem = problem_of(error if error is not None else RuntimeError(status_code))
+        self.answer(problem.to_json(), problem.status)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log defects with their trace; refusals are the caller's affair."""
+        if value is not None and is_ours(problem_of(value)) and typ is not None:
+            log.error(
+                "%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb)
+            )
+
+    def _given_token(self) -> str:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
