@@ -1,0 +1,106 @@
+"""What users can set, call or type is documented, and what the documentation shows exists."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = ROOT / "docs" / "guide.md"
+REFERENCE = ROOT / "docs" / "reference.md"
+
+
+def text(*files: Path) -> str:
+    return "\n".join(file.read_text() for file in files)
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    from flyte_jupyter.cli.main import parser
+
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise AssertionError("no commands")
+
+
+def test_every_command_and_option_is_documented():
+    said = text(REFERENCE)
+    for name, command in commands().items():
+        assert f"`flyte-jupyter {name}" in said, name
+        for action in command._actions:
+            for option in action.option_strings:
+                if option not in ("-h", "--help"):
+                    assert option in said, f"{name} {option}"
+
+
+def test_every_setting_of_the_extension_is_documented():
+    from flyte_jupyter.server.extension import FlyteJupyter
+
+    said = text(REFERENCE)
+    for name, trait in FlyteJupyter.class_own_traits().items():
+        if trait.metadata.get("config"):
+            assert f"`FlyteJupyter.{name}`" in said, name
+
+
+def test_every_environment_variable_is_documented():
+    said = text(REFERENCE)
+    used = set()
+    for file in (ROOT / "flyte_jupyter").rglob("*.py"):
+        used |= set(re.findall(r"[\"'](FLYTE_JUPYTER_[A-Z_]+)[\"']", file.read_text()))
+    used |= set(re.findall(r"FLYTE_JUPYTER_[A-Z_]+", (ROOT / "hatch_build.py").read_text()))
+    missing = {name for name in used if f"`{name}`" not in said}
+    assert not missing
+
+
+def test_every_magic_is_documented():
+    said = text(REFERENCE)
+    from flyte_jupyter.kernel.notebook.magics import SUBCOMMANDS
+
+    for name in SUBCOMMANDS:
+        assert f"`%flyte {name}" in said, name
+    assert "`%%flyte_task" in said
+
+
+def test_every_public_name_is_documented():
+    import flyte_jupyter
+
+    said = text(GUIDE, REFERENCE)
+    for name in flyte_jupyter.__all__:
+        if not name.startswith("__"):
+            assert re.search(rf"`@?(flyte_jupyter\.)?{name}\b", said), name
+
+
+def test_every_route_outside_flytes_own_is_documented():
+    said = text(ROOT / "docs" / "protocol.md")
+    for file in (ROOT / "flyte_jupyter" / "server").rglob("*.py"):
+        for path in re.findall(r"/x/v1/([a-z]+)", file.read_text()):
+            assert f"/x/v1/{path}" in said, f"{file.name}: {path}"
+
+
+@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+def test_links_lead_somewhere(file):
+    for target in re.findall(r"\]\(([^)#]+)", file.read_text()):
+        if "://" not in target:
+            assert (file.parent / target).exists(), target
+
+
+def test_the_commands_of_the_readme_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for name in re.findall(r"\bmake ([a-z-]+)", text(ROOT / "README.md")):
+        assert name in targets, name
+
+
+def test_the_project_speaks_of_itself_alone():
+    import subprocess
+
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, tracked):
+        if name.endswith((".png", ".lock")) or name == "tests/test_docs.py":
+            continue
+        body = (ROOT / name).read_text(errors="replace")
+        for word in ("/home/", "/root/", "/work/"):
+            for found in re.findall(rf"(?<![\w.}}]){re.escape(word)}[a-z]+", body):
+                assert found in ("/home/ada", "/home/local", "/home/jovyan", "/work/dir"), f"{name} mentions {found}"
