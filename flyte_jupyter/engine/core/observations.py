@@ -20,6 +20,8 @@ class InputsReady:
 
     path: Path
     digest: str
+    outputs: str = ""
+    """Of the end node only: where the run's outputs stand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class Plan:
     nodes: Mapping[str, NodePlan]
     on_failure: OnFailure = OnFailure.FAIL_FAST
     downstream: Mapping[str, tuple[str, ...]] = field(init=False)
+    roots: tuple[str, ...] = field(init=False)
+    """Nodes that wait for nothing, the start node among them."""
 
     def __post_init__(self) -> None:
         downstream: dict[str, list[str]] = {node: [] for node in self.nodes}
@@ -68,3 +70,5 @@ class Plan:
             for parent in node.upstream:
                 downstream[parent].append(node.id)
         object.__setattr__(self, "downstream", {k: tuple(v) for k, v in downstream.items()})
+        roots = tuple(node.id for node in self.nodes.values() if not node.upstream)
+        object.__setattr__(self, "roots", roots)

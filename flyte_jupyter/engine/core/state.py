@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from flyte_jupyter.engine.core.persistent import Ordered
 from flyte_jupyter.idl.ids import Path
 
 
@@ -33,10 +34,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """How many attempts a node has had, and how many of them the system spoiled."""
+    """How many attempts a node has had, and how many of them the system spoiled.
+
+    So `attempt` is also the number of the attempt that is under way, or comes next.
+    """
 
     attempt: int = 0
     system_failures: int = 0
+    last: Failure | None = None
+    """Why the attempt before this one failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Ready:
 
     tries: Tries = Tries()
     digest: str = ""
+    turn: int = 0
+    """Its place in the queue: lower goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,8 @@ NodeState = (
 )
 InFlight = Launching | Queued | Running | Collecting
 TERMINAL = (Succeeded, Failed, Skipped, Aborted)
+IN_FLIGHT = (Launching, Queued, Running, Collecting)
+HOLDS_SLOT = (Resolving, Probing, *IN_FLIGHT)
 
 
 class RunPhase(StrEnum):
@@ -199,11 +209,31 @@ class RunSummary:
     abort: str = ""
     principal: str = ""
     outputs: str = ""
+    turns: int = 0
+    """How many places in the queue have been given out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a step must find without looking at every node. Follows from the nodes alone."""
+
+    ready: Ordered[tuple[int, Path]] = field(default_factory=Ordered)
+    """`Ready` nodes by their turn."""
+    naps: Ordered[tuple[datetime, Path]] = field(default_factory=Ordered)
+    """`BackingOff` nodes by when they may go on."""
+    deadlines: Ordered[tuple[datetime, Path]] = field(default_factory=Ordered)
+    """`Running` nodes that must end, by when."""
+    losable: Ordered[Path] = field(default_factory=Ordered)
+    """`Queued` and `Running` nodes: those that a listing may condemn."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run: its summary and one state per node. `nodes` may be any mapping that is never mutated in place."""
+    """A run: its summary and one state per node. `nodes` may be any mapping that is never mutated in place.
+
+    `index` is the machine's own: leave it out, and the next step derives it (see ``index.rebuild``).
+    """
 
     summary: RunSummary
     nodes: Mapping[Path, NodeState] = field(default_factory=dict)
+    index: Index | None = field(default=None, compare=False, repr=False)

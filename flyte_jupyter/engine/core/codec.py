@@ -1,0 +1,151 @@
+"""States, observations and actions as versioned JSON bytes. What is written today can be read by every later version, or is refused by name.
+
+A record is ``{"v": 1, "t": "<class>", "f": {<field>: <value>}}``. Datetimes are ISO 8601, durations whole microseconds, paths lists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from flyte_jupyter.engine.core.actions import Action
+from flyte_jupyter.engine.core.errors import UnreadableRecord
+from flyte_jupyter.engine.core.observations import Observation
+from flyte_jupyter.engine.core.state import NodeState, RunSummary
+
+VERSION = 1
+_MICROSECOND = timedelta(microseconds=1)
+T = TypeVar("T")
+_Convert = Callable[[Any], Any]
+
+
+def encode_node(state: NodeState) -> bytes:
+    """One node's state."""
+    return _encode(state)
+
+
+def decode_node(data: bytes) -> NodeState:
+    """One node's state. Raises `UnreadableRecord`."""
+    return cast("NodeState", _decode(data, "node state", get_args(NodeState)))
+
+
+def encode_summary(summary: RunSummary) -> bytes:
+    """A run's own row."""
+    return _encode(summary)
+
+
+def decode_summary(data: bytes) -> RunSummary:
+    """A run's own row. Raises `UnreadableRecord`."""
+    return cast("RunSummary", _decode(data, "run summary", (RunSummary,)))
+
+
+def encode_observation(seen: Observation) -> bytes:
+    """Something heard."""
+    return _encode(seen)
+
+
+def decode_observation(data: bytes) -> Observation:
+    """Something heard. Raises `UnreadableRecord`."""
+    return cast("Observation", _decode(data, "observation", get_args(Observation)))
+
+
+def encode_action(action: Action) -> bytes:
+    """Something owed."""
+    return _encode(action)
+
+
+def decode_action(data: bytes) -> Action:
+    """Something owed. Raises `UnreadableRecord`."""
+    return cast("Action", _decode(data, "action", get_args(Action)))
+
+
+def _encode(value: Any) -> bytes:
+    record = {"v": VERSION, "t": type(value).__name__, "f": _fields_out(value)}
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
+    try:
+        record = json.loads(data.decode("utf-8", "surrogatepass"))
+        version, name, fields = record["v"], record["t"], record["f"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableRecord(
+            f"{what}: {len(data)} stored bytes are not a record ({error}). The database is damaged: restore a copy."
+        ) from error
+    if version != VERSION:
+        raise UnreadableRecord(
+            f"{what}: stored record has version {version!r}, this program reads version {VERSION}. "
+            "Use the version of flyte-jupyter that wrote it, or a newer one."
+        )
+    of = {each.__name__: each for each in classes}.get(name)
+    if of is None:
+        raise UnreadableRecord(
+            f"{what}: stored record is a {name!r}, which this program does not know. "
+            "Use the version of flyte-jupyter that wrote it, or a newer one."
+        )
+    try:
+        return _fields_in(of, fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableRecord(
+            f"{what}: the fields of a stored {name} do not fit it ({error!r}). The database is damaged: restore a copy."
+        ) from error
+
+
+def _fields_out(value: Any) -> dict[str, Any]:
+    return {name: out(getattr(value, name)) for name, out, _ in _shape(type(value))}
+
+
+def _fields_in(of: type[T], fields: Mapping[str, Any]) -> T:
+    return of(**{name: into(fields[name]) for name, _, into in _shape(of) if name in fields})
+
+
+@cache
+def _shape(of: type) -> tuple[tuple[str, _Convert, _Convert], ...]:
+    hints = get_type_hints(of)
+    return tuple((f.name, *_converters(hints[f.name])) for f in dataclasses.fields(of))
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _converters(hint: Any) -> tuple[_Convert, _Convert]:
+    """How values of this type go out and come back."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType) and type(None) in get_args(hint):
+        inner = [each for each in get_args(hint) if each is not type(None)]
+        out, into = _converters(inner[0])
+        return (
+            lambda v: None if v is None else out(v),
+            lambda v: None if v is None else into(v),
+        )
+    if origin is tuple:
+        return list, tuple
+    if origin is frozenset:
+        return _attempts_out, _attempts_in
+    if dataclasses.is_dataclass(hint):
+        of = cast("type", hint)
+        return _fields_out, lambda v: _fields_in(of, v)
+    if hint is datetime:
+        return datetime.isoformat, datetime.fromisoformat
+    if hint is timedelta:
+        return lambda v: v // _MICROSECOND, lambda v: timedelta(microseconds=v)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return str, hint
+    return _same, _same
+
+
+def _attempts_out(value: frozenset[tuple[Any, int]]) -> list[list[Any]]:
+    return sorted([list(path), attempt] for path, attempt in value)
+
+
+def _attempts_in(value: list[list[Any]]) -> frozenset[tuple[Any, int]]:
+    return frozenset((tuple(path), attempt) for path, attempt in value)

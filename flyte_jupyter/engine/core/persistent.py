@@ -1,0 +1,163 @@
+"""Two persistent containers: changing one gives a new one, shares all but a few dozen slots, and leaves the old one as it was.
+
+Both cost the same whether a run has ten nodes or a hundred thousand, which is what keeps a step's cost that of its changes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Generic, TypeVar, cast
+
+K = TypeVar("K")
+V = TypeVar("V")
+E = TypeVar("E", bound=tuple[Any, ...])
+
+_BITS = 6
+_WIDTH = 1 << _BITS
+_MASK = _WIDTH - 1
+_EMPTY_SHELF: tuple[dict[Any, Any], ...] = ({},) * _WIDTH
+_CHUNK = 128
+
+
+class PersistentMap(Mapping[K, V]):
+    """A mapping that is never mutated in place: 64 shelves of 64 small buckets, copied only where they change.
+
+    Iteration follows the keys' hashes, so no decision may depend on its order.
+    """
+
+    __slots__ = ("_shelves", "_size")
+
+    def __init__(self, items: Mapping[K, V] | None = None) -> None:
+        self._shelves: tuple[tuple[dict[K, V], ...], ...] = (_EMPTY_SHELF,) * _WIDTH
+        self._size = 0
+        if items:
+            self._shelves, self._size = self._laid_over(items)
+
+    def __getitem__(self, key: K) -> V:
+        mark = hash(key)
+        return self._shelves[mark & _MASK][(mark >> _BITS) & _MASK][key]
+
+    def __iter__(self) -> Iterator[K]:
+        return chain.from_iterable(chain.from_iterable(self._shelves))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"PersistentMap({dict(self)!r})"
+
+    def updated(self, changes: Mapping[K, V]) -> PersistentMap[K, V]:
+        """This mapping with `changes` laid over it."""
+        if not changes:
+            return self
+        made: PersistentMap[K, V] = PersistentMap()
+        made._shelves, made._size = self._laid_over(changes)
+        return made
+
+    def _laid_over(self, changes: Mapping[K, V]) -> tuple[tuple[tuple[dict[K, V], ...], ...], int]:
+        shelves: dict[int, list[dict[K, V]]] = {}
+        fresh: set[int] = set()
+        size = self._size
+        for key, value in changes.items():
+            mark = hash(key)
+            high, low = mark & _MASK, (mark >> _BITS) & _MASK
+            shelf = shelves.get(high)
+            if shelf is None:
+                shelf = shelves[high] = list(self._shelves[high])
+            place = (high << _BITS) | low
+            if place not in fresh:
+                fresh.add(place)
+                shelf[low] = shelf[low].copy()
+            bucket = shelf[low]
+            size += key not in bucket
+            bucket[key] = value
+        outer = list(self._shelves)
+        for high, shelf in shelves.items():
+            outer[high] = tuple(shelf)
+        return tuple(outer), size
+
+
+def _first(chunk: tuple[E, ...]) -> E:
+    return chunk[0]
+
+
+class Ordered(Generic[E]):
+    """A sorted set of tuples that is never mutated in place, kept in short sorted chunks."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, entries: Iterable[E] = ()) -> None:
+        flat = sorted(set(entries))
+        self._chunks: tuple[tuple[E, ...], ...] = tuple(
+            tuple(flat[at : at + _CHUNK]) for at in range(0, len(flat), _CHUNK)
+        )
+
+    def __iter__(self) -> Iterator[E]:
+        return chain.from_iterable(self._chunks)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks))
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ordered):
+            return NotImplemented
+        return tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Ordered({list(self)!r})"
+
+    @property
+    def first(self) -> E | None:
+        """The smallest entry; None when there is none."""
+        return self._chunks[0][0] if self._chunks else None
+
+    def add(self, entry: E) -> Ordered[E]:
+        """This set with `entry` in it."""
+        chunks = self._chunks
+        if not chunks:
+            return self._of(((entry,),))
+        at, spot = self._find(entry)
+        chunk = chunks[at]
+        if spot < len(chunk) and chunk[spot] == entry:
+            return self
+        parts: tuple[tuple[E, ...], ...]
+        if len(chunk) < _CHUNK:
+            parts = ((*chunk[:spot], entry, *chunk[spot:]),)
+        elif spot == len(chunk):
+            # Entries mostly arrive in order: leave full chunks full.
+            parts = (chunk, (entry,))
+        else:
+            middle = len(chunk) // 2
+            grown = (*chunk[:spot], entry, *chunk[spot:])
+            parts = (grown[:middle], grown[middle:])
+        return self._of(chunks[:at] + parts + chunks[at + 1 :])
+
+    def discard(self, entry: E) -> Ordered[E]:
+        """This set without `entry`."""
+        chunks = self._chunks
+        if not chunks:
+            return self
+        at, spot = self._find(entry)
+        chunk = chunks[at]
+        if spot == len(chunk) or chunk[spot] != entry:
+            return self
+        left = chunk[:spot] + chunk[spot + 1 :]
+        return self._of(chunks[:at] + ((left,) if left else ()) + chunks[at + 1 :])
+
+    def _find(self, entry: E) -> tuple[int, int]:
+        at = max(0, bisect_right(self._chunks, entry, key=_first) - 1)
+        return at, bisect_left(self._chunks[at], entry)
+
+    @staticmethod
+    def _of(chunks: tuple[tuple[E, ...], ...]) -> Ordered[E]:
+        made = cast("Ordered[E]", Ordered.__new__(Ordered))
+        made._chunks = chunks  # noqa: SLF001  its own class
+        return made
