@@ -28,7 +28,8 @@ def interpreter(peer: str) -> Path:
         print(f"  installing {peer} ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "--prefer-binary", *REQUIREMENTS[peer]], check=True
+            [str(python), "-m", "pip", "install", "-q", "--prefer-binary", *REQUIREMENTS[peer]],
+            check=True,
         )
         ready.touch()
     return python

@@ -16,14 +16,23 @@ def source(n):
     names = ["start", *(f"step{i}" for i in range(1, n - 1)), "end"]
     lines = ["from metaflow import FlowSpec, step", "class Chain(FlowSpec):"]
     for here, after in zip(names, [*names[1:], None], strict=True):
-        lines += ["    @step", f"    def {here}(self):", "        self.x = getattr(self, 'x', 0) + 1"]
+        lines += [
+            "    @step",
+            f"    def {here}(self):",
+            "        self.x = getattr(self, 'x', 0) + 1",
+        ]
         lines += [f"        self.next(self.{after})"] if after else []
     return "\n".join([*lines, "if __name__ == '__main__':", "    Chain()", ""])
 
 
 folder = Path(tempfile.mkdtemp())
 (folder / "chain.py").write_text(source(LENGTH))
-environ = {**os.environ, "METAFLOW_HOME": str(folder), "METAFLOW_USER": "bench", "USERNAME": "bench"}
+environ = {
+    **os.environ,
+    "METAFLOW_HOME": str(folder),
+    "METAFLOW_USER": "bench",
+    "USERNAME": "bench",
+}
 
 
 def run():

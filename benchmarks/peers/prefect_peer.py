@@ -12,8 +12,8 @@ os.environ.update(
     DO_NOT_TRACK="1",
 )
 
-from prefect import flow, task  # noqa: E402  reads the environment when it is imported
-from timing import best, version  # noqa: E402
+from prefect import flow, task
+from timing import best, version
 
 LENGTH = int(sys.argv[1])
 

@@ -1,0 +1,135 @@
+"""``python -m benchmarks``: peers and ourselves, one after the other in one run, with a calibration before and after.
+
+Options: ``--no-peers`` leaves the peers out, ``--quick`` the slow ones (Metaflow, the Jupyter server, the demo).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+
+from benchmarks import ours
+from benchmarks.peer_environments import REQUIREMENTS, SCRIPTS, interpreter
+from benchmarks.table import Figure
+
+NOISE = 0.15
+
+
+def measure_peer(peer: str, length: int) -> dict[str, object]:
+    """What a peer's script says, by case; empty when the peer cannot be had."""
+    try:
+        python = interpreter(peer)
+        done = subprocess.run(
+            [str(python), str(SCRIPTS / f"{peer}_peer.py"), str(length)],
+            capture_output=True, text=True, check=True, timeout=900, cwd=tempfile.gettempdir(),
+        )  # fmt: skip
+    except (subprocess.SubprocessError, OSError) as error:
+        print(f"  {peer} could not be measured: {error}", flush=True)
+        return {}
+    said: dict[str, object] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            record = json.loads(line)
+            if "version" in record:
+                said["version"] = record["version"]
+            else:
+                said[record["case"]] = record["ms"]
+    print(
+        f"  {peer} {said.get('version')}: {', '.join(f'{k} {v:.2f} ms' for k, v in said.items() if isinstance(v, float))}",
+        flush=True,
+    )
+    return said
+
+
+def figures(peers: dict[str, dict[str, object]], quick: bool) -> list[Figure]:
+    """Ours, beside what the peers took."""
+    from benchmarks import workflows
+
+    def of(case: str, *names: str) -> dict[str, float]:
+        return {
+            f"{n} {peers[n]['version']}": float(str(peers[n][case]))
+            for n in names
+            if case in peers.get(n, {})
+        }
+
+    rows = [
+        Figure("import flyte_jupyter", ours.import_cost(), "ms", 150),
+        Figure("M0 chain of 40, in the kernel, a task", ours.kernel_chain(), "ms", None, of("chain, in process", "flytekit")),
+        Figure(
+            "M1 chain of 500, durable, reused worker, a node",
+            ours.launched(workflows.reused_chain, workflows.LONG), "ms", 5,
+            of("chain, durable", "dbos", "dagster", "prefect"),
+        ),
+        Figure(
+            "M2 chain of 40, durable, a forked process each",
+            ours.launched(workflows.forked_chain, workflows.SHORT), "ms", 25,
+            of("chain, a process each", "metaflow"),
+        ),
+        Figure(
+            "M2 chain of 10, durable, an exec'd process each",
+            ours.launched(workflows.executed_chain, 10, repeats=2), "ms", None,
+            of("chain, a process each", "metaflow"),
+        ),
+        Figure("M1 fan-out of 1,000, durable, reused, a node", ours.launched(workflows.wide, workflows.WIDE), "ms"),
+    ]  # fmt: skip
+    if not quick:
+        p50, p99 = ours.status_latency()
+        rows += [
+            Figure("/api/status while 1,000 nodes run, p50", p50, "ms"),
+            Figure("/api/status while 1,000 nodes run, p99", p99, "ms", 50),
+        ]
+        without, with_ = (
+            min(ours.jupyter_start(extension=e) for _ in range(4)) for e in (False, True)
+        )
+        rows.append(
+            Figure(
+                "what the extension adds to Jupyter's start", (with_ - without) * 1000, "ms", 200
+            )
+        )
+        ours.demo()
+        rows.append(Figure("make demo, warm", ours.demo(), "s", 20))
+    return rows
+
+
+def main(words: list[str]) -> int:
+    """Measure, print, and say whether the machine was quiet enough to believe it."""
+    quick = "--quick" in words
+    wanted = (
+        []
+        if "--no-peers" in words
+        else [p for p in REQUIREMENTS if not (quick and p == "metaflow")]
+    )
+    print(
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
+    with tempfile.TemporaryDirectory(prefix="fj-bench-") as home:
+        os.environ["FLYTE_JUPYTER_DATA_DIR"] = home
+        before = ours.calibration()
+        peers = {peer: measure_peer(peer, 10 if peer == "metaflow" else 40) for peer in wanted}
+        try:
+            rows = figures(peers, quick)
+        finally:
+            sys.path.insert(0, str(ours.ROOT / "tests"))
+            from pathlib import Path
+
+            from conftest import stop_control_plane
+
+            stop_control_plane(Path(home))
+        after = ours.calibration()
+    print()
+    for row in rows:
+        print(row.line())
+    drift = abs(after - before) / before
+    print(
+        f"\ncalibration {before * 1000:.1f} ms before, {after * 1000:.1f} ms after"
+        + (": too noisy to believe" if drift > NOISE else "")
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
