@@ -1,4 +1,4 @@
-"""States, observations and actions as versioned JSON bytes. What is written today can be read by every later version, or is refused by name.
+"""States, observations and actions as versioned JSON bytes: read back exactly, or refused by name.
 
 A record is ``{"v": 1, "t": "<class>", "f": {<field>: <value>}}``. Datetimes are ISO 8601, durations whole microseconds, paths lists.
 """
@@ -100,15 +100,17 @@ def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
 
 
 def _fields_out(value: Any) -> dict[str, Any]:
-    return {name: out(getattr(value, name)) for name, out, _ in _shape(type(value))}
+    return {name: out(getattr(value, name)) for name, out, _ in _shape(cast("Any", type(value)))}
 
 
 def _fields_in(of: type[T], fields: Mapping[str, Any]) -> T:
-    return of(**{name: into(fields[name]) for name, _, into in _shape(of) if name in fields})
+    return of(
+        **{name: into(fields[name]) for name, _, into in _shape(cast("Any", of)) if name in fields}
+    )
 
 
 @cache
-def _shape(of: type) -> tuple[tuple[str, _Convert, _Convert], ...]:
+def _shape(of: Any) -> tuple[tuple[str, _Convert, _Convert], ...]:
     hints = get_type_hints(of)
     return tuple((f.name, *_converters(hints[f.name])) for f in dataclasses.fields(of))
 
