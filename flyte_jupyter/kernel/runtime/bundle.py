@@ -1,0 +1,206 @@
+"""Code bundles: fetched once per machine, unpacked with suspicion, imported from there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from flyte_jupyter.kernel.errors import FlyteJupyterError
+from flyte_jupyter.kernel.runtime import storage
+
+MOST_FILES = 10_000
+MOST_BYTES = 2 * 1024**3
+CACHE_VARIABLE = "FLYTE_JUPYTER_BUNDLES"
+_MANIFEST = "bundle.json"
+
+
+class BundleError(FlyteJupyterError):
+    """The task's code could not be had."""
+
+
+class BundleUnavailable(BundleError):
+    """The bundle could not be read from where it should be: it may work another time."""
+
+
+class BundleRefused(BundleError):
+    """The bundle's content is not what a bundle may be: it will never work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Lines `first` to `last` of a bundled file are lines `cell_line` onwards of a notebook cell."""
+
+    file: str
+    first: int
+    last: int
+    cell_id: str
+    cell_line: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A bundle's folder and what its manifest says."""
+
+    folder: Path
+    cells: Sequence[Cell] = ()
+
+    def cell_at(self, filename: str, line: int) -> Cell | None:
+        """The notebook cell that a line of a bundled file came from."""
+        try:
+            name = Path(filename).relative_to(self.folder).as_posix()
+        except ValueError:
+            return None
+        found = (c for c in self.cells if c.file == name and c.first <= line <= c.last)
+        return next(found, None)
+
+
+def fetch(uri: str, cache: Path | None = None) -> Unpacked:
+    """The bundle at `uri`, unpacked in the cache folder; taken from there when it was fetched before.
+
+    Raises `BundleUnavailable` and `BundleRefused`.
+    """
+    try:
+        target = (cache or cache_folder()) / hashlib.sha256(_identity(uri).encode()).hexdigest()
+        if not target.is_dir():
+            _unpack_at(target, _archive(uri))
+    except OSError as e:
+        raise BundleUnavailable(
+            f"The code bundle {uri} could not be unpacked: {e}. Check the disk of this machine."
+        ) from e
+    return Unpacked(target, _cells(target, uri))
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where unpacked bundles are kept: ``$FLYTE_JUPYTER_BUNDLES``, or the user's cache folder."""
+    named = environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/tmp") / ".cache"  # noqa: S108  # without a home there is nowhere better
+    return Path(home) / "flyte-jupyter" / "bundles"
+
+
+def load(bundle: Unpacked, entity: str) -> Any:
+    """The object that ``<module>:<name>`` names, imported from the bundle. Raises `BundleRefused`, or what the code raises."""
+    module, _, name = entity.partition(":")
+    if not module or not name:
+        raise BundleRefused(f"The task's entity is {entity!r}; it must read <module>:<name>.")
+    place = str(bundle.folder)
+    if place not in sys.path:
+        sys.path.insert(0, place)
+        importlib.invalidate_caches()
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise BundleRefused(
+                f"The module {module} of the code bundle has no {name!r}. Register the task again."
+            ) from None
+    return found
+
+
+def _identity(uri: str) -> str:
+    """A bundle stands at a location that names its content, so the URI is enough; a local file's stamp guards against edits."""
+    path = storage.local_path(uri)
+    if path is None:
+        return uri
+    try:
+        stat = path.stat()
+    except OSError as e:
+        raise _unavailable(uri, e) from e
+    return f"{uri}\0{stat.st_size}\0{stat.st_mtime_ns}"
+
+
+def _archive(uri: str) -> bytes:
+    try:
+        return storage.read(uri)
+    except Exception as e:
+        raise _unavailable(uri, e) from e
+
+
+def _unavailable(uri: str, why: Exception) -> BundleUnavailable:
+    return BundleUnavailable(
+        f"The code bundle {uri} could not be read: {type(why).__name__}: {why}. "
+        "If it was deleted, register the task again."
+    )
+
+
+def _unpack_at(target: Path, archive: bytes) -> None:
+    """Unpack beside `target` and rename: whoever sees the folder sees all of it, however many attempts race for it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+    try:
+        unpack(archive, part)
+        part.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Unpack a ``.tar.gz`` of plain files and folders.
+
+    Raises `BundleRefused` for absolute names, ``..``, links, devices, and more than 10,000 files or 2 GiB; nothing is ever
+    written outside `folder`.
+    """
+    files = total = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+            for member in tar:
+                path = folder / _plain_name(member)
+                files += 1
+                total += member.size
+                if files > MOST_FILES or total > MOST_BYTES:
+                    raise BundleRefused(
+                        f"The code bundle holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB. "
+                        "Pass data as inputs instead of bundling it."
+                    )
+                if member.isdir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member)
+                assert content is not None
+                with content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, EOFError, ValueError) as e:
+        raise BundleRefused(f"The code bundle is no .tar.gz archive: {e}") from e
+
+
+def _plain_name(member: tarfile.TarInfo) -> PurePosixPath:
+    name = PurePosixPath(member.name)
+    if not (member.isfile() or member.isdir()):
+        raise BundleRefused(
+            f"The code bundle holds {member.name!r}, which is neither a file nor a folder."
+        )
+    if name.is_absolute() or ".." in name.parts or "\0" in member.name:
+        raise BundleRefused(f"The code bundle names {member.name!r}, which lies outside of it.")
+    return name
+
+
+def _cells(folder: Path, uri: str) -> Sequence[Cell]:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        fields = Cell.__dataclass_fields__
+        return [
+            Cell(**{k: v for k, v in cell.items() if k in fields})
+            for cell in manifest.get("cells", [])
+        ]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, AttributeError) as e:
+        raise BundleRefused(f"The code bundle {uri} has a damaged {_MANIFEST}: {e}") from e

@@ -1,0 +1,166 @@
+"""Runs one attempt: code and inputs in, outputs or an error out. Whatever happens, something with a name is left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from flyte_jupyter.idl import core
+from flyte_jupyter.kernel.context import Context, Mode, entered
+from flyte_jupyter.kernel.errors import RecoverableError
+from flyte_jupyter.kernel.runtime import bundle, outputs, storage, tracebacks
+from flyte_jupyter.kernel.runtime.outputs import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What the command line of ``flyte-jupyter-execute`` says. All are URIs but `entity`, which is ``<module>:<name>``."""
+
+    inputs: str
+    output_prefix: str
+    bundle: str
+    entity: str
+    raw_output_prefix: str = ""
+    checkpoint: str = ""
+    previous_checkpoint: str = ""
+
+
+class _Trouble(Exception):
+    """A failure that is not the user's code raising."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the attempt. The exit status: 0 when outputs or an error were written, 1 when not even that could be done."""
+    context = context_of(arguments, environ)
+    problem: Problem | None = None
+    try:
+        result = _dispatch(arguments, context)
+    except _Trouble as e:
+        problem = e.problem
+    try:
+        problem = _write_deck(arguments, context, problem)
+        if problem is None:
+            outputs.write_outputs(arguments.output_prefix, result)
+    except Exception as e:  # noqa: BLE001  # any storage may raise anything; it becomes a named failure
+        problem = _storage_problem(
+            "OutputsNotWritten", "The task's outputs could not be written", e
+        )
+    if problem is None:
+        return 0
+    _say(problem.message)
+    try:
+        outputs.write_problem(arguments.output_prefix, problem)
+    except Exception as e:  # noqa: BLE001  # as above
+        _say(f"The error could not be written below {arguments.output_prefix}: {e}")
+        return 1
+    return 0
+
+
+def context_of(arguments: Arguments, environ: Mapping[str, str]) -> Context:
+    """The context of an attempt, from its command line and its environment."""
+    attempt = environ.get("FLYTE_ATTEMPT_NUMBER", "")
+    return Context(
+        mode=Mode.TASK,
+        project=environ.get("FLYTE_INTERNAL_EXECUTION_PROJECT", ""),
+        domain=environ.get("FLYTE_INTERNAL_EXECUTION_DOMAIN", ""),
+        execution=environ.get("FLYTE_INTERNAL_EXECUTION_ID", ""),
+        node=environ.get("FLYTE_INTERNAL_NODE_ID", ""),
+        attempt=int(attempt) if attempt.isdecimal() else 0,
+        raw_output_prefix=arguments.raw_output_prefix,
+        working_directory=Path.cwd(),
+        checkpoint=arguments.checkpoint,
+        previous_checkpoint=arguments.previous_checkpoint,
+    )
+
+
+def _dispatch(arguments: Arguments, context: Context) -> core.LiteralMap:
+    inputs = _read_inputs(arguments.inputs)
+    try:
+        code = bundle.fetch(arguments.bundle)
+    except bundle.BundleRefused as e:
+        raise _Trouble(Problem("BundleRefused", str(e), recoverable=False)) from e
+    except bundle.BundleUnavailable as e:
+        raise _Trouble(Problem("BundleUnavailable", str(e), recoverable=True, system=True)) from e
+    try:
+        with entered(context):
+            task = bundle.load(code, arguments.entity)
+            result: Any = task.dispatch(inputs, context)
+        return _checked(result, arguments.entity)
+    except BaseException as e:  # SystemExit and KeyboardInterrupt end the attempt by name too
+        raise _Trouble(_user_problem(e, code)) from e
+
+
+def _read_inputs(uri: str) -> core.LiteralMap:
+    if not uri:
+        return core.LiteralMap()
+    try:
+        return core.LiteralMap.FromString(storage.read(uri))
+    except DecodeError as e:
+        message = f"The inputs at {uri} are damaged: {e}"
+        raise _Trouble(Problem("InputsDamaged", message, recoverable=False, system=True)) from e
+    except Exception as e:
+        raise _Trouble(
+            _storage_problem("InputsUnreadable", f"The inputs at {uri} could not be read", e)
+        ) from e
+
+
+def _checked(result: Any, entity: str) -> core.LiteralMap:
+    if isinstance(result, core.LiteralMap):
+        return result
+    message = f"{entity} is not a task: its dispatch() gave a {type(result).__name__}."
+    raise TypeError(message)
+
+
+def _user_problem(error: BaseException, code: bundle.Unpacked) -> Problem:
+    if isinstance(error, bundle.BundleRefused):
+        return Problem("BundleRefused", str(error), recoverable=False)
+    message = tracebacks.readable(error, code)
+    if isinstance(error, SystemExit):
+        message = f"The task called sys.exit({error.code!r}).\n\n{message}"
+    recoverable = isinstance(error, RecoverableError)
+    return Problem(type(error).__name__, message, recoverable=recoverable)
+
+
+def _write_deck(arguments: Arguments, context: Context, problem: Problem | None) -> Problem | None:
+    """Decks come first: an engine that sees outputs may look for the deck at once. A deck that fails fails no task."""
+    try:
+        outputs.write_deck(arguments.output_prefix, context.decks, arguments.entity)
+    except Exception as e:
+        if _full(e):
+            raise
+        _say(f"The deck could not be written: {type(e).__name__}: {e}")
+    return problem
+
+
+def _storage_problem(code: str, what: str, error: Exception) -> Problem:
+    if _full(error):
+        message = (
+            f"No space left on the device. {what}: {error}. Free some space; it is tried again."
+        )
+        return Problem("NoSpace", message, recoverable=True, system=True)
+    message = f"{what}: {type(error).__name__}: {error}"
+    return Problem(code, message, recoverable=True, system=True)
+
+
+def _full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _say(text: str) -> None:
+    """To the log. The task may have closed or replaced its standard error."""
+    try:
+        sys.stdout.flush()
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  # the attempt's log is its standard error
+    except (OSError, ValueError, AttributeError):
+        return

@@ -1,0 +1,145 @@
+"""What makes it safe to fork a Python process, and what keeps its descendants together."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+# Measured to hang in a child that was forked after they were imported, whatever their number of threads is at that moment.
+_NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow", "grpc"})
+_SAFE, _UNSAFE = 0, 1
+
+
+def fork_hazard() -> str:
+    """Why this process must not fork without exec; empty when it may."""
+    if sys.platform == "darwin":
+        return "macOS frameworks do not survive a fork"
+    loaded = sorted(_NEVER_FORK_AFTER & sys.modules.keys())
+    if loaded:
+        return f"{loaded[0]} is imported"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "CUDA is initialised"
+    threads = thread_count()
+    return f"{threads} threads run" if threads > 1 else ""
+
+
+def thread_count() -> int:
+    """How many threads the system sees in this process, those of C libraries included."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208  # asked before every fork
+    except OSError:
+        return 1
+
+
+def preload(modules: Sequence[str]) -> str:
+    """Import modules for all children to share, if that leaves the process fit to be forked.
+
+    It is tried in a child first, because a library's threads cannot be taken back. Gives the reason when the modules were
+    not imported, else an empty string. Needs a process that may fork.
+    """
+    wanted = [m for m in modules if m not in sys.modules]
+    hazard = fork_hazard()
+    if not wanted or hazard:
+        return hazard
+    pid = os.fork()
+    if pid == 0:
+        status = _UNSAFE
+        try:
+            _import(wanted)
+            status = _UNSAFE if fork_hazard() else _SAFE
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if os.waitstatus_to_exitcode(status) != _SAFE:
+        return f"{', '.join(wanted)} cannot be shared: it fails to import or starts threads"
+    _import(wanted)
+    return ""
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+
+
+def reseed() -> None:
+    """Give this process random numbers of its own: a fork inherits the states of its parent's generators."""
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.seed()
+
+
+def gather_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, so that a daemon cannot slip away. Linux only."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Be killed when the parent ends, however it ends. Linux only."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc is not None:
+        _libc.prctl(option, value, 0, 0, 0)
+
+
+# Opened in the parent: a child pays only for the call.
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+
+
+def children() -> list[int]:
+    """The processes whose parent is this one, zombies apart; empty where there is no ``/proc``."""
+    me = os.getpid()
+    found = []
+    for pid in _pids():
+        parent, state = _parent_and_state(pid)
+        if parent == me and state != "Z":
+            found.append(pid)
+    return found
+
+
+def _pids() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208  # as above
+    except OSError:
+        return []
+
+
+def _parent_and_state(pid: int) -> tuple[int, str]:
+    fields = _stat(pid)
+    return (int(fields[1]), fields[0]) if fields else (0, "")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of ``/proc/<pid>/stat`` from the third (state) on; empty when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def identity(pid: int) -> str:
+    """Tells this process from a later one with the same number; empty when it is gone or the system cannot tell."""
+    fields = _stat(pid)
+    return f"{_boot()}:{fields[19]}" if fields and fields[0] != "Z" else ""
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""

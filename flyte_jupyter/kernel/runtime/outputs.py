@@ -1,0 +1,66 @@
+"""What an attempt leaves below its output prefix: outputs or an error, and perhaps a deck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flyte_jupyter.idl import core
+from flyte_jupyter.kernel.context import Decks
+from flyte_jupyter.kernel.deck import render
+from flyte_jupyter.kernel.runtime import storage
+
+_MOST_MESSAGE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an attempt failed, in the terms of Flyte's ``ContainerError``."""
+
+    code: str
+    message: str
+    recoverable: bool
+    system: bool = False
+
+    def document(self) -> core.ErrorDocument:
+        """As the engine reads it."""
+        kinds = core.ContainerError
+        origins = core.ExecutionError
+        return core.ErrorDocument(
+            error=core.ContainerError(
+                code=self.code,
+                message=_cut(self.message),
+                kind=kinds.RECOVERABLE if self.recoverable else kinds.NON_RECOVERABLE,
+                origin=origins.SYSTEM if self.system else origins.USER,
+            )
+        )
+
+
+def write_outputs(prefix: str, outputs: core.LiteralMap) -> None:
+    """Leave ``outputs.pb``. Equal outputs give equal bytes."""
+    data = outputs.SerializeToString(deterministic=True)
+    storage.write(storage.join(prefix, "outputs.pb"), data)
+
+
+def write_problem(prefix: str, problem: Problem) -> None:
+    """Leave ``error.pb``."""
+    data = problem.document().SerializeToString(deterministic=True)
+    storage.write(storage.join(prefix, "error.pb"), data)
+
+
+def write_deck(prefix: str, decks: Decks, title: str) -> None:
+    """Leave ``deck.html`` when the task has collected anything."""
+    if decks:
+        page = render(decks.pages, title)
+        # A lone surrogate in somebody's string must not cost the whole page.
+        storage.write(storage.join(prefix, "deck.html"), page.encode("utf-8", "replace"))
+
+
+def _cut(message: str) -> str:
+    """The two ends of a message that is too long to be kept; the ends say what happened and where."""
+    message = message.encode("utf-8", "replace").decode()
+    if len(message) <= _MOST_MESSAGE:
+        return message
+    half = _MOST_MESSAGE // 2
+    return (
+        f"{message[:half]}\n[{len(message) - _MOST_MESSAGE} characters left out]\n{message[-half:]}"
+    )

@@ -1,0 +1,58 @@
+"""Bytes by URI, for a task: local files at once, everything else through fsspec."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def local_path(uri: str) -> Path | None:
+    """The file that a ``file:`` URI or a plain path names; None for anything else. As in fsspec, nothing is unquoted."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else Path(uri)
+
+
+def join(prefix: str, name: str) -> str:
+    """The URI of `name` below `prefix`."""
+    return f"{prefix.rstrip('/')}/{name}"
+
+
+def read(uri: str) -> bytes:
+    """The whole content. Raises `OSError` (or what the file system behind fsspec raises)."""
+    path = local_path(uri)
+    if path is not None:
+        return path.read_bytes()
+    import fsspec
+
+    with fsspec.open(uri, "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def write(uri: str, data: bytes) -> None:
+    """Put `data` at `uri` so that a reader sees all of it or nothing."""
+    path = local_path(uri)
+    if path is None:
+        import fsspec
+
+        # An object store shows an object only when it is whole.
+        with fsspec.open(uri, "wb") as file:
+            file.write(data)
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        _write_new(part, data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(part, data)
+    part.replace(path)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

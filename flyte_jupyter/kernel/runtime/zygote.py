@@ -1,0 +1,482 @@
+"""The single-threaded parent that attempts are forked from.
+
+``python -m flyte_jupyter.kernel.runtime.zygote --socket PATH --records DIR`` puts itself into the background once it listens. Rules of
+this file: no thread, ever; nothing that waits but the one selector; whatever is learnt of an attempt's end is on disk before
+anybody is told.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
+
+from flyte_jupyter.kernel.environment import fingerprint
+from flyte_jupyter.kernel.runtime import frames, isolation, worker
+from flyte_jupyter.kernel.runtime.capture import Capture
+from flyte_jupyter.kernel.runtime.peers import Peer
+from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
+from flyte_jupyter.kernel.runtime.worker import Job
+
+PROTOCOL = 1
+_IDLE_WORKERS = 8
+_SWEEP_SECONDS = 0.05
+
+
+class InChild(BaseException):
+    """Raised in a forked child to leave the parent's stack; `run` is what the child is for.
+
+    It passes through the parent's functions, so none of those on its way may clean up in a ``finally``.
+    """
+
+    def __init__(self, run: Callable[[], int]) -> None:
+        super().__init__()
+        self.run = run
+
+
+@dataclass(slots=True)
+class Process:
+    """A child. `channel` is set for a worker that serves one attempt after the other; `key` is its present attempt."""
+
+    pid: int
+    capture: Capture
+    key: str = ""
+    channel: Peer | None = None
+    serves: tuple[str, ...] = ()
+    retired: bool = False
+
+
+@dataclass(slots=True)
+class Zygote:
+    """The loop. `linger` is how many seconds it stays without a connection and without an attempt."""
+
+    listener: socket.socket
+    records: Records
+    linger: float
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    peers: list[Peer] = field(default_factory=list)
+    processes: dict[int, Process] = field(default_factory=dict)
+    attempts: dict[str, Record] = field(default_factory=dict)
+    environment: str = field(default_factory=fingerprint)
+    unshared: str = ""
+    _tried: set[str] = field(default_factory=set)
+    _wakeup: tuple[int, int] = (-1, -1)
+    _sweep_at: float | None = None
+    _since: float = field(default_factory=time.monotonic)
+
+    def serve(self) -> None:
+        """Until there is nothing to stay for. Raises `InChild` in every child it forks."""
+        self._listen()
+        while not self._done():
+            for key, events in self.selector.select(self._patience()):
+                handle: Callable[[int], None] = key.data
+                handle(events)
+            self._reap_children()
+            if self._sweep_at is not None and time.monotonic() >= self._sweep_at:
+                self._sweep()
+
+    def _listen(self) -> None:
+        reader, writer = (
+            os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if sys.platform == "linux" else _pipe()
+        )
+        self._wakeup = (reader, writer)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self.listener.setblocking(False)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(reader, selectors.EVENT_READ, lambda _: _swallow(reader))
+
+    def _patience(self) -> float | None:
+        if self._sweep_at is not None:
+            return max(0.0, self._sweep_at - time.monotonic())
+        busy = self.peers or any(p.key for p in self.processes.values())
+        return None if busy else max(0.0, self._since + self.linger - time.monotonic())
+
+    def _done(self) -> bool:
+        if self.peers or any(p.key for p in self.processes.values()):
+            self._since = time.monotonic()
+            return False
+        return time.monotonic() >= self._since + self.linger
+
+    # -- connections --
+
+    def _accept(self, _: int) -> None:
+        with suppress(BlockingIOError):
+            connection, _address = self.listener.accept()
+            peer = Peer(connection)
+            self.peers.append(peer)
+            self.selector.register(
+                connection, selectors.EVENT_READ, lambda events: self._converse(peer, events)
+            )
+
+    def _converse(self, peer: Peer, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            peer.flush()
+        if events & selectors.EVENT_READ:
+            try:
+                for message in peer.receive():
+                    self._answer(peer, message)
+            except (OSError, frames.BadFrame):
+                self._drop(peer)
+                return
+        self._want_write(peer)
+
+    def _want_write(self, peer: Peer) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
+        key = self.selector.get_key(peer.socket)
+        if key.events != events:
+            self.selector.modify(peer.socket, events, key.data)
+
+    def _drop(self, peer: Peer) -> None:
+        self.selector.unregister(peer.socket)
+        peer.socket.close()
+        self.peers.remove(peer)
+
+    def _tell_all(self, message: frames.Message) -> None:
+        for peer in self.peers:
+            peer.send(message)
+            self._want_write(peer)
+
+    def _answer(self, peer: Peer, message: frames.Message) -> None:
+        op, key = message.get("op"), message.get("key")
+        if op == "hello":
+            peer.send(self._hello())
+        elif not is_key(key):
+            peer.send(
+                {"op": "refused", "key": key, "code": "BadKey", "message": f"bad key {key!r}"}
+            )
+        elif op == "launch":
+            self._launch(peer, message)
+        elif op == "kill":
+            self._kill(str(key))
+        elif op == "reap":
+            self._reap(str(key))
+
+    def _hello(self) -> frames.Message:
+        return {
+            "op": "hello",
+            "protocol": PROTOCOL,
+            "pid": os.getpid(),
+            "identity": isolation.identity(os.getpid()),
+            "python": sys.version.split()[0],
+            "environment": self.environment,
+            "attempts": [r.wire() for r in self.attempts.values()],
+        }
+
+    def _kill(self, key: str) -> None:
+        record = self.attempts.get(key)
+        if record and record.exit is None:
+            _kill_group(record.pid)
+
+    def _reap(self, key: str) -> None:
+        record = self.attempts.get(key)
+        if record and record.exit is not None:
+            del self.attempts[key]
+            self.records.forget(key)
+
+    # -- launching --
+
+    def _launch(self, peer: Peer, message: frames.Message) -> None:
+        key: str = message["key"]
+        known = self.attempts.get(key)
+        if known:
+            peer.send({"op": "started", "key": key, "pid": known.pid, "mode": "known"})
+            if known.exit:
+                peer.send(_ended(known))
+            return
+        try:
+            job = Job.read(message)
+            problem = worker.runnable(job)
+            if problem:
+                raise ValueError(problem)
+            process, mode = self._process_for(job)
+        except (KeyError, TypeError, ValueError) as e:
+            answer = {"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)}
+            peer.send(answer)
+        except OSError as e:
+            why = f"no process could be started: {e.strerror}"
+            peer.send({"op": "refused", "key": key, "code": "NoProcess", "message": why})
+        else:
+            self._remember(key, process)
+            peer.send({"op": "started", "key": key, "pid": process.pid, "mode": mode})
+
+    def _remember(self, key: str, process: Process) -> None:
+        process.key = key
+        identity = isolation.identity(process.pid)
+        record = Record(key, process.pid, identity, time.time())
+        self.attempts[key] = record
+        # A full disk must not cost the attempt; only its adoption after this zygote's death.
+        with suppress(OSError):
+            self.records.keep(record)
+
+    def _process_for(self, job: Job) -> tuple[Process, str]:
+        if job.reuse and job.ours:
+            return self._worker_for(job)
+        self._preload(job.preload)
+        reader, writer = _pipe()
+        capture = Capture(reader)
+        try:
+            if isolation.fork_hazard():
+                mode, pid = "exec", _spawn(job, writer)
+            else:
+                mode, pid = "fork", self._fork(lambda: worker.be_attempt(job, writer))
+        except OSError:
+            capture.close()
+            os.close(writer)
+            raise
+        os.close(writer)
+        capture.aim(job.log, job.limit)
+        return self._watch(Process(pid, capture)), mode
+
+    def _worker_for(self, job: Job) -> tuple[Process, str]:
+        idle = (
+            p
+            for p in self.processes.values()
+            if p.channel and not p.key and not p.retired and p.serves == job.worker
+        )
+        process, mode = next(idle, None), "reused"
+        if process is None:
+            process, mode = self._new_worker(job), "fork"
+        process.capture.aim(job.log, job.limit)
+        assert process.channel is not None
+        fields = {"key": job.key, "argv": job.argv, "env": job.env, "cwd": job.cwd}
+        process.channel.send(fields | {"log": job.log, "log_limit": job.limit})
+        return process, mode
+
+    def _new_worker(self, job: Job) -> Process:
+        if isolation.fork_hazard():
+            raise BlockingIOError(0, isolation.fork_hazard())
+        self._preload(job.preload)
+        reader, writer = _pipe()
+        capture = Capture(reader)
+        here, there = socket.socketpair()
+        nice = job.nice
+        try:
+            pid = self._fork(lambda: worker.be_worker(nice, there.detach(), writer))
+        except OSError:
+            capture.close()
+            os.close(writer)
+            here.close()
+            there.close()
+            raise
+        os.close(writer)
+        there.close()
+        process = self._watch(Process(pid, capture, channel=Peer(here), serves=job.worker))
+        self.selector.register(here, selectors.EVENT_READ, lambda _: self._hear(process))
+        return process
+
+    def _watch(self, process: Process) -> Process:
+        self.processes[process.pid] = process
+        reader = process.capture.reader
+        self.selector.register(reader, selectors.EVENT_READ, lambda _: self._pump(process))
+        return process
+
+    def _pump(self, process: Process) -> None:
+        if process.pid in self.processes and not process.capture.pump():
+            # Every writer is closed, which would be told again and again; the process may go on.
+            self.selector.unregister(process.capture.reader)
+
+    def _preload(self, modules: Sequence[str]) -> None:
+        fresh = [m for m in modules if m not in self._tried]
+        if fresh:
+            self._tried.update(fresh)
+            self.unshared = isolation.preload(fresh) or self.unshared
+
+    def _fork(self, run: Callable[[], int]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        self._abandon()
+        raise InChild(run)
+
+    def _abandon(self) -> None:
+        """In the child: let go of the parent's things, so that no object closes a number that means something else by then."""
+        self.selector.close()
+        self.listener.close()
+        for peer in self.peers:
+            peer.socket.close()
+        for process in self.processes.values():
+            if process.channel:
+                process.channel.socket.close()
+
+    # -- ends --
+
+    def _hear(self, process: Process) -> None:
+        """A worker speaks: its attempt is over. When it says nothing more, its own end tells the rest."""
+        assert process.channel is not None
+        try:
+            for message in process.channel.receive():
+                process.retired = bool(message["retire"])
+                self._end(process, Ended(int(message["code"]), None))
+        except (OSError, frames.BadFrame, KeyError, TypeError, ValueError):
+            process.retired = True
+            with suppress(KeyError):
+                self.selector.unregister(process.channel.socket)
+            return
+        idle = [p for p in self.processes.values() if p.channel and not p.key]
+        if len(idle) > _IDLE_WORKERS:
+            _kill_group(idle[0].pid)
+            idle[0].retired = True
+
+    def _reap_children(self) -> None:
+        while (found := _next_ended()) is not None:
+            pid, ended = found
+            process = self.processes.pop(pid, None)
+            self._sweep_soon()
+            if process is None:
+                continue
+            if process.channel:
+                # An answer that was sent just before the end counts.
+                self._hear(process)
+                with suppress(KeyError):
+                    self.selector.unregister(process.channel.socket)
+                process.channel.socket.close()
+            if process.key:
+                self._end(process, ended)
+            with suppress(KeyError):
+                self.selector.unregister(process.capture.reader)
+            process.capture.close()
+
+    def _end(self, process: Process, ended: Ended) -> None:
+        process.capture.settle()
+        key, process.key = process.key, ""
+        record = self.attempts.get(key)
+        if record is None:
+            return
+        record = replace(record, exit=ended)
+        self.attempts[key] = record
+        with suppress(OSError):
+            self.records.keep(record)
+        self._tell_all(_ended(record))
+
+    def _sweep_soon(self) -> None:
+        if self._sweep_at is None:
+            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+
+    def _sweep(self) -> None:
+        """Kill what ended attempts left behind. Orphans of running ones are theirs, so a stranger here belongs to an ended one."""
+        self._sweep_at = None
+        for pid in isolation.children():
+            if pid not in self.processes:
+                _kill_group(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self._sweep_soon()
+
+
+def _ended(record: Record) -> frames.Message:
+    exit_ = record.exit.wire() if record.exit else {}
+    return {"op": "ended", "key": record.key, "pid": record.pid, **exit_}
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _next_ended() -> tuple[int, Ended] | None:
+    """The next child that is over. Its group is killed while its number cannot mean anybody else."""
+    try:
+        if hasattr(os, "waitid"):
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None:
+                return None
+            _kill_group(found.si_pid)
+            pid, status = os.waitpid(found.si_pid, 0)
+        else:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return None
+    except ChildProcessError:
+        return None
+    return pid, Ended.of(os.waitstatus_to_exitcode(status))
+
+
+def _spawn(job: Job, out: int) -> int:
+    process = subprocess.Popen(  # noqa: S603  # running the task's command is the job
+        worker.exec_argv(job),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        cwd=job.cwd,
+        env={**job.env, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    # The loop waits for all children alike.
+    process.returncode = 0
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, job.nice)
+    return process.pid
+
+
+def _pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    return reader, writer
+
+
+def _swallow(fd: int) -> None:
+    with suppress(BlockingIOError):
+        os.read(fd, 4096)
+
+
+def _bound(path: Path) -> socket.socket:
+    """A listening socket that only its owner can reach."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(16)
+    return listener
+
+
+def main(words: Sequence[str]) -> NoReturn:
+    """Listen, go into the background, serve. Leaves by `os._exit`."""
+    options = dict(zip(words[::2], words[1::2], strict=True))
+    path = Path(options["--socket"])
+    listener = _bound(path)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    isolation.gather_orphans()
+    zygote = Zygote(
+        listener, Records(Path(options["--records"])), float(options.get("--linger", "600"))
+    )
+    gc.collect()
+    gc.freeze()
+    status = 1
+    try:
+        zygote.serve()
+        path.unlink(missing_ok=True)
+        status = 0
+    except InChild as child:
+        status = _run_child(child.run)
+    finally:
+        os._exit(status)
+
+
+def _run_child(run: Callable[[], int]) -> int:
+    status = 1
+    try:
+        status = run()
+    except SystemExit as e:
+        status = e.code if isinstance(e.code, int) else 1
+    except BaseException:  # noqa: BLE001  # the child must never return into its parent's code
+        sys.excepthook(*sys.exc_info())
+    return status
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
