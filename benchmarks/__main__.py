@@ -116,7 +116,7 @@ def main(words: list[str]) -> int:
             sys.path.insert(0, str(ours.ROOT / "tests"))
             from pathlib import Path
 
-            from conftest import stop_control_plane
+            from processes import stop_control_plane
 
             stop_control_plane(Path(home))
         after = ours.calibration()

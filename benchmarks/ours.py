@@ -68,7 +68,7 @@ def launched(workflow: Any, nodes: int, repeats: int = 3) -> float:
 def jupyter_start(extension: bool) -> float:
     """Seconds from start to the first answer of a Jupyter server, with the extension or without."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from conftest import run_jupyter
+    from processes import run_jupyter
 
     options = () if extension else ("--ServerApp.jpserver_extensions={'flyte_jupyter': False}",)
     start = time.perf_counter()
@@ -81,7 +81,7 @@ def jupyter_start(extension: bool) -> float:
 def status_latency() -> tuple[float, float]:
     """Milliseconds (p50, p99) of Jupyter's own /api/status while 1,000 nodes run on the control plane beside it."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from conftest import run_jupyter
+    from processes import run_jupyter
 
     import flyte_jupyter
     from benchmarks.workflows import wide

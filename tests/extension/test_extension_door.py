@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN, alive, eventually, run_jupyter
+from processes import TOKEN, alive, eventually, run_jupyter
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 
 import flows
-from conftest import alive, eventually
+from processes import alive, eventually
 
 import flyte_jupyter
 from flyte_jupyter.supervisor import find, find_or_start, status

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import flows
 import pytest
-from conftest import alive, eventually
+from processes import alive, eventually
 
 import flyte_jupyter
 from flyte_jupyter.supervisor import find, find_or_start, status
