@@ -55,6 +55,8 @@ class Context:
     previous_checkpoint: str = ""
     """URI of the checkpoint that an earlier attempt left."""
     decks: Decks = field(default_factory=Decks)
+    building: object | None = None
+    """In compile mode, the graph that the calls of tasks become nodes of (`authoring.building.Building`)."""
 
 
 _current: ContextVar[Context] = ContextVar("flyte_jupyter_context")

@@ -1,0 +1,96 @@
+"""Where converters put data that is too large for a literal."""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from flyte_jupyter.kernel.errors import FlyteJupyterError
+
+
+class StorageError(FlyteJupyterError):
+    """Data could not be written to, or read from, the place a URI names."""
+
+
+class Storage(Protocol):
+    """Somewhere to put files, each under a new URI, and to get them back from."""
+
+    def put(self, local: Path, name: str) -> str:
+        """Copy a file there and return its URI; its last part is `name`.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        ...
+
+    def get(self, uri: str, local: Path) -> None:
+        """Copy the file that a URI names to a local path.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+        ...
+
+    def scratch(self) -> Path:
+        """A new empty local folder, for files on their way."""
+        ...
+
+
+class PrefixStorage:
+    """Storage below one URI prefix, through fsspec: what a running task writes to.
+
+    Files get names of their own below the prefix, so attempts never overwrite each other.
+    """
+
+    def __init__(self, prefix: str, working_folder: Path) -> None:
+        self._prefix = prefix.rstrip("/")
+        self._working_folder = working_folder
+
+    def put(self, local: Path, name: str) -> str:
+        """Copy a file below the prefix and return its URI."""
+        uri = f"{self._prefix}/{uuid.uuid4().hex}/{posixpath.basename(name) or 'file'}"
+        filesystem, path = _filesystem(uri)
+        try:
+            filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+            filesystem.put_file(str(local), path)
+        except Exception as error:
+            raise StorageError(f"could not write {local} to {uri}: {error}") from error
+        return uri
+
+    def get(self, uri: str, local: Path) -> None:
+        """Copy the file that a URI names to a local path."""
+        fetch(uri, local)
+
+    def scratch(self) -> Path:
+        """A new folder below the working folder."""
+        folder = self._working_folder / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
+
+
+def fetch(uri: str, local: Path) -> None:
+    """Copy the file that a URI names to a local path.
+
+    Raises:
+        StorageError: it could not be read.
+    """
+    filesystem, path = _filesystem(uri)
+    try:
+        if filesystem.isdir(path):  # flytekit stores a table as a folder of parts
+            filesystem.get(path, str(local), recursive=True)
+        else:
+            filesystem.get_file(path, str(local))
+    except Exception as error:
+        raise StorageError(f"could not read {uri}: {error}") from error
+
+
+def _filesystem(uri: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, path = url_to_fs(uri)
+    except (ImportError, ValueError) as error:
+        raise StorageError(f"no way to reach {uri}: {error}") from error
+    return filesystem, path
