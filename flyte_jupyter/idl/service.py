@@ -3,9 +3,7 @@
 One of the only doors to the generated ``flyteidl`` package.
 """
 
-from flyteidl.service.admin_pb2 import DESCRIPTOR as ADMIN_SERVICE
-from flyteidl.service.dataproxy_pb2 import DESCRIPTOR as DATA_PROXY_SERVICE
-from flyteidl.service.signal_pb2 import DESCRIPTOR as SIGNAL_SERVICE
+from flyteidl.service import admin_pb2, dataproxy_pb2, signal_pb2
 from flyteidl.service.dataproxy_pb2 import (
     ArtifactType as ArtifactType,
     CreateDownloadLinkRequest as CreateDownloadLinkRequest,
@@ -18,3 +16,7 @@ from flyteidl.service.dataproxy_pb2 import (
     GetDataResponse as GetDataResponse,
     PreSignedURLs as PreSignedURLs,
 )
+
+ADMIN_SERVICE = admin_pb2.DESCRIPTOR
+DATA_PROXY_SERVICE = dataproxy_pb2.DESCRIPTOR
+SIGNAL_SERVICE = signal_pb2.DESCRIPTOR

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -15,18 +14,20 @@ from tornado.web import RequestHandler
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.errors import Unauthenticated
 from flyte_jupyter.server.messages import Json, escape_html
+from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.problems import is_ours, problem_of
 
 log = logging.getLogger(__name__)
-USER_HEADER = "X-Flyte-Jupyter-User"
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """What one listener demands, and how it tells that somebody was there."""
 
-    touch: Callable[[], None]
-    """Called at each request: the process lives on while it is used."""
+    presence: Presence
+    """Told of each request: the process lives on while it is used."""
+    principal: str = ""
+    """Whom its requests are booked to: the owner of the process."""
     token: str = ""
     """Empty on the Unix socket, which only its owner can open."""
 
@@ -40,7 +41,7 @@ class ControlHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Let in who may come in. Raises `Unauthenticated`."""
-        self.listener.touch()
+        self.listener.presence.touch()
         if self.listener.token and not hmac.compare_digest(
             self._given_token().encode(), self.listener.token.encode()
         ):
@@ -57,14 +58,9 @@ class ControlHandler(RequestHandler):
 
     @property
     def caller(self) -> Caller:
-        """Who asks. Only the socket's peers (the server extension) are believed about user and way in."""
-        headers = self.request.headers
-        if self.listener.token:
-            return Caller(base_url=f"{self.request.protocol}://{self.request.host}")
-        protocol = headers.get("X-Forwarded-Proto", self.request.protocol).split(",")[0].strip()
-        host = headers.get("X-Forwarded-Host", self.request.host).split(",")[0].strip()
-        prefix = headers.get("X-Forwarded-Prefix", "").rstrip("/")
-        return Caller(headers.get(USER_HEADER, ""), f"{protocol}://{host}{prefix}")
+        """Who asks, and the address they used: signed URLs lead back the same way."""
+        base = f"{self.request.protocol}://{self.request.host}"
+        return Caller(self.listener.principal, base)
 
     def answer(self, value: Json, status: int = 200) -> None:
         """Finish with JSON."""

@@ -108,7 +108,7 @@ def _set_field(into: Message, path: str, texts: Sequence[str]) -> None:
         raise InvalidArgument(f"Bad value for {path!r}: {_short(error)}") from error
 
 
-def _set_message(message: Message, field: FieldDescriptor, path: str, texts: Sequence[str]) -> None:
+def _set_message(message: Message, field: Any, path: str, texts: Sequence[str]) -> None:
     """Well-known types (timestamps, durations, wrappers) have a text form; other messages have none."""
     if field.is_repeated or not field.message_type.full_name.startswith("google.protobuf."):
         raise InvalidArgument(f"{path!r} is a message: name the fields inside it")
@@ -118,7 +118,7 @@ def _set_message(message: Message, field: FieldDescriptor, path: str, texts: Seq
         raise InvalidArgument(f"Bad value for {path!r}: {_short(error)}") from error
 
 
-def _scalar(field: FieldDescriptor, text: str) -> Any:
+def _scalar(field: Any, text: str) -> Any:
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         known = field.enum_type.values_by_name.get(text.upper())
@@ -154,7 +154,7 @@ def _writers(of: Descriptor) -> Sequence[tuple[str, bool, bool, Writer]]:
     return tuple(rows)
 
 
-def _writer(field: FieldDescriptor) -> Writer:
+def _writer(field: Any) -> Writer:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         value = _single(field.message_type.fields_by_name["value"])
         return lambda entries: {_key(k): value(v) for k, v in entries.items()}
@@ -164,7 +164,7 @@ def _writer(field: FieldDescriptor) -> Writer:
     return single
 
 
-def _single(field: FieldDescriptor) -> Writer:
+def _single(field: Any) -> Writer:
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_MESSAGE:
         return to_json

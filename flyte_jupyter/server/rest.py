@@ -62,8 +62,8 @@ class RpcHandler(ControlHandler):
         response: Message = await use_case(request, self.caller)
         binary = self._wants_binary()
         size = response.ByteSize()
-        write = response.SerializeToString if binary else lambda: to_json_bytes(response)
-        data = await asyncio.to_thread(write) if size > _LARGE else write()
+        write = _binary if binary else to_json_bytes
+        data = await asyncio.to_thread(write, response) if size > _LARGE else write(response)
         self.set_header("Content-Type", BINARY if binary else JSON)
         await self.finish(data)
 
@@ -99,6 +99,10 @@ class RpcHandler(ControlHandler):
             return True
         anything = accepted in ("", "*/*")
         return anything and self._media_type("Content-Type") == BINARY
+
+
+def _binary(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def _content_length(header: str | None) -> int:

@@ -1,0 +1,206 @@
+"""Launching: a request becomes a checked, stored execution that the engine hears of through its inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from google.protobuf.message import Message
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.compiler.compile import skeleton
+from flyte_jupyter.engine.core.step import initial
+from flyte_jupyter.engine.program import plan_of
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl.digests import message_digest
+from flyte_jupyter.idl.identifiers import execution_identifier
+from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
+from flyte_jupyter.server.admin.calls import Caller
+from flyte_jupyter.server.admin.capacity import check_fits
+from flyte_jupyter.server.admin.compilation import compile_template
+from flyte_jupyter.server.admin.errors import InvalidArgument
+from flyte_jupyter.server.admin.launch_inputs import Target, complete_inputs, without
+from flyte_jupyter.server.admin.launch_plans import expected_inputs
+from flyte_jupyter.server.admin.names import entity_id, new_execution_name, required, run_id
+from flyte_jupyter.server.admin.platform import Platform
+from flyte_jupyter.server.admin.projects import check_open
+from flyte_jupyter.store.errors import AlreadyExists, NotFound
+from flyte_jupyter.store.executions import NewExecution
+
+
+class LaunchCases:
+    """Create and relaunch executions."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def create(
+        self, request: admin.ExecutionCreateRequest, caller: Caller
+    ) -> admin.ExecutionCreateResponse:
+        """Check, store, and leave the rest to the engine. Refused here: wrong names, types, amounts."""
+        await check_open(self._platform, request.project, request.domain)
+        inputs = request.inputs if request.HasField("inputs") else request.spec.inputs
+        run = self._new_run(request.project, request.domain, request.name)
+        spec = admin.ExecutionSpec()
+        spec.CopyFrom(request.spec)
+        spec.ClearField("inputs")
+        spec.metadata.principal = spec.metadata.principal or caller.principal
+        return await self._launch(run, spec, inputs)
+
+    async def relaunch(
+        self, request: admin.ExecutionRelaunchRequest, caller: Caller
+    ) -> admin.ExecutionCreateResponse:
+        """The same again under a new name: same launch plan or task, same inputs."""
+        reference = run_id(request.id)
+        was = await self._platform.executions.get(reference)
+        inputs = core.LiteralMap.FromString(
+            await self._platform.blobs.get(await self._platform.executions.inputs(reference))
+        )
+        run = self._new_run(reference.project, reference.domain, request.name)
+        spec = admin.ExecutionSpec()
+        spec.CopyFrom(was.spec)
+        spec.overwrite_cache = request.overwrite_cache
+        spec.metadata.CopyFrom(
+            admin.ExecutionMetadata(
+                mode=admin.ExecutionMetadata.RELAUNCH,
+                principal=caller.principal,
+                reference_execution=request.id,
+            )
+        )
+        return await self._launch(run, spec, inputs, again=True)
+
+    def _new_run(self, project: str, domain: str, name: str) -> RunId:
+        return RunId(project, domain, new_execution_name(name or self._platform.new_name()))
+
+    async def _launch(
+        self, run: RunId, spec: admin.ExecutionSpec, given: core.LiteralMap, *, again: bool = False
+    ) -> admin.ExecutionCreateResponse:
+        platform = self._platform
+        await self._check_free(run)
+        target = await self._target(spec)
+        if again:
+            given = without(given, target.fixed)
+        inputs = complete_inputs(target, given)
+        check_fits((task.template for task in target.closure.tasks), platform.capacity)
+        new = await asyncio.to_thread(_prepare, platform, run, spec, target)
+        # Content-addressed: two launches that race for one name cannot spoil each other's inputs.
+        uri = (
+            f"{layout.run_prefix(platform.blobs.root, run)}/inputs-{message_digest(inputs)[:16]}.pb"
+        )
+        await platform.blobs.put(uri, inputs.SerializeToString(deterministic=True))
+        await platform.executions.create(
+            NewExecution(
+                new.execution, new.closure, new.closure_digest, new.state, uri, _env(spec, target)
+            )
+        )
+        return admin.ExecutionCreateResponse(id=execution_identifier(run))
+
+    async def _check_free(self, run: RunId) -> None:
+        try:
+            await self._platform.executions.get(run)
+        except NotFound:
+            return
+        raise AlreadyExists(f"There is an execution {run}: choose another name")
+
+    async def _target(self, spec: admin.ExecutionSpec) -> Target:
+        given = spec.launch_plan
+        if given.resource_type == core.ResourceType.TASK:
+            return await self._task_target(entity_id(EntityKind.TASK, given))
+        if given.resource_type not in (
+            core.ResourceType.LAUNCH_PLAN,
+            core.ResourceType.UNSPECIFIED,
+        ):
+            raise InvalidArgument("spec.launch_plan must name a launch plan or a task")
+        found = await self._launch_plan(given)
+        spec.launch_plan.CopyFrom(found.id)
+        workflow = await self._platform.specs.workflow(
+            entity_id(EntityKind.WORKFLOW, found.spec.workflow_id)
+        )
+        return Target(
+            workflow=workflow.id,
+            closure=workflow.closure.compiled_workflow,
+            expected=found.closure.expected_inputs,
+            fixed=found.spec.fixed_inputs,
+            plan=found.spec,
+            shown=f"workflow {workflow.id.name}",
+        )
+
+    async def _launch_plan(self, given: core.Identifier) -> admin.LaunchPlan:
+        """The version asked for; without one the active version, or else the newest."""
+        specs = self._platform.specs
+        if given.version:
+            return await specs.launch_plan(entity_id(EntityKind.LAUNCH_PLAN, given))
+        where = given.project, given.domain, required(given.name, "spec.launch_plan.name")
+        try:
+            return await specs.active_launch_plan(*where)
+        except NotFound:
+            return await specs.launch_plan(await specs.latest(EntityKind.LAUNCH_PLAN, *where))
+
+    async def _task_target(self, name: EntityId) -> Target:
+        task = (await self._platform.specs.task(name)).closure.compiled_task.template
+        template = skeleton(task)
+        closure = await compile_template(self._platform, template)
+        return Target(
+            workflow=template.id,
+            closure=closure,
+            expected=expected_inputs(name, admin.LaunchPlanSpec(), task.interface),
+            fixed=core.LiteralMap(),
+            plan=admin.LaunchPlanSpec(),
+            shown=f"task {name.name}",
+        )
+
+
+def _prepare(
+    platform: Platform, run: RunId, spec: admin.ExecutionSpec, target: Target
+) -> NewExecution:
+    """The part that costs time for large graphs: plan and initial state."""
+    plan = plan_of(target.closure)
+    _apply_policies(spec, target.plan, platform)
+    now = platform.timestamp()
+    execution = admin.Execution(
+        id=execution_identifier(run),
+        spec=spec,
+        closure=admin.ExecutionClosure(
+            phase=core.WorkflowExecution.QUEUED,
+            created_at=now,
+            updated_at=now,
+            workflow_id=target.workflow,
+            state_change_details=admin.ExecutionStateChangeDetails(
+                state=admin.ExecutionState.EXECUTION_ACTIVE,
+                occurred_at=now,
+                principal=spec.metadata.principal,
+            ),
+        ),
+    )
+    state = initial(
+        plan, max_parallelism=spec.max_parallelism, overwrite_cache=spec.overwrite_cache
+    )
+    closure = target.closure.SerializeToString(deterministic=True)
+    return NewExecution(execution, closure, plan.digest, state, "")
+
+
+def _apply_policies(
+    spec: admin.ExecutionSpec, plan: admin.LaunchPlanSpec, platform: Platform
+) -> None:
+    """Request over launch plan over installation, as Flyte merges them."""
+    spec.max_parallelism = spec.max_parallelism or plan.max_parallelism or platform.max_parallelism
+    spec.overwrite_cache = spec.overwrite_cache or plan.overwrite_cache
+    for field in ("interruptible", "raw_output_data_config", "security_context"):
+        _inherit(spec, plan, field)
+    for theirs, ours in (
+        (plan.labels.values, spec.labels.values),
+        (plan.annotations.values, spec.annotations.values),
+    ):
+        for key, value in theirs.items():
+            if key not in ours:
+                ours[key] = value
+
+
+def _inherit(spec: Message, plan: Message, field: str) -> None:
+    if not spec.HasField(field) and plan.HasField(field):
+        getattr(spec, field).CopyFrom(getattr(plan, field))
+
+
+def _env(spec: admin.ExecutionSpec, target: Target) -> Mapping[str, str]:
+    env = {pair.key: pair.value for pair in target.plan.envs.values}
+    return env | {pair.key: pair.value for pair in spec.envs.values}

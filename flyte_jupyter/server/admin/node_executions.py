@@ -1,0 +1,95 @@
+"""Nodes and attempts of an execution."""
+
+from __future__ import annotations
+
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.server.admin.calls import Caller
+from flyte_jupyter.server.admin.data import read_data
+from flyte_jupyter.server.admin.listing import query_of
+from flyte_jupyter.server.admin.names import required, run_id
+from flyte_jupyter.server.admin.platform import Platform
+
+
+class NodeExecutionCases:
+    """Look at nodes and attempts, and read their data."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def get(self, request: admin.NodeExecutionGetRequest, _: Caller) -> admin.NodeExecution:
+        """One node."""
+        return await self._platform.executions.node_execution(*_node(request.id))
+
+    async def list(
+        self, request: admin.NodeExecutionListRequest, _: Caller
+    ) -> admin.NodeExecutionList:
+        """The top-level nodes of an execution, or the children of `unique_parent_id`."""
+        page = await self._platform.executions.node_executions(
+            run_id(request.workflow_execution_id),
+            query_of(request, self._platform.max_listing),
+            parent=request.unique_parent_id,
+        )
+        return admin.NodeExecutionList(node_executions=page.items, token=page.token)
+
+    async def data(
+        self, request: admin.NodeExecutionGetDataRequest, caller: Caller
+    ) -> admin.NodeExecutionGetDataResponse:
+        """A node's inputs and outputs."""
+        run, node = _node(request.id)
+        found = await self._platform.executions.node_execution(run, node)
+        inputs = await read_data(self._platform, found.input_uri, caller)
+        outputs = await read_data(self._platform, found.closure.output_uri, caller)
+        return admin.NodeExecutionGetDataResponse(
+            inputs=inputs.url,
+            outputs=outputs.url,
+            full_inputs=inputs.full,
+            full_outputs=outputs.full,
+            flyte_urls=_urls(run, node, deck=bool(found.closure.deck_uri)),
+        )
+
+    async def attempt(
+        self, request: admin.TaskExecutionGetRequest, _: Caller
+    ) -> admin.TaskExecution:
+        """One attempt."""
+        return await self._attempt(request.id)
+
+    async def attempts(
+        self, request: admin.TaskExecutionListRequest, _: Caller
+    ) -> admin.TaskExecutionList:
+        """The attempts of one node, the first first."""
+        page = await self._platform.executions.task_executions(
+            *_node(request.node_execution_id), query_of(request, self._platform.max_listing)
+        )
+        return admin.TaskExecutionList(task_executions=page.items, token=page.token)
+
+    async def attempt_data(
+        self, request: admin.TaskExecutionGetDataRequest, caller: Caller
+    ) -> admin.TaskExecutionGetDataResponse:
+        """An attempt's inputs and outputs."""
+        found = await self._attempt(request.id)
+        inputs = await read_data(self._platform, found.input_uri, caller)
+        outputs = await read_data(self._platform, found.closure.output_uri, caller)
+        run, node = _node(request.id.node_execution_id)
+        return admin.TaskExecutionGetDataResponse(
+            inputs=inputs.url,
+            outputs=outputs.url,
+            full_inputs=inputs.full,
+            full_outputs=outputs.full,
+            flyte_urls=_urls(run, f"{node}/{request.id.retry_attempt}", deck=False),
+        )
+
+    async def _attempt(self, name: core.TaskExecutionIdentifier) -> admin.TaskExecution:
+        run, node = _node(name.node_execution_id)
+        return await self._platform.executions.task_execution(run, node, name.retry_attempt)
+
+
+def _node(name: core.NodeExecutionIdentifier) -> tuple[RunId, str]:
+    return run_id(name.execution_id), required(name.node_id, "id.node_id")
+
+
+def _urls(run: RunId, place: str, *, deck: bool) -> admin.FlyteURLs:
+    prefix = f"flyte://v1/{run}/{place}"
+    return admin.FlyteURLs(
+        inputs=f"{prefix}/i", outputs=f"{prefix}/o", deck=f"{prefix}/d" if deck else ""
+    )

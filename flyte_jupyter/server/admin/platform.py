@@ -1,0 +1,46 @@
+"""What the use cases work with: the store, the blobs, the clock and the limits of this installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from flyte_jupyter.engine.ports import Blobs
+from flyte_jupyter.server.admin.capacity import Capacity
+from flyte_jupyter.server.admin.signing import Signer
+from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.projects import Projects
+from flyte_jupyter.store.specs import Specs
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Handed to every use case at wiring."""
+
+    specs: Specs
+    executions: Executions
+    projects: Projects
+    blobs: Blobs
+    signer: Signer
+    capacity: Capacity
+    now: Callable[[], datetime]
+    """The time in UTC."""
+    new_name: Callable[[], str]
+    """A fresh execution name: a letter and 19 random letters and digits."""
+    upload_expiry: timedelta
+    """Longest validity of a signed URL."""
+    inline_data: int
+    """Bytes of inputs or outputs above which they are named by URL."""
+    max_listing: int
+    """Most items on one page."""
+    max_parallelism: int
+    """For executions and launch plans that do not say; 0 means unlimited."""
+
+    def timestamp(self) -> Timestamp:
+        """`now` as a protobuf message."""
+        stamp = Timestamp()
+        stamp.FromDatetime(self.now())
+        return stamp

@@ -1,0 +1,82 @@
+"""Attempts' logs as text: cut at character boundaries, addressed by byte offset."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flyte_jupyter.engine.ports import Executor
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.store.errors import NotFound
+from flyte_jupyter.store.executions import Executions
+
+LONGEST_CHARACTER = 4
+_OVER = {
+    core.TaskExecution.SUCCEEDED,
+    core.TaskExecution.FAILED,
+    core.TaskExecution.ABORTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LogText:
+    """Text from byte `offset` up to byte `next`; `complete` when nothing comes after `next`, ever."""
+
+    text: str
+    offset: int
+    next: int
+    complete: bool
+
+    def to_json(self) -> Mapping[str, object]:
+        """``{"text", "offset", "next", "complete"}``."""
+        return {
+            "text": self.text,
+            "offset": self.offset,
+            "next": self.next,
+            "complete": self.complete,
+        }
+
+
+class Logs:
+    """Reads logs through the executor; the store knows whether an attempt is over."""
+
+    def __init__(self, executor: Executor, executions: Executions) -> None:
+        self._executor = executor
+        self._executions = executions
+
+    async def read(self, of: AttemptId, offset: int, limit: int) -> LogText:
+        """Up to `limit` bytes (at least 4) from `offset`, decoded with replacement.
+
+        Raises:
+            NotFound: there is no such execution, or it has no such node.
+        """
+        # Asked before the read: what an attempt wrote before it was over is then in what we read.
+        over = await self._over(of)
+        limit = max(limit, LONGEST_CHARACTER)
+        part = await self._executor.read_log(of, offset, limit)
+        ends = (part.complete or over) and len(part.data) < limit
+        text, used = whole_characters(part.data, final=ends)
+        return LogText(text, offset, offset + used, ends)
+
+    async def _over(self, of: AttemptId) -> bool:
+        try:
+            found = await self._executions.task_execution(of.run, str(of.path[0]), of.attempt)
+        except NotFound:
+            # The run must exist; an attempt that has not begun has an empty log that may grow.
+            run = await self._executions.get(of.run)
+            return run.closure.phase in (
+                core.WorkflowExecution.SUCCEEDED,
+                core.WorkflowExecution.FAILED,
+                core.WorkflowExecution.ABORTED,
+                core.WorkflowExecution.TIMED_OUT,
+            )
+        return found.closure.phase in _OVER
+
+
+def whole_characters(data: bytes, *, final: bool) -> tuple[str, int]:
+    """The text and how many bytes it takes: a character cut off at the end is left for later unless `final`."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final)
+    return text, len(data) - len(decoder.getstate()[0])
