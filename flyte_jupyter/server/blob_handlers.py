@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
@@ -30,6 +30,8 @@ HTML_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 )
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _CHUNK = 256 * 1024
 
 
@@ -98,7 +100,7 @@ class BlobHandler(ControlHandler):
         self.limit = limit
         self.upload: Upload | None = None
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # type: ignore[override]
         """Check the signature before the body comes; a good one is as good as a token."""
         self.listener.presence.touch()
         method = self.request.method or ""
@@ -184,12 +186,13 @@ class DeckHandler(ControlHandler):
         attempt = self.get_query_argument("attempt", "")
         if attempt:
             uri = _of_attempt(uri, _length(attempt))
+        missing = NotFound(f"{project}/{domain}/{name}: node {node} has no deck")
+        if not key_of(self.platform, uri):
+            raise missing
         try:
-            if not key_of(self.platform, uri):
-                raise BlobNotFound(uri)
             page = await self.platform.blobs.get(uri)
         except BlobNotFound as error:
-            raise NotFound(f"{project}/{domain}/{name}: node {node} has no deck") from error
+            raise missing from error
         set_content_type(self, "text/html")
         await self.finish(page)
 
@@ -220,7 +223,7 @@ def _length(text: str) -> int:
     return int(text or 0)
 
 
-async def _to_disk[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _to_disk(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Do file work beside the event loop. Raises `BlobFailure`, which says when the disk is full."""
     try:
         return await asyncio.to_thread(work, *args, **kwargs)

@@ -1,0 +1,308 @@
+"""What a client can follow: executions, one execution, a log. Each subscription is a task that sends frames.
+
+A subscription has at most one frame under way: it waits for the socket to take it before it makes the next, so a slow
+client costs one frame of memory for each of its subscriptions, and nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl.ids import AttemptId, RunId
+from flyte_jupyter.server.logs import Logs
+from flyte_jupyter.server.messages import escape_html, to_json
+from flyte_jupyter.server.settings import Settings
+from flyte_jupyter.store.errors import NotFound
+from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.feed import Change, ChangeKind, Feed
+from flyte_jupyter.store.query import Query
+
+Send = Callable[[str], Awaitable[None]]
+"""Sends a frame and returns when the socket has taken it."""
+
+Item = tuple[ChangeKind, Message]
+_PAGE = 1000
+_FEW = 20
+"""Up to so many items a frame is made on the event loop itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where frames come from."""
+
+    executions: Executions
+    feed: Feed
+    logs: Logs
+    settings: Settings
+
+
+class Subscription(ABC):
+    """One numbered subscription of one client."""
+
+    def __init__(self, number: int, sources: Sources, send: Send) -> None:
+        self.number = number
+        self.sources = sources
+        self._send = send
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Send frames until there is nothing more to send, or cancelled."""
+
+    def acknowledge(self, offset: int) -> None:
+        """The client has everything up to `offset`; only logs care."""
+
+    async def send(self, kind: str, **fields: object) -> None:
+        """Send one frame of plain data."""
+        frame = {"id": self.number, "type": kind, **fields}
+        await self._send(escape_html(json.dumps(frame, ensure_ascii=False)))
+
+    async def send_items(self, kind: str, cursor: int, items: Sequence[Item]) -> None:
+        """Send one frame of admin messages, made beside the event loop when there are many."""
+        if len(items) <= _FEW:
+            text = _frame(self.number, kind, cursor, items)
+        else:
+            text = await asyncio.to_thread(_frame, self.number, kind, cursor, items)
+        await self._send(text)
+
+
+class Changes(Subscription):
+    """Follows the feed: a snapshot when it must, then deltas, at most one frame an interval."""
+
+    def __init__(self, number: int, sources: Sources, send: Send, since: int | None) -> None:
+        super().__init__(number, sources, send)
+        self._since = since
+
+    @abstractmethod
+    async def snapshot(self) -> Sequence[Item]:
+        """Everything as it is now."""
+
+    @abstractmethod
+    async def changed(self, cursor: int) -> Sequence[Change]:
+        """The next changes after `cursor` that concern this topic."""
+
+    @abstractmethod
+    async def look_up(self, change: Change) -> Message | None:
+        """The record that changed, as it is now; None when the client does not want it."""
+
+    async def run(self) -> None:
+        """Begin where the client says, or with a snapshot; then follow for ever."""
+        wakes = self.sources.feed.subscribe()
+        cursor = await self._begin(self._since)
+        interval = self.sources.settings.frame_interval.total_seconds()
+        while True:
+            moved = await self._advance(cursor)
+            if moved == cursor:
+                await _next(wakes)
+                continue
+            cursor = moved
+            await asyncio.sleep(interval)
+
+    async def _begin(self, since: int | None) -> int:
+        if since is not None:
+            if not await self.sources.feed.too_old(since):
+                return since
+            await self.send("gone", cursor=0)
+        # Asked before the snapshot: what changes meanwhile is told again, which is harmless.
+        cursor = await self.sources.feed.latest()
+        await self.send_items("snapshot", cursor, await self.snapshot())
+        return cursor
+
+    async def _advance(self, cursor: int) -> int:
+        if await self.sources.feed.too_old(cursor):
+            return await self._begin(cursor)
+        changes = await self.changed(cursor)
+        if not changes:
+            return cursor
+        last = {(c.kind, c.run, c.node, c.attempt): c for c in changes}
+        found = await asyncio.gather(*(self.look_up(change) for change in last.values()))
+        items = [
+            (change.kind, message)
+            for change, message in zip(last.values(), found, strict=True)
+            if message is not None
+        ]
+        if items:
+            await self.send_items("delta", changes[-1].seq, items)
+        return changes[-1].seq
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions a client lists."""
+
+    project: str
+    domain: str
+    limit: int
+    phases: frozenset[str]
+    """Names of phases; empty for all."""
+    name: str
+    """Part of the name; empty for all."""
+
+    def query(self) -> Query:
+        """The same for the store."""
+        conditions = []
+        if self.phases:
+            conditions.append(f"value_in(phase,{';'.join(sorted(self.phases))})")
+        if self.name:
+            conditions.append(f"contains(name,{self.name})")
+        return Query(filters="+".join(conditions), limit=self.limit)
+
+    def takes(self, execution: admin.Execution) -> bool:
+        """Whether the execution is among them."""
+        phase = core.WorkflowExecution.Phase.Name(execution.closure.phase)
+        return self.name in execution.id.name and (not self.phases or phase in self.phases)
+
+
+class ExecutionsTopic(Changes):
+    """The executions of a project and domain. One that stops matching is sent once more, so that the client drops it."""
+
+    def __init__(
+        self, number: int, sources: Sources, send: Send, since: int | None, of: ExecutionFilter
+    ) -> None:
+        super().__init__(number, sources, send, since)
+        self._of = of
+        self._shown: OrderedDict[str, None] = OrderedDict()
+
+    async def snapshot(self) -> Sequence[Item]:
+        """The newest `limit`."""
+        page = await self.sources.executions.list(
+            self._of.project, self._of.domain, self._of.query()
+        )
+        for execution in reversed(page.items):
+            self._show(execution.id.name)
+        return [(ChangeKind.EXECUTION, execution) for execution in page.items]
+
+    async def changed(self, cursor: int) -> Sequence[Change]:
+        """Changes of executions; those of nodes only move the cursor."""
+        return await self.sources.feed.since(
+            cursor, project=self._of.project, domain=self._of.domain, limit=_PAGE
+        )
+
+    async def look_up(self, change: Change) -> Message | None:
+        """The execution, if it matches or did."""
+        if change.kind is not ChangeKind.EXECUTION:
+            return None
+        try:
+            execution = await self.sources.executions.get(change.run)
+        except NotFound:
+            return None
+        if self._of.takes(execution):
+            self._show(change.run.name)
+            return execution
+        # With a cursor of its own the client may show what we never sent.
+        known = change.run.name in self._shown or self._since is not None
+        self._shown.pop(change.run.name, None)
+        return execution if known else None
+
+    def _show(self, name: str) -> None:
+        self._shown[name] = None
+        self._shown.move_to_end(name)
+        while len(self._shown) > 2 * self._of.limit:
+            self._shown.popitem(last=False)
+
+
+class ExecutionTopic(Changes):
+    """One execution with its nodes and attempts."""
+
+    def __init__(
+        self, number: int, sources: Sources, send: Send, since: int | None, run: RunId
+    ) -> None:
+        super().__init__(number, sources, send, since)
+        self._run = run
+
+    async def run(self) -> None:
+        """Follow it. Raises `NotFound`."""
+        await self.sources.executions.get(self._run)
+        await super().run()
+
+    async def snapshot(self) -> Sequence[Item]:
+        """The execution, all nodes, all attempts."""
+        executions = self.sources.executions
+        items: list[Item] = [(ChangeKind.EXECUTION, await executions.get(self._run))]
+        token = ""
+        while True:
+            nodes = await executions.node_executions(self._run, Query(limit=_PAGE, token=token))
+            items += [(ChangeKind.NODE_EXECUTION, node) for node in nodes.items]
+            if not (token := nodes.token):
+                break
+        while True:
+            attempts = await executions.task_executions(
+                self._run, "", Query(limit=_PAGE, token=token)
+            )
+            items += [(ChangeKind.TASK_EXECUTION, attempt) for attempt in attempts.items]
+            if not (token := attempts.token):
+                return items
+
+    async def changed(self, cursor: int) -> Sequence[Change]:
+        """Changes of this run."""
+        return await self.sources.feed.since(cursor, run=self._run, limit=_PAGE)
+
+    async def look_up(self, change: Change) -> Message | None:
+        """The execution, node or attempt."""
+        executions = self.sources.executions
+        try:
+            match change.kind:
+                case ChangeKind.EXECUTION:
+                    return await executions.get(change.run)
+                case ChangeKind.NODE_EXECUTION:
+                    return await executions.node_execution(change.run, change.node)
+                case ChangeKind.TASK_EXECUTION:
+                    return await executions.task_execution(change.run, change.node, change.attempt)
+        except NotFound:
+            return None
+
+
+class LogTopic(Subscription):
+    """An attempt's log from a byte offset to its end, as fast as the client acknowledges."""
+
+    def __init__(
+        self, number: int, sources: Sources, send: Send, of: AttemptId, offset: int
+    ) -> None:
+        super().__init__(number, sources, send)
+        self._of = of
+        self._next = self._acknowledged = offset
+        self._progress = asyncio.Event()
+
+    def acknowledge(self, offset: int) -> None:
+        """Make room for more; what was never sent cannot be acknowledged."""
+        self._acknowledged = min(max(self._acknowledged, offset), self._next)
+        self._progress.set()
+
+    async def run(self) -> None:
+        """Send the log in order. Raises `NotFound`."""
+        settings = self.sources.settings
+        while True:
+            room = settings.limits.log_unacked - (self._next - self._acknowledged)
+            if room < settings.limits.log_frame:
+                self._progress.clear()
+                await self._progress.wait()
+                continue
+            part = await self.sources.logs.read(self._of, self._next, settings.limits.log_frame)
+            if part.text or part.complete:
+                self._next = part.next
+                await self.send("log", **part.to_json())
+                if part.complete:
+                    return
+            else:
+                await asyncio.sleep(settings.log_poll.total_seconds())
+
+
+def _frame(number: int, kind: str, cursor: int, items: Sequence[Item]) -> str:
+    values: Sequence[Mapping[str, object]] = [
+        {"kind": item_kind.value, "value": to_json(message)} for item_kind, message in items
+    ]
+    frame = {"id": number, "type": kind, "cursor": cursor, "items": values}
+    return escape_html(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+
+
+async def _next(wakes: AsyncIterator[None]) -> None:
+    async for _ in wakes:
+        return
+    await asyncio.Event().wait()  # the feed has ended: the process is stopping
