@@ -2,49 +2,128 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.store import dialect, opening
+from flyte_jupyter.store.announcements import Announcements
+from flyte_jupyter.store.errors import DatabaseReadOnly, StoreClosed
+from flyte_jupyter.store.writer import Transaction, Writer
 
 T = TypeVar("T")
 
-
-class Transaction:
-    """One write: its connection, and what to do when it is on disk."""
-
-    connection: Connection
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call on the event loop once this write is durable, before whoever awaits it goes on; equal callbacks once."""
-        raise NotImplementedError
+__all__ = ["Database", "Transaction"]
 
 
 class Database:
-    """An open database. All methods belong to one event loop."""
+    """An open database. All methods belong to one event loop; only one process at a time can have a file open for writing."""
 
-    path: Path
+    def __init__(self, path: Path, readers: Engine, writer: Writer | None, held: ExitStack) -> None:
+        self.path = path
+        self.arrivals: Announcements[RunId] = Announcements()
+        """Runs that got a durable message."""
+        self.changes: Announcements[None] = Announcements()
+        """That the change feed has grown."""
+        self._readers = readers
+        self._writer = writer
+        self._held = held
+        self._pool = ThreadPoolExecutor(dialect.READERS, thread_name_prefix="store-reader")
+        self._closed = False
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> Database:
+    def open(cls, path: Path, *, readonly: bool = False, mounts: str | None = None) -> Database:
         """Open the file, made anew if it is absent, at this program's schema. Blocks; call before the loop serves.
+
+        A read-only database is for looking beside a running control plane; it takes no lock and changes nothing.
+        `mounts` is the mount table to judge the file system by; the system's own unless given.
 
         Raises:
             DatabaseDamaged, DatabaseTooNew, NetworkFileSystem, DatabaseReadOnly, DatabaseBusy: the file cannot be used;
                 the message is one line with the remedy.
             StoreFull: no space to make or migrate it.
         """
-        raise NotImplementedError
+        opening.refuse_network(path, opening.mount_table() if mounts is None else mounts)
+        with ExitStack() as held:
+            if readonly:
+                opening.ensure_file(path, create=False)
+                return cls(path, _engine(path, held, writer=False), None, held.pop_all())
+            opening.prepare_folder(path)
+            lock = opening.take_lock(path)
+            held.callback(os.close, lock)
+            opening.ensure_file(path)
+            engine = _engine(path, held, writer=True)
+            try:
+                connection = held.enter_context(engine.connect())
+            except DBAPIError as error:
+                raise dialect.translated(error, path) from error
+            opening.check_whole(connection, path)
+            opening.bring_up_to_date(connection, path)
+            writer = Writer(connection, path)
+            held.callback(writer.close)
+            opening.keep_copy(path)
+            readers = _engine(path, held, writer=False)
+            writer.start()
+            return cls(path, readers, writer, held.pop_all())
+
+    def wake(self) -> None:
+        """Tell that the change feed has grown."""
+        self.changes.publish(None)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run `query` on a consistent snapshot in a reader thread."""
-        raise NotImplementedError
+        """Run `query` on a consistent snapshot in a reader thread. Raises `StoreClosed`, `DatabaseDamaged`."""
+        if self._closed:
+            raise StoreClosed(f"{self.path} is closed: open it again to read")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            with self._readers.connect() as connection:
+                dialect.begin(connection, write=False)
+                try:
+                    return query(connection)
+                finally:
+                    dialect.rollback(connection)
+        except DBAPIError as error:
+            raise dialect.translated(error, self.path) from error
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
-        """Run `change` in the writer thread and return when it is on disk. What it raises undoes it alone. Raises `StoreFull`."""
-        raise NotImplementedError
+        """Run `change` in the writer thread and return when it is on disk; what it raises undoes it alone.
+
+        Many writes that wait at the same time share one commit, so `change` must not wait for another write.
+        A caller that is cancelled does not take its write along.
+
+        Raises:
+            StoreFull: no space; nothing was changed.
+            StoreClosed, DatabaseReadOnly: this database takes no writes.
+        """
+        if self._writer is None:
+            raise DatabaseReadOnly(
+                f"{self.path} was opened for reading: open it for writing", self.path
+            )
+        return await self._writer.submit(change)
 
     async def close(self) -> None:
-        """Finish what was handed in, then let go of the file."""
-        raise NotImplementedError
+        """Finish what was handed in, then let go of the file. Closing twice is nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(None, self._shut)
+
+    def _shut(self) -> None:
+        self._pool.shutdown()
+        self._held.close()
+
+
+def _engine(path: Path, held: ExitStack, *, writer: bool) -> Engine:
+    engine = dialect.engine(path, writer=writer)
+    held.callback(engine.dispose)
+    return engine

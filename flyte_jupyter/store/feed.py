@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from flyte_jupyter.idl.ids import RunId
-from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.database import Database, Transaction
+from flyte_jupyter.store.dialect import insert_numbered
+from flyte_jupyter.store.tables import feed
+
+KEEP = 100_000
+"""How many changes are kept: a client that was away for longer takes a snapshot."""
+_PRUNE_EVERY = 1_000
 
 
 class ChangeKind(StrEnum):
@@ -16,6 +26,16 @@ class ChangeKind(StrEnum):
     EXECUTION = "execution"
     NODE_EXECUTION = "node_execution"
     TASK_EXECUTION = "task_execution"
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A record that a commit changed."""
+
+    kind: ChangeKind
+    run: RunId
+    node: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +49,52 @@ class Change:
     attempt: int = 0
 
 
+_append = feed.insert()
+_latest = select(func.max(feed.c.seq))
+_oldest = select(func.min(feed.c.seq))
+_forget = feed.delete().where(feed.c.seq <= bindparam("last"))
+_since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(feed.c.seq)
+
+
+def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -> None:
+    """Add to the feed what a write touched, and wake the listeners once it is on disk."""
+    rows = [
+        {
+            "kind": one.kind.value,
+            "project": one.run.project,
+            "domain": one.run.domain,
+            "execution": one.run.name,
+            "node": one.node,
+            "attempt": one.attempt,
+        }
+        for one in touched
+    ]
+    if rows:
+        connection = transaction.connection
+        last = insert_numbered(connection, _append, rows)[-1]
+        if last // _PRUNE_EVERY != (last - len(rows)) // _PRUNE_EVERY:
+            connection.execute(_forget, {"last": last - KEEP})
+        transaction.after_commit(db.wake)
+
+
+def _changes(connection: Connection, *, statement: Select[Any], cursor: int) -> list[Change]:
+    return [
+        Change(
+            row.seq,
+            ChangeKind(row.kind),
+            RunId(row.project, row.domain, row.execution),
+            row.node,
+            row.attempt,
+        )
+        for row in connection.execute(statement, {"cursor": cursor})
+    ]
+
+
 class Feed:
     """What changed, since when, and a wake-up when there is more."""
 
-    def __init__(self, db: Database) -> None: ...
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     async def since(
         self,
@@ -43,21 +105,31 @@ class Feed:
         domain: str = "",
         limit: int = 1000,
     ) -> Sequence[Change]:
-        """Up to `limit` changes after `cursor`, oldest first: of one run, or of the executions of a project and domain."""
-        raise NotImplementedError
+        """Up to `limit` changes after `cursor`, oldest first: of one run, or of all in a project and domain (empty: any)."""
+        wanted = _since.limit(limit)
+        if run is not None:
+            project, domain = run.project, run.domain
+            wanted = wanted.where(feed.c.execution == run.name)
+        if project:
+            wanted = wanted.where(feed.c.project == project)
+        if domain:
+            wanted = wanted.where(feed.c.domain == domain)
+        return await self._db.read(partial(_changes, statement=wanted, cursor=cursor))
 
     async def latest(self) -> int:
         """The cursor of the last change; 0 when there is none."""
-        raise NotImplementedError
+        return await self._db.read(lambda connection: connection.execute(_latest).scalar() or 0)
 
     async def too_old(self, cursor: int) -> bool:
-        """Whether changes after `cursor` have been pruned (or it is from another database): take a snapshot instead."""
-        raise NotImplementedError
+        """Whether changes after `cursor` have been pruned, or it is none of this database's: take a snapshot instead."""
 
-    async def prune(self, keep: int = 100_000) -> None:
-        """Forget all but the last `keep` changes."""
-        raise NotImplementedError
+        def judge(connection: Connection) -> bool:
+            first = connection.execute(_oldest).scalar() or 1
+            last = connection.execute(_latest).scalar() or 0
+            return not first - 1 <= cursor <= last
+
+        return await self._db.read(judge)
 
     def subscribe(self) -> AsyncIterator[None]:
         """Wake-ups: one after every commit with changes since this call; those nobody waited for become one."""
-        raise NotImplementedError
+        return self._db.changes.subscribe()

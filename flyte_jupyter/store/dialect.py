@@ -1,0 +1,152 @@
+"""Everything that is SQLite's own: connecting, transactions, row numbers, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.store.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseError,
+    DatabaseReadOnly,
+)
+from flyte_jupyter.store.restoring import restore_command
+
+SIDE_FILES = ("-wal", "-shm", ".mark")
+READERS = 4
+MOST_BOUND = 500
+"""How many values one statement binds at most in a list: well below any build's limit."""
+
+# The codes' low byte is the class of error, the whole says which one.
+_CLASS = 0xFF
+_FULL = frozenset(
+    {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
+)
+
+
+def engine(path: Path, *, writer: bool) -> Engine:
+    """Connections to an existing file, which this never creates; each statement stands alone until `begin`."""
+
+    def connect() -> sqlite3.Connection:
+        # Mode "rw" recovers a write-ahead log, which a reader must be able to do too; query_only keeps readers from writing.
+        made = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10, check_same_thread=False
+        )
+        made.execute("PRAGMA synchronous=FULL")
+        made.execute("PRAGMA temp_store=MEMORY")
+        made.execute("PRAGMA cache_size=-16384")
+        if writer:
+            made.execute("PRAGMA journal_size_limit=67108864")
+        else:
+            made.execute("PRAGMA query_only=ON")
+        return made
+
+    return create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=1 if writer else READERS,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
+    )
+
+
+def begin(connection: Connection, *, write: bool) -> None:
+    """Begin a transaction: for writing it waits for its turn now, for reading it sees one moment."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def commit(connection: Connection) -> None:
+    """End the transaction; what it wrote is on disk when this returns."""
+    connection.exec_driver_sql("COMMIT")
+
+
+def rollback(connection: Connection) -> None:
+    """Undo the transaction; nothing if an error has already ended it."""
+    if in_transaction(connection):
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Whether a transaction is open: a full disk, for one, ends it without being asked."""
+    raw = connection.connection.dbapi_connection
+    return cast("sqlite3.Connection", raw).in_transaction
+
+
+def upsert(table: Table, keys: Sequence[str]) -> Insert:
+    """Insert a row, or replace the row of the same keys."""
+    statement = insert(table)
+    columns = [c.name for c in table.columns if c.name not in keys and not c.primary_key]
+    if not columns:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: statement.excluded[name] for name in columns}
+    )
+
+
+def insert_new(table: Table) -> Insert:
+    """Insert a row unless its key is taken."""
+    return insert(table).on_conflict_do_nothing()
+
+
+def insert_numbered(
+    connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """Insert and return the rows' new numbers, in order. Inside a write transaction SQLite numbers without gaps."""
+    if not rows:
+        return []
+    first = connection.execute(statement, rows[0]).lastrowid
+    if len(rows) > 1:
+        connection.execute(statement, list(rows[1:]))
+    return list(range(first, first + len(rows)))
+
+
+def translated(error: Exception, path: Path) -> Exception:
+    """The store's own error for one of the driver's that says something about the file; any other error as it is."""
+    cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is None:
+        if isinstance(cause, sqlite3.DatabaseError) and "not a database" in str(cause):
+            return damaged(path, str(cause))
+        return error
+    if code & _CLASS == sqlite3.SQLITE_FULL or code in _FULL:
+        return StoreFull(
+            f"No space to write {path} (disk, quota or file size limit): nothing was changed; free some space and it goes on"
+        )
+    match code & _CLASS:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return damaged(path, str(cause))
+        case sqlite3.SQLITE_READONLY:
+            return read_only(path, str(cause))
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM:
+            return DatabaseError(
+                f"{path} could not be read or written ({cause}): look at the disk and at who owns the folder",
+                path,
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DatabaseBusy(
+                f"{path} is locked by another program ({cause}): close what has it open", path
+            )
+    return error
+
+
+def damaged(path: Path, why: str) -> DatabaseDamaged:
+    """The error for a damaged file, with the command that restores it."""
+    return DatabaseDamaged(f"{path} is damaged ({why}); {restore_command(path)}", path)
+
+
+def read_only(path: Path, why: str) -> DatabaseReadOnly:
+    """The error for a file that may not be written."""
+    return DatabaseReadOnly(
+        f"{path} cannot be written ({why}); make the file and its folder writable (chmod u+w) or choose another data folder",
+        path,
+    )

@@ -1,0 +1,128 @@
+"""What each listing can be asked about, under the names that Flyte's clients use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.store.query import Field, Kind
+from flyte_jupyter.store.selecting import Listing
+from flyte_jupyter.store.tables import (
+    entities,
+    executions,
+    node_executions,
+    projects,
+    task_executions,
+)
+
+
+def _prefixed(prefix: str, fields: Mapping[str, Field]) -> dict[str, Field]:
+    """The fields by their names, and by the names with the entity in front (``execution.phase``, ``execution_phase``)."""
+    named = dict(fields)
+    for name, field in fields.items():
+        if "." not in name:
+            named[f"{prefix}.{name}"] = field
+            named.setdefault(f"{prefix}_{name}", field)
+    return named
+
+
+_TIMES = {
+    "created_at": Field("created_at", Kind.TIME),
+    "updated_at": Field("updated_at", Kind.TIME),
+    "started_at": Field("started_at", Kind.TIME),
+    "duration": Field("duration", Kind.DURATION),
+}
+_STATES = dict(admin.ExecutionState.items())
+
+EXECUTIONS = Listing(
+    executions,
+    _prefixed(
+        "execution",
+        {
+            **{name: Field(name) for name in ("project", "domain", "name", "error_code")},
+            "phase": Field("phase", Kind.INTEGER, dict(core.WorkflowExecution.Phase.items())),
+            "state": Field(
+                "state",
+                Kind.INTEGER,
+                _STATES | {k.removeprefix("EXECUTION_"): v for k, v in _STATES.items()},
+            ),
+            "mode": Field(
+                "mode", Kind.INTEGER, dict(admin.ExecutionMetadata.ExecutionMode.items())
+            ),
+            "user": Field("principal"),
+            "principal": Field("principal"),
+            "launch_plan.name": Field("launch_plan"),
+            "launch_plan.version": Field("launch_plan_version"),
+            "workflow.name": Field("workflow"),
+            "workflow.version": Field("workflow_version"),
+            **_TIMES,
+        },
+    ),
+    (executions.c.run_id.desc(),),
+    hidden_state=admin.ExecutionState.EXECUTION_ARCHIVED,
+)
+NODE_EXECUTIONS = Listing(
+    node_executions,
+    _prefixed(
+        "node_execution",
+        {
+            "node_id": Field("node"),
+            "spec_node_id": Field("spec_node"),
+            "error_code": Field("error_code"),
+            "phase": Field("phase", Kind.INTEGER, dict(core.NodeExecution.Phase.items())),
+            **_TIMES,
+        },
+    ),
+    (node_executions.c.id.asc(),),
+)
+TASK_EXECUTIONS = Listing(
+    task_executions,
+    _prefixed(
+        "task_execution",
+        {
+            "node_id": Field("node"),
+            "retry_attempt": Field("attempt", Kind.INTEGER),
+            "task.name": Field("task"),
+            "task.version": Field("task_version"),
+            "error_code": Field("error_code"),
+            "phase": Field("phase", Kind.INTEGER, dict(core.TaskExecution.Phase.items())),
+            **_TIMES,
+        },
+    ),
+    (task_executions.c.node.asc(), task_executions.c.attempt.asc()),
+)
+_ENTITY = {
+    **{name: Field(name) for name in ("project", "domain", "name", "version")},
+    "created_at": _TIMES["created_at"],
+    "updated_at": _TIMES["updated_at"],
+}
+TASKS = Listing(entities, _prefixed("task", _ENTITY), (entities.c.id.desc(),))
+WORKFLOWS = Listing(entities, _prefixed("workflow", _ENTITY), (entities.c.id.desc(),))
+LAUNCH_PLANS = Listing(
+    entities,
+    {
+        **_prefixed(
+            "launch_plan",
+            {**_ENTITY, "state": Field("state", Kind.INTEGER, dict(admin.LaunchPlanState.items()))},
+        ),
+        "workflow.name": Field("workflow"),
+    },
+    (entities.c.id.desc(),),
+)
+NAMES = Listing(entities, {"name": Field("name")}, (entities.c.name.asc(),))
+_PROJECT_STATES = dict(admin.Project.ProjectState.items())
+PROJECTS = Listing(
+    projects,
+    _prefixed(
+        "project",
+        {
+            "identifier": Field("project"),
+            "id": Field("project"),
+            "name": Field("name"),
+            "description": Field("description"),
+            "state": Field("state", Kind.INTEGER, _PROJECT_STATES),
+        },
+    ),
+    (projects.c.name.asc(), projects.c.project.asc()),
+    hidden_state=admin.Project.ARCHIVED,
+)

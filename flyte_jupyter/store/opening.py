@@ -1,0 +1,203 @@
+"""The checks at the door: what must hold before a database file is used, and how a new one comes to be."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError as DriverError
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.store import dialect
+from flyte_jupyter.store.errors import DatabaseBusy, DatabaseTooNew, NetworkFileSystem, NotFound
+from flyte_jupyter.store.mounts import network_file_system
+from flyte_jupyter.store.restoring import back_up, copy_aside
+
+MAGIC = b"SQLite format 3\0"
+HEAD = "0001"
+"""The newest revision in ``migrations/versions``."""
+REVISIONS = ("0001",)
+"""Every revision, oldest first."""
+
+
+def mount_table() -> str:
+    """What is mounted where, as this system tells it; empty when it does not."""
+    if sys.platform == "darwin":
+        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
+        return done.stdout
+    try:
+        return Path("/proc/self/mounts").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def refuse_network(path: Path, mounts: str) -> None:
+    """Raise `NetworkFileSystem` when `path` stands on one."""
+    kind = network_file_system(PurePosixPath(path.resolve()), mounts)
+    if kind is not None:
+        raise NetworkFileSystem(
+            f"{path} is on a network file system ({kind}), where a database is not safe;"
+            " put the data on a local disk: set FLYTE_JUPYTER_DATA_DIR to a folder there",
+            path,
+        )
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the file's folder, for its owner only, and see that both can be written."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR))
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise dialect.read_only(path, f"no right to write in {path.parent}")
+    except OSError as error:
+        raise _of_file(error, path) from error
+
+
+def take_lock(path: Path) -> int:
+    """Lock the database for this process until the returned descriptor is closed. Raises `DatabaseBusy`."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _of_file(error, path) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise DatabaseBusy(
+            f"{path} is in use by another control plane: use that one, stop it, or set FLYTE_JUPYTER_DATA_DIR"
+            " to another folder",
+            path,
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise _of_file(error, path) from error
+    return descriptor
+
+
+def ensure_file(path: Path, *, create: bool = True) -> None:
+    """See that there is a database file, or make one; never take the remains of one for a new beginning."""
+    if not path.exists():
+        remains = [f"{path}{end}" for end in dialect.SIDE_FILES if Path(f"{path}{end}").exists()]
+        if remains:
+            raise dialect.damaged(path, f"the file is gone, though {remains[0]} is there")
+        if not create:
+            raise NotFound(f"There is no database at {path}: start a control plane to make one")
+        _create(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except OSError as error:
+        raise _of_file(error, path) from error
+    if start != MAGIC:
+        why = "it is empty" if not start else "it does not begin as a database does"
+        raise dialect.damaged(path, why)
+
+
+def _create(path: Path) -> None:
+    """Make the whole database under another name, so that a file of the right name is never half made."""
+    new = path.with_name(f"{path.name}.new")
+    for end in ("", *dialect.SIDE_FILES):
+        Path(f"{new}{end}").unlink(missing_ok=True)
+    try:
+        new.touch(mode=0o600)
+    except OSError as error:
+        raise _of_file(error, path) from error
+    engine = dialect.engine(new, writer=True)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            _migrate(connection)
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    except DriverError as error:
+        raise dialect.translated(error, path) from error
+    finally:
+        engine.dispose()
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def check_whole(connection: Connection, path: Path) -> None:
+    """Recover the write-ahead log and check the file's structure. Raises `DatabaseDamaged`."""
+    try:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    except DriverError as error:
+        raise dialect.translated(error, path) from error
+    if said != "ok":
+        raise dialect.damaged(path, " ".join(str(said).split()))
+    if mode != "wal":
+        raise NetworkFileSystem(
+            f"{path} is on a file system without shared memory (journal mode stays {mode});"
+            " set FLYTE_JUPYTER_DATA_DIR to a folder on a local disk",
+            path,
+        )
+
+
+def bring_up_to_date(connection: Connection, path: Path) -> None:
+    """Migrate an older schema, with a copy of the file put aside first. Raises `DatabaseTooNew`, `StoreFull`."""
+    try:
+        known = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+        ).scalar()
+        if known is None:
+            raise dialect.damaged(path, "it is a database, but not of this program")
+        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if revision not in REVISIONS:
+            raise DatabaseTooNew(
+                f"{path} was written by a newer version of flyte-jupyter (schema {revision}, this one knows {HEAD});"
+                " upgrade with: pip install --upgrade flyte-jupyter",
+                path,
+            )
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        if revision != HEAD:
+            copy_aside(path, path.with_name(f"{path.name}.before-{HEAD}"))
+            _migrate(connection)
+    except DriverError as error:
+        raise dialect.translated(error, path) from error
+    except OSError as error:
+        raise StoreFull(
+            f"{path} could not be copied aside before its migration ({error}): free some space and start again"
+        ) from error
+
+
+def keep_copy(path: Path) -> None:
+    """Keep the regular copy fresh; a full disk is no reason not to start."""
+    try:
+        back_up(path)
+    except OSError:
+        return
+
+
+def _migrate(connection: Connection) -> None:
+    # Alembic takes a quarter of a second to import, and is needed once a version.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    dialect.begin(connection, write=True)
+    try:
+        command.upgrade(config, HEAD)
+        dialect.commit(connection)
+    except BaseException:
+        dialect.rollback(connection)
+        raise
+
+
+def _of_file(error: OSError, path: Path) -> Exception:
+    if isinstance(error, PermissionError) or error.errno in (30, 1):
+        return dialect.read_only(path, error.strerror or str(error))
+    return StoreFull(
+        f"{path} could not be opened for writing ({error}): free some space and start again"
+    )

@@ -1,0 +1,245 @@
+"""Events folded into what clients see of executions, nodes and tasks, as FlyteAdmin folds them. Pure.
+
+Phases only move forward and a terminal phase is final, so an event that comes late or twice changes nothing. Every function
+returns a new message, or None when the event changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from flyte_jupyter.idl import admin, core, event
+
+_W = core.WorkflowExecution
+_N = core.NodeExecution
+_T = core.TaskExecution
+
+_FINAL = 9
+_WORKFLOW_RANKS: Mapping[int, int] = {
+    _W.UNDEFINED: 0,
+    _W.QUEUED: 1,
+    _W.RUNNING: 2,
+    _W.SUCCEEDING: 3,
+    _W.FAILING: 4,
+    _W.ABORTING: 5,
+    _W.SUCCEEDED: _FINAL,
+    _W.FAILED: _FINAL,
+    _W.ABORTED: _FINAL,
+    _W.TIMED_OUT: _FINAL,
+}
+_NODE_RANKS: Mapping[int, int] = {
+    _N.UNDEFINED: 0,
+    _N.QUEUED: 1,
+    _N.RUNNING: 2,
+    _N.DYNAMIC_RUNNING: 3,
+    _N.FAILING: 4,
+    _N.SUCCEEDED: _FINAL,
+    _N.FAILED: _FINAL,
+    _N.ABORTED: _FINAL,
+    _N.SKIPPED: _FINAL,
+    _N.TIMED_OUT: _FINAL,
+    _N.RECOVERED: _FINAL,
+}
+_TASK_RANKS: Mapping[int, int] = {
+    _T.UNDEFINED: 0,
+    _T.QUEUED: 1,
+    _T.WAITING_FOR_RESOURCES: 2,
+    _T.INITIALIZING: 3,
+    _T.RUNNING: 4,
+    _T.SUCCEEDED: _FINAL,
+    _T.FAILED: _FINAL,
+    _T.ABORTED: _FINAL,
+    _T.RETRYABLE_FAILED: _FINAL,
+}
+
+Closure = TypeVar(
+    "Closure", admin.ExecutionClosure, admin.NodeExecutionClosure, admin.TaskExecutionClosure
+)
+
+
+def execution_is_final(phase: int) -> bool:
+    """Whether an execution in this phase has ended."""
+    return _WORKFLOW_RANKS.get(phase, 0) == _FINAL
+
+
+def fold_execution(
+    before: admin.Execution, seen: event.WorkflowExecutionEvent
+) -> admin.Execution | None:
+    """The execution after the event."""
+    if not _forward(_WORKFLOW_RANKS, before.closure.phase, seen.phase):
+        return None
+    after = admin.Execution()
+    after.CopyFrom(before)
+    closure = after.closure
+    closure.phase = seen.phase
+    _stamp(closure, seen.occurred_at, running=seen.phase == _W.RUNNING)
+    if execution_is_final(seen.phase):
+        _finish(closure, seen.occurred_at)
+    match seen.WhichOneof("output_result"):
+        case "output_uri":
+            closure.outputs.uri = seen.output_uri
+        case "output_data":
+            closure.output_data.CopyFrom(seen.output_data)
+        case "error" if not (seen.phase == _W.ABORTED and closure.HasField("abort_metadata")):
+            # Whoever asked for the abort, and why, says more than the engine's echo of it.
+            closure.error.CopyFrom(seen.error)
+    return after
+
+
+def fold_node_execution(
+    before: admin.NodeExecution | None, seen: event.NodeExecutionEvent
+) -> admin.NodeExecution | None:
+    """The node execution after the event; its first event makes it."""
+    phase = before.closure.phase if before is not None else _N.UNDEFINED
+    same = before is not None and phase == seen.phase and _NODE_RANKS.get(phase) != _FINAL
+    if before is not None and not same and not _forward(_NODE_RANKS, phase, seen.phase):
+        return None
+    after = admin.NodeExecution()
+    if before is None:
+        after.id.CopyFrom(seen.id)
+        after.closure.created_at.CopyFrom(seen.occurred_at)
+    else:
+        after.CopyFrom(before)
+    closure = after.closure
+    closure.phase = seen.phase
+    _stamp(closure, seen.occurred_at, running=seen.phase == _N.RUNNING)
+    if _NODE_RANKS.get(seen.phase) == _FINAL:
+        _finish(closure, seen.occurred_at)
+    _node_results(closure, seen)
+    _node_facts(after, seen)
+    return None if same and _unchanged(before, after) else after
+
+
+def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecutionEvent) -> None:
+    match seen.WhichOneof("output_result"):
+        case "output_uri":
+            closure.output_uri = seen.output_uri
+        case "output_data":
+            closure.output_data.CopyFrom(seen.output_data)
+        case "error":
+            closure.error.CopyFrom(seen.error)
+    if seen.deck_uri:
+        closure.deck_uri = seen.deck_uri
+    match seen.WhichOneof("target_metadata"):
+        case "task_node_metadata":
+            given, kept = seen.task_node_metadata, closure.task_node_metadata
+            kept.cache_status = given.cache_status
+            if given.HasField("catalog_key"):
+                kept.catalog_key.CopyFrom(given.catalog_key)
+            if given.checkpoint_uri:
+                kept.checkpoint_uri = given.checkpoint_uri
+            if given.dynamic_workflow.dynamic_job_spec_uri:
+                closure.dynamic_job_spec_uri = given.dynamic_workflow.dynamic_job_spec_uri
+        case "workflow_node_metadata":
+            closure.workflow_node_metadata.executionId.CopyFrom(
+                seen.workflow_node_metadata.execution_id
+            )
+
+
+def _node_facts(after: admin.NodeExecution, seen: event.NodeExecutionEvent) -> None:
+    if seen.input_uri:
+        after.input_uri = seen.input_uri
+    facts = after.metadata
+    if seen.spec_node_id:
+        facts.spec_node_id = seen.spec_node_id
+    if seen.retry_group:
+        facts.retry_group = seen.retry_group
+    facts.is_parent_node |= seen.is_parent
+    facts.is_dynamic |= seen.is_dynamic
+    facts.is_array |= seen.is_array
+    facts.is_eager |= seen.is_eager
+
+
+def fold_task_execution(
+    before: admin.TaskExecution | None, seen: event.TaskExecutionEvent
+) -> admin.TaskExecution | None:
+    """The task execution after the event; its first event makes it. In the same phase, news is added (logs, reasons)."""
+    phase = before.closure.phase if before is not None else _T.UNDEFINED
+    same = before is not None and phase == seen.phase and _TASK_RANKS.get(phase) != _FINAL
+    if before is not None and not same and not _forward(_TASK_RANKS, phase, seen.phase):
+        return None
+    after = admin.TaskExecution()
+    if before is None:
+        after.id.task_id.CopyFrom(seen.task_id)
+        after.id.node_execution_id.CopyFrom(seen.parent_node_execution_id)
+        after.id.retry_attempt = seen.retry_attempt
+        after.closure.created_at.CopyFrom(seen.occurred_at)
+    else:
+        after.CopyFrom(before)
+    closure = after.closure
+    closure.phase = seen.phase
+    _stamp(closure, seen.occurred_at, running=seen.phase == _T.RUNNING)
+    if _TASK_RANKS.get(seen.phase) == _FINAL:
+        _finish(closure, seen.occurred_at)
+    if seen.input_uri:
+        after.input_uri = seen.input_uri
+    _task_results(closure, seen)
+    _task_facts(closure, seen)
+    return None if same and _unchanged(before, after) else after
+
+
+def _task_results(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
+    match seen.WhichOneof("output_result"):
+        case "output_uri":
+            closure.output_uri = seen.output_uri
+        case "output_data":
+            closure.output_data.CopyFrom(seen.output_data)
+        case "error":
+            closure.error.CopyFrom(seen.error)
+
+
+def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
+    if seen.task_type:
+        closure.task_type = seen.task_type
+    closure.event_version = max(closure.event_version, seen.event_version)
+    if seen.HasField("custom_info"):
+        closure.custom_info.MergeFrom(seen.custom_info)
+    if seen.HasField("metadata"):
+        closure.metadata.CopyFrom(seen.metadata)
+    if seen.HasField("log_context"):
+        closure.log_context.CopyFrom(seen.log_context)
+    names = {log.name: position for position, log in enumerate(closure.logs)}
+    for log in seen.logs:
+        if log.name in names:
+            closure.logs[names[log.name]].CopyFrom(log)
+        else:
+            closure.logs.add().CopyFrom(log)
+    known = {reason.message for reason in closure.reasons}
+    told = [(r.reason, r.occurred_at) for r in seen.reasons] or [(seen.reason, seen.occurred_at)]
+    for message, at in told:
+        if message and message not in known:
+            closure.reasons.add(message=message).occurred_at.CopyFrom(at)
+            closure.reason = message
+
+
+def _forward(ranks: Mapping[int, int], old: int, new: int) -> bool:
+    return ranks.get(new, 0) > ranks.get(old, 0)
+
+
+def _unchanged(
+    before: admin.NodeExecution | admin.TaskExecution | None,
+    after: admin.NodeExecution | admin.TaskExecution,
+) -> bool:
+    assert before is not None
+    after.closure.updated_at.CopyFrom(before.closure.updated_at)
+    return before == after
+
+
+def _stamp(closure: Closure, at: Timestamp, *, running: bool) -> None:
+    """Note when the closure changed and when it first ran."""
+    closure.updated_at.CopyFrom(at)
+    if running and not closure.HasField("started_at"):
+        closure.started_at.CopyFrom(at)
+
+
+def _finish(closure: Closure, at: Timestamp) -> None:
+    """Note how long it ran; never less than nothing, whatever the clocks said. What never ran has no duration."""
+    if closure.HasField("started_at"):
+        ran = at.ToNanoseconds() - closure.started_at.ToNanoseconds()
+        length = Duration()
+        length.FromNanoseconds(max(0, ran))
+        closure.duration.CopyFrom(length)

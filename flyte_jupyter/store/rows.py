@@ -1,0 +1,86 @@
+"""Admin messages as rows: the serialised message, and beside it the columns that filters and sort orders need."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from flyte_jupyter.idl import admin
+
+MICROSECOND = timedelta(microseconds=1)
+Row = dict[str, Any]
+Closure = admin.ExecutionClosure | admin.NodeExecutionClosure | admin.TaskExecutionClosure
+
+
+def micros(at: Timestamp) -> int:
+    """Microseconds since 1970."""
+    return at.seconds * 1_000_000 + at.nanos // 1_000
+
+
+def span(length: Duration) -> int:
+    """Microseconds."""
+    return length.seconds * 1_000_000 + length.nanos // 1_000
+
+
+def moment(at: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime."""
+    return round(at.timestamp() * 1_000_000)
+
+
+def execution_row(run_id: int, execution: admin.Execution) -> Row:
+    """The row of an execution."""
+    closure, spec = execution.closure, execution.spec
+    return {
+        "run_id": run_id,
+        "project": execution.id.project,
+        "domain": execution.id.domain,
+        "name": execution.id.name,
+        "state": closure.state_change_details.state,
+        "mode": spec.metadata.mode,
+        "principal": spec.metadata.principal,
+        "launch_plan": spec.launch_plan.name,
+        "launch_plan_version": spec.launch_plan.version,
+        "workflow": closure.workflow_id.name,
+        "workflow_version": closure.workflow_id.version,
+        **_of_closure(closure),
+        "body": execution.SerializeToString(),
+    }
+
+
+def node_execution_row(run_id: int, node: admin.NodeExecution, parent: str) -> Row:
+    """The row of a node execution; `parent` is the node that it stands inside of, if any."""
+    return {
+        "run_id": run_id,
+        "node": node.id.node_id,
+        "parent": parent,
+        "spec_node": node.metadata.spec_node_id,
+        **_of_closure(node.closure),
+        "body": node.SerializeToString(),
+    }
+
+
+def task_execution_row(run_id: int, task: admin.TaskExecution) -> Row:
+    """The row of a task execution."""
+    return {
+        "run_id": run_id,
+        "node": task.id.node_execution_id.node_id,
+        "attempt": task.id.retry_attempt,
+        "task": task.id.task_id.name,
+        "task_version": task.id.task_id.version,
+        **_of_closure(task.closure),
+        "body": task.SerializeToString(),
+    }
+
+
+def _of_closure(closure: Closure) -> Row:
+    return {
+        "phase": closure.phase,
+        "error_code": closure.error.code,
+        "created_at": micros(closure.created_at),
+        "updated_at": micros(closure.updated_at),
+        "started_at": micros(closure.started_at) if closure.HasField("started_at") else None,
+        "duration": span(closure.duration) if closure.HasField("duration") else None,
+    }

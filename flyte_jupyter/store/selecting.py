@@ -1,0 +1,78 @@
+"""Conditions and pages as SQL: columns from the allow-list, values as bound parameters, nothing else."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table
+
+from flyte_jupyter.store.query import (
+    Condition,
+    Field,
+    Function,
+    Page,
+    Query,
+    conditions,
+    mentions,
+    offset,
+    sort_column,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What can be listed of one table: the fields to ask about, and the order when none is asked for."""
+
+    table: Table
+    fields: Mapping[str, Field]
+    order: tuple[ColumnElement[Any], ...]
+    hidden_state: int | None = None
+    """Rows in this state are left out unless a filter is about ``state``."""
+
+
+def page(
+    connection: Connection, statement: Select[Any], listing: Listing, query: Query
+) -> Page[Row[Any]]:
+    """One page of the statement's rows. Raises `InvalidQuery`."""
+    asked = conditions(query.filters, listing.fields)
+    start = offset(query)
+    columns = listing.table.c
+    statement = statement.where(*(_where(columns[each.column], each) for each in asked))
+    if listing.hidden_state is not None and not mentions(asked, "state"):
+        statement = statement.where(columns.state != listing.hidden_state)
+    by = sort_column(query.sort_by, listing.fields)
+    if by is not None:
+        first = columns[by].desc() if query.descending else columns[by].asc()
+        statement = statement.order_by(first)
+    # One row more than asked for tells whether there is another page.
+    statement = statement.order_by(*listing.order).limit(query.limit + 1).offset(start)
+    rows = connection.execute(statement).all()
+    more = len(rows) > query.limit
+    return Page(rows[: query.limit], str(start + query.limit) if more else "")
+
+
+_COMPARISONS: Mapping[Function, Callable[[Any, Any], ColumnElement[bool]]] = {
+    Function.EQ: operator.eq,
+    Function.NE: operator.ne,
+    Function.GT: operator.gt,
+    Function.GTE: operator.ge,
+    Function.LT: operator.lt,
+    Function.LTE: operator.le,
+}
+
+
+def _where(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+    value = condition.values[0]
+    match condition.function:
+        case Function.CONTAINS:
+            return column.contains(value, autoescape=True)
+        case Function.NOT_LIKE:
+            return column.not_like(value)
+        case Function.VALUE_IN:
+            return column.in_(condition.values)
+        case Function.VALUE_NOT_IN:
+            return column.not_in(condition.values)
+    return _COMPARISONS[condition.function](column, value)

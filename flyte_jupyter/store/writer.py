@@ -1,0 +1,197 @@
+"""The one writer: a thread that takes what waits, runs it in one transaction, and tells everybody once it is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.store import dialect
+from flyte_jupyter.store.errors import StoreClosed
+
+T = TypeVar("T")
+
+MOST_IN_A_GROUP = 64
+"""More would make the first of a group wait for the last without saving much: one fsync in 64 writes is little."""
+_MARK_DIGITS = 20
+
+
+class Transaction:
+    """One write: its connection, and what to do when it is on disk."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.callbacks: dict[Callable[[], None], None] = {}
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call on the event loop once this write is durable, before whoever awaits it goes on; equal callbacks once."""
+        self.callbacks[callback] = None
+
+
+@dataclass(slots=True)
+class _Write:
+    change: Callable[[Transaction], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: Exception | None = None
+    callbacks: dict[Callable[[], None], None] = field(default_factory=dict)
+
+
+class _Ended(Exception):
+    """SQLite ended the whole transaction, not only one statement of it."""
+
+
+class Writer:
+    """Group commit: ``BEGIN IMMEDIATE``, a savepoint a write, one ``COMMIT`` (with its fsync) for all that waited.
+
+    After each commit the number of commits is put into ``<file>.mark``: a file that knows of fewer commits than its mark has lost
+    some, which is how a cut-off write-ahead log is told from a whole one.
+    """
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._commits = int(connection.exec_driver_sql("SELECT commits FROM ledger").scalar_one())
+        self._mark = _open_mark(path, self._commits)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take writes."""
+        self._thread.start()
+
+    async def submit(self, change: Callable[[Transaction], T]) -> T:
+        """Hand in a write and wait for it."""
+        loop = asyncio.get_running_loop()
+        write = _Write(change, loop, loop.create_future())
+        with self._closing:
+            if self._closed:
+                raise StoreClosed(f"{self._path} is closed: open it again to write")
+            self._queue.put(write)
+        return cast("T", await write.future)
+
+    def close(self) -> None:
+        """Finish what was handed in and stop. Blocks."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+        os.close(self._mark)
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, more = [first], True
+            while more and len(group) < MOST_IN_A_GROUP:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self._queue.put(None)
+                    more = False
+                else:
+                    group.append(following)
+            self._commit_together(group)
+            _announce(group)
+
+    def _commit_together(self, group: Sequence[_Write]) -> None:
+        try:
+            dialect.begin(self._connection, write=True)
+            for write in group:
+                self._attempt(write)
+            self._connection.exec_driver_sql("UPDATE ledger SET commits = ?", (self._commits + 1,))
+            dialect.commit(self._connection)
+        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the next group is tried
+            self._undo(group, error)
+            return
+        self._commits += 1
+        os.pwrite(self._mark, _mark(self._commits), 0)
+
+    def _attempt(self, write: _Write) -> None:
+        """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""
+        transaction = Transaction(self._connection)
+        self._connection.exec_driver_sql("SAVEPOINT one")
+        try:
+            write.result = write.change(transaction)
+        except Exception as error:
+            if not dialect.in_transaction(self._connection):
+                raise _Ended from error
+            write.error = dialect.translated(error, self._path)
+            self._connection.exec_driver_sql("ROLLBACK TO one")
+        else:
+            write.callbacks = transaction.callbacks
+        self._connection.exec_driver_sql("RELEASE one")
+
+    def _undo(self, group: Sequence[_Write], error: Exception) -> None:
+        cause = error.__cause__ if isinstance(error, _Ended) else error
+        assert isinstance(cause, Exception)
+        dialect.rollback(self._connection)
+        for write in group:
+            # One that failed by itself keeps its own reason; the others share the group's.
+            write.error = write.error or dialect.translated(cause, self._path)
+            write.callbacks = {}
+
+
+def _announce(group: Sequence[_Write]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+    for write in group:
+        by_loop.setdefault(write.loop, []).append(write)
+    for loop, writes in by_loop.items():
+        # A loop that was closed in the meantime has nobody left to tell.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_tell, writes)
+
+
+def _tell(writes: Sequence[_Write]) -> None:
+    callbacks: dict[Callable[[], None], None] = {}
+    for write in writes:
+        callbacks |= write.callbacks
+    for callback in callbacks:
+        callback()
+    for write in writes:
+        if write.future.done():
+            continue
+        if write.error is None:
+            write.future.set_result(write.result)
+        else:
+            write.future.set_exception(write.error)
+
+
+def _mark(commits: int) -> bytes:
+    return f"{commits:0{_MARK_DIGITS}d}\n".encode()
+
+
+def _open_mark(path: Path, commits: int) -> int:
+    """Open the mark for writing; raises `DatabaseDamaged` when it knows of commits that the file has lost."""
+    mark = Path(f"{path}.mark")
+    descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    said = os.pread(descriptor, _MARK_DIGITS, 0)
+    if said.isdigit() and int(said) > commits:
+        os.close(descriptor)
+        lost = int(said) - commits
+        raise dialect.damaged(
+            path,
+            f"its last {lost} commits are gone, its write-ahead log was cut or removed; to go on without them: rm {mark}",
+        )
+    try:
+        os.pwrite(descriptor, _mark(commits), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreFull(
+            f"{mark} could not be written ({error}): free some space and start again"
+        ) from error
+    return descriptor
