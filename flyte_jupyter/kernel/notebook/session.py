@@ -1,0 +1,88 @@
+"""A notebook's side of the platform: what its cells defined, ready to travel."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyte_jupyter.kernel.notebook.cells import Recorder
+from flyte_jupyter.kernel.notebook.closure import capture
+from flyte_jupyter.kernel.notebook.history import History
+from flyte_jupyter.kernel.notebook.local_modules import local_files
+from flyte_jupyter.kernel.notebook.module import Captured, write
+from flyte_jupyter.kernel.notebook.problems import NotebookError
+
+if TYPE_CHECKING:
+    from flyte_jupyter.kernel.bundling import Bundle
+
+
+class Session:
+    """What ``shell.flyte_jupyter`` is while the extension is loaded.
+
+    Attributes:
+        recorder: what the cells did.
+        latest: the execution that this notebook launched last, None before the first.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.recorder = Recorder(shell)
+        self.latest: Any = None
+
+    def capture(self, entity: Any) -> Captured:
+        """The source of a task, workflow, class or function and of all that it uses.
+
+        Args:
+            entity: the object, or its name in the notebook.
+
+        Raises:
+            CaptureError: something it uses cannot travel as source.
+            NotebookError: the notebook has no such name.
+        """
+        names = self.shell.user_ns
+        name = entity if isinstance(entity, str) else self.name_of(entity)
+        ordered = capture(History(self.recorder.executed()), name, names, _star_names)
+        local = local_files((statement.node for statement in ordered), Path.cwd())
+        return write(name, ordered, local)
+
+    def bundle_of(self, entity: Any) -> Bundle:
+        """The bundle that holds ``entity`` and all it uses; equal source gives an equal bundle.
+
+        Raises:
+            CaptureError: something it uses cannot travel as source.
+            NotebookError: the notebook has no name for it.
+        """
+        from flyte_jupyter.kernel.notebook.packing import pack
+
+        return pack(self.capture(entity))
+
+    def name_of(self, entity: Any) -> str:
+        """The notebook's name for an object that it defined.
+
+        Raises:
+            NotebookError: no name stands for it (any more).
+        """
+        names = self.shell.user_ns
+        own = getattr(entity, "__name__", "")
+        if own and names.get(own) is entity:
+            return str(own)
+        for name, value in names.items():
+            if value is entity and not name.startswith("_"):
+                return str(name)
+        raise NotebookError(
+            f"no variable of this notebook is {entity!r}: it was defined again or deleted; "
+            "use the present one, or run its cell again"
+        )
+
+
+def _star_names(module: str) -> frozenset[str]:
+    """What ``from module import *`` brings, read from the module itself."""
+    try:
+        loaded = importlib.import_module(module)
+    except ImportError:
+        return frozenset()
+    public = getattr(loaded, "__all__", None)
+    if public is None:
+        public = [name for name in vars(loaded) if not name.startswith("_")]
+    return frozenset(public)
