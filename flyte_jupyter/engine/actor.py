@@ -1,0 +1,297 @@
+"""One run, live: hears a batch, thinks it through, commits once, and only then lets its effects out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flyte_jupyter.engine.answers import Answers, RunContext
+from flyte_jupyter.engine.core.actions import (
+    Action,
+    Collect,
+    Kill,
+    Probe,
+    Question,
+    ResolveInputs,
+    WakeAt,
+)
+from flyte_jupyter.engine.core.index import rebuild
+from flyte_jupyter.engine.core.observations import (
+    AttemptAccepted,
+    AttemptFailed,
+    AttemptStarted,
+    CacheMiss,
+    InputsUnresolvable,
+    Observation,
+)
+from flyte_jupyter.engine.core.plan import START
+from flyte_jupyter.engine.core.report import ReportContext, report
+from flyte_jupyter.engine.core.state import (
+    IN_FLIGHT,
+    Blame,
+    Failure,
+    RunPhase,
+    RunState,
+    Succeeded,
+)
+from flyte_jupyter.engine.core.step import fold, initial
+from flyte_jupyter.engine.ports import (
+    BlobFailure,
+    Clock,
+    Commit,
+    OwedAction,
+    Runs,
+    StoredRun,
+)
+from flyte_jupyter.idl.ids import Path, RunId
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 256
+"""How many observations or answers go between two chances for other runs."""
+_ROUNDS = 64
+"""How often answers may lead to new questions before the batch is committed; the rest is asked after."""
+_QUESTIONS = (ResolveInputs, Probe, Collect)
+_CAN_WAIT = (AttemptAccepted, AttemptStarted)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run needs of its engine. `epoch` is that of the lease; `deliver` takes committed actions."""
+
+    runs: Runs
+    answers: Answers
+    clock: Clock
+    epoch: Callable[[], int]
+    deliver: Callable[[RunId, Sequence[OwedAction]], None]
+    ready: Callable[[], Awaitable[None]]
+    """Awaited before each turn: returns once this engine may write."""
+    most_strikes: int = 10
+    """After so many failed turns in a row what stands in the way counts as a failure of the system."""
+
+
+@dataclass(slots=True)
+class _Thought:
+    """What a batch leads to, before it is committed."""
+
+    state: RunState
+    log: list[tuple[datetime, Observation]]
+    changed: set[Path]
+    owed: list[Action]
+
+
+class RunActor:
+    """The only writer of one run. Not safe to turn twice at the same time."""
+
+    def __init__(self, world: World, context: RunContext, stored: StoredRun) -> None:
+        self.context = context
+        self.strikes = 0
+        self._world = world
+        self._inbox: deque[Observation] = deque()
+        self._settled: list[int] = []
+        self._consumed: list[int] = []
+        self._known_rows: set[int] = set()
+        self._owed = {item.id for item in stored.owed}
+        self._reports = ReportContext(
+            run=context.id,
+            root=world.answers.root,
+            plan=context.program.plan,
+            tasks={node: task.id for node, task in context.program.tasks.items()},
+        )
+        self._restore(stored)
+
+    def _restore(self, stored: StoredRun) -> None:
+        plan = self.context.program.plan
+        summary = stored.state.summary
+        # Nodes that never changed have no row: they are as they were in the beginning.
+        nodes = {**initial(plan).nodes, **stored.state.nodes}
+        self.state = rebuild(plan, summary, nodes)
+        self._version = stored.version
+        self.take_messages(stored.inbox)
+
+    # -- what it hears --
+
+    def take_messages(self, rows: Sequence[tuple[int, Observation]]) -> None:
+        """Hear durable messages; those heard before are passed over."""
+        for row, seen in rows:
+            if row not in self._known_rows:
+                self._known_rows.add(row)
+                self._consumed.append(row)
+                self._inbox.append(seen)
+
+    def tell(self, seen: Observation) -> bool:
+        """Hear one thing. Returns whether it is urgent: acknowledgements may wait for company."""
+        self._inbox.append(seen)
+        return not isinstance(seen, _CAN_WAIT)
+
+    def tell_first(self, seen: Observation) -> None:
+        """Hear something before all that waits: a clock gap must extend deadlines before they are judged."""
+        self._inbox.appendleft(seen)
+
+    def settle(self, ids: Sequence[int]) -> None:
+        """These owed actions are done; it will be written with whatever is written next."""
+        self._settled.extend(ids)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._inbox or self._settled or self._consumed)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether there is anything that others wait for."""
+        return bool(self._consumed) or any(not isinstance(s, _CAN_WAIT) for s in self._inbox)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run is final and owes nothing: nobody needs this actor any more."""
+        return self.state.summary.phase.final and not self._owed and not self.waiting
+
+    def claims(self, path: Path, attempt: int) -> bool:
+        """Whether the committed state stands for this attempt."""
+        state = self.state.nodes.get(path)
+        return isinstance(state, IN_FLIGHT) and state.tries.attempt == attempt
+
+    # -- one turn --
+
+    async def turn(self) -> None:
+        """Work off all that has been heard, in one commit.
+
+        Raises `Fenced`, `StoreFull` or `BlobFailure` (and whatever else goes wrong) with everything still to be heard.
+        """
+        await self._world.ready()
+        batch = list(self._inbox)
+        settled, consumed = self._settled[:], self._consumed[:]
+        if not batch and not consumed:
+            await self._world.runs.settle(self.context.id, settled, self._world.epoch())
+            self._written(settled, ())
+            return
+        self._inbox.clear()
+        try:
+            thought = await self._think(batch)
+            unchanged = not thought.changed and thought.state.summary == self.state.summary
+            if unchanged and not thought.owed and not consumed:
+                self.strikes = 0
+                return
+            await self._commit(thought, settled, consumed)
+        except BaseException:
+            self._inbox.extendleft(reversed(batch))
+            raise
+        self.strikes = 0
+
+    async def _think(self, batch: Sequence[Observation]) -> _Thought:
+        plan = self.context.program.plan
+        now = self._world.clock.now()
+        thought = _Thought(self.state, [], set(), [])
+        for asked in range(_ROUNDS):
+            questions: list[Question] = []
+            for start in range(0, len(batch), _CHUNK):
+                chunk = batch[start : start + _CHUNK]
+                step = fold(plan, thought.state, chunk, now)
+                thought.state = step.state
+                thought.changed |= step.changed
+                thought.log += [(now, seen) for seen in chunk]
+                for action in step.actions:
+                    if isinstance(action, _QUESTIONS):
+                        questions.append(action)
+                    elif not isinstance(action, WakeAt):
+                        thought.owed.append(action)
+                if len(batch) > _CHUNK:
+                    await asyncio.sleep(0)
+            if not questions:
+                break
+            if asked == _ROUNDS - 1:
+                thought.owed += questions
+                break
+            batch = await self._answers(questions, thought.state)
+        start_node = (START,)
+        if start_node in thought.changed and isinstance(thought.state.nodes[start_node], Succeeded):
+            await self._world.answers.begin(self.context)
+        return thought
+
+    async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
+        found: list[Observation] = []
+        for start in range(0, len(questions), _CHUNK):
+            part = questions[start : start + _CHUNK]
+            if len(part) == 1:
+                found.append(await self._answer(part[0], state))
+            else:
+                found += await asyncio.gather(*(self._answer(q, state) for q in part))
+        return found
+
+    async def _answer(self, question: Question, state: RunState) -> Observation:
+        try:
+            return await self._world.answers.answer(self.context, question, state.nodes)
+        except Exception as error:
+            full = isinstance(error, BlobFailure) and error.no_space
+            if full or self.strikes < self._world.most_strikes:
+                raise
+            return _given_up(question, error)
+
+    async def _commit(
+        self, thought: _Thought, settled: Sequence[int], consumed: Sequence[int]
+    ) -> None:
+        now = thought.log[-1][0] if thought.log else self._world.clock.now()
+        events = report(self._reports, self.state, thought.state, thought.changed, now)
+        commit = Commit(
+            run=self.context.id,
+            expect=self._version,
+            epoch=self._world.epoch(),
+            log=thought.log,
+            summary=thought.state.summary,
+            nodes={path: thought.state.nodes[path] for path in thought.changed},
+            owed=thought.owed,
+            settled=settled,
+            consumed=consumed,
+            events=events,
+        )
+        committed = await self._world.runs.commit(commit)
+        self.state = thought.state
+        self._version = committed.version
+        self._owed.update(item.id for item in committed.owed)
+        self._written(settled, consumed)
+        self._world.deliver(self.context.id, committed.owed)
+
+    def _written(self, settled: Sequence[int], consumed: Sequence[int]) -> None:
+        del self._settled[: len(settled)]
+        del self._consumed[: len(consumed)]
+        self._owed.difference_update(settled)
+
+    # -- when nothing goes any more --
+
+    async def reload(self) -> None:
+        """Take the run as it stands in the store: somebody else has written it."""
+        self._restore(await self._world.runs.load(self.context.id))
+
+    async def give_up(self, error: BaseException) -> None:
+        """End the run as a failure of the system, killing what is in flight. Raises what a commit raises."""
+        now = self._world.clock.now()
+        message = f"the engine cannot go on with this run: {error!r}"
+        failure = Failure("EngineError", message, Blame.SYSTEM)
+        summary = replace(self.state.summary, phase=RunPhase.FAILED, failure=failure)
+        after = replace(self.state, summary=summary)
+        kills = [
+            Kill(path, node.tries.attempt)
+            for path, node in self.state.nodes.items()
+            if isinstance(node, IN_FLIGHT)
+        ]
+        thought = _Thought(after, [(now, seen) for seen in self._inbox], set(), [*kills])
+        heard = len(self._inbox)
+        await self._commit(thought, self._settled[:], self._consumed[:])
+        for _ in range(heard):
+            self._inbox.popleft()
+
+
+def _given_up(question: Question, error: Exception) -> Observation:
+    why = Failure("SystemError", f"it could not be found out: {error!r}", Blame.SYSTEM, True)
+    match question:
+        case ResolveInputs():
+            return InputsUnresolvable(question.path, why)
+        case Probe():
+            return CacheMiss(question.path, broken=True)
+        case Collect():
+            return AttemptFailed(question.path, question.attempt, why)

@@ -1,0 +1,329 @@
+"""The engine's one public door: give it the ports, start it, and every committed execution runs to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from flyte_jupyter.engine.actor import RunActor, World
+from flyte_jupyter.engine.answers import Answers
+from flyte_jupyter.engine.core.actions import Kill, Launch, Reap, Remember, WakeAt
+from flyte_jupyter.engine.core.index import next_wake
+from flyte_jupyter.engine.core.observations import (
+    AttemptAccepted,
+    AttemptEnded,
+    AttemptRejected,
+    AttemptStarted,
+    Observation,
+    Tick,
+)
+from flyte_jupyter.engine.core.state import Launching
+from flyte_jupyter.engine.lease import Tenure
+from flyte_jupyter.engine.loop import Loop, LoopEvents, LoopSettings
+from flyte_jupyter.engine.outbox import Outbox, Pace
+from flyte_jupyter.engine.ports import (
+    AttemptNews,
+    Blobs,
+    Catalog,
+    Clock,
+    Executor,
+    Fenced,
+    OwedAction,
+    Rejected,
+    Runs,
+)
+from flyte_jupyter.engine.watch import Timers, news_from
+from flyte_jupyter.idl.ids import AttemptId, RunId
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How an engine works. The defaults suit one person's machine."""
+
+    holder: str
+    """Who takes the lease: unique to this process."""
+    lease: timedelta = timedelta(seconds=15)
+    survey: timedelta = timedelta(seconds=30)
+    """How often the executor is asked for what it really has: a safety net behind its news."""
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    pace: Pace = field(default_factory=Pace)
+
+
+class EngineState(StrEnum):
+    """Whether this engine decides."""
+
+    STOPPED = "stopped"
+    STANDBY = "standby"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """How it goes. `troubles` says per run what stands in the way right now."""
+
+    state: EngineState
+    epoch: int
+    runs: int
+    undelivered: int
+    notice: str
+    troubles: dict[RunId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world that an engine works in."""
+
+    runs: Runs
+    executor: Executor
+    blobs: Blobs
+    catalog: Catalog
+    clock: Clock
+
+
+class Engine:
+    """Reconciles every open run, alone: without the lease it stands by until it gets it."""
+
+    def __init__(self, ports: Ports, settings: EngineSettings) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._tenure = Tenure(ports.runs, ports.clock, settings.holder, settings.lease)
+        self._reign: _Reign | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._notice = ""
+
+    async def start(self) -> None:
+        """Take the lease and go on where the last engine stopped, or stand by; returns once that is decided."""
+        if await self._tenure.take():
+            await self._begin()
+        else:
+            self._notice = "another engine holds the database: standing by"
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Stop deciding. Attempts go on running; the next engine takes over from the store."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._end()
+        await self._tenure.release()
+
+    def notice(self, run: RunId) -> None:
+        """There is a durable message for this run. (Committed ones are noticed through `Runs.arrivals` too.)"""
+        if self._reign is not None:
+            self._reign.loop.notice(run)
+
+    def status(self) -> EngineStatus:
+        """How it goes, without waiting for anything."""
+        reign = self._reign
+        if reign is None:
+            state = EngineState.STOPPED if self._keeper is None else EngineState.STANDBY
+            return EngineStatus(state, 0, 0, 0, self._notice, {})
+        return EngineStatus(
+            EngineState.ACTIVE,
+            self._tenure.epoch,
+            sum(1 for _ in reign.loop.actors()),
+            len(reign.outbox),
+            self._notice,
+            dict(reign.troubles),
+        )
+
+    async def _keep(self) -> None:
+        """Hold the lease while it can be held; take it again whenever it is free."""
+        while True:
+            await self._ports.clock.sleep_until(self._tenure.renew_at)
+            try:
+                if self._reign is None:
+                    if await self._tenure.take():
+                        await self._begin()
+                elif self._reign.fenced.is_set():
+                    await self._lose()
+                else:
+                    await self._tenure.renew()
+            except Fenced:
+                await self._lose()
+            except Exception:
+                log.exception("the lease could not be renewed, trying again")
+
+    async def _begin(self) -> None:
+        self._notice = ""
+        reign = _Reign(self._ports, self._settings, self._tenure)
+        self._reign = reign
+        await reign.begin()
+
+    async def _lose(self) -> None:
+        self._notice = "another engine has taken over: standing by"
+        log.warning("%s", self._notice)
+        await self._end()
+
+    async def _end(self) -> None:
+        reign, self._reign = self._reign, None
+        if reign is not None:
+            await reign.end()
+
+
+class _Reign:
+    """One period of holding the lease: fresh loop, fresh outbox, nothing carried over but the store."""
+
+    def __init__(self, ports: Ports, settings: EngineSettings, tenure: Tenure) -> None:
+        self._ports = ports
+        self._survey_every = settings.survey
+        self._tenure = tenure
+        self._answers = Answers(ports.blobs, ports.catalog, ports.clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._strays: set[asyncio.Task[None]] = set()
+        self.troubles: dict[RunId, str] = {}
+        self.fenced = asyncio.Event()
+        world = World(
+            runs=ports.runs,
+            answers=self._answers,
+            clock=ports.clock,
+            epoch=lambda: tenure.epoch,
+            deliver=self._owe,
+            ready=self._ready,
+        )
+        events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
+        self.loop = Loop(world, events, settings.loop)
+        self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
+        self._timers = Timers(ports.clock, lambda run: self._tell(run, Tick()))
+
+    async def begin(self) -> None:
+        """Load every open run, adopt what the executor has, and only then let effects out."""
+        arrivals = self._ports.runs.arrivals()
+        for run in await self._ports.runs.open_runs():
+            await self.loop.open(run)
+        await self._ports.executor.start(self._news)
+        await self._survey()
+        self.outbox.release()
+        self._start(self._hear(arrivals))
+        self._start(self._timers.keep())
+        self._start(self._survey_for_ever())
+        self._start(self._watch_fence())
+
+    async def end(self) -> None:
+        """Stop everything of this period."""
+        for task in [*self._tasks, *self._strays]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._strays, return_exceptions=True)
+        await self.loop.close()
+        await self.outbox.close()
+        await self._ports.executor.stop()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    # -- what comes in --
+
+    async def _hear(self, arrivals: Any) -> None:
+        async for run in arrivals:
+            self.loop.notice(run)
+
+    def _news(self, news: AttemptNews) -> None:
+        attempt = news.id
+        seen: Observation
+        if news.how is None:
+            seen = AttemptStarted(attempt.path, attempt.attempt)
+        else:
+            seen = AttemptEnded(attempt.path, attempt.attempt, news.how)
+        if not self._tell(attempt.run, seen) and attempt.run not in self.loop:
+            self._remove_stray(attempt)
+
+    def _tell(self, run: RunId, seen: Observation) -> bool:
+        return self.loop.tell(run, seen)
+
+    async def _survey_for_ever(self) -> None:
+        clock = self._ports.clock
+        while True:
+            await clock.sleep_until(clock.now() + self._survey_every)
+            try:
+                await self._survey()
+            except Exception:
+                log.exception("the executor could not be asked for what it has")
+
+    async def _survey(self) -> None:
+        """Compare what the executor has with what the runs count on."""
+        listing = await self._ports.executor.listing()
+        for run, seen in news_from(listing, self.loop.actors()):
+            self._tell(run, seen)
+        for attempt in sorted(listing.all):
+            if attempt.run not in self.loop:
+                self._remove_stray(attempt)
+
+    def _remove_stray(self, attempt: AttemptId) -> None:
+        """Kill what belongs to no open run: nobody would ever ask for its end."""
+        log.warning("%s belongs to no open run: killed", attempt)
+        task = asyncio.create_task(self._ports.executor.kill(attempt))
+        self._strays.add(task)
+        task.add_done_callback(self._strays.discard)
+
+    # -- what goes out --
+
+    def _owe(self, run: RunId, owed: Sequence[OwedAction]) -> None:
+        self.outbox.add(run, owed)
+
+    async def _deliver(self, run: RunId, owed: OwedAction) -> None:
+        """Do one effect. Doing it twice is the same as once."""
+        action = owed.action
+        actor = self.loop.actor(run)
+        assert not isinstance(action, WakeAt)
+        attempt = getattr(action, "attempt", 0)
+        subject = AttemptId(run, action.path, attempt)
+        match action:
+            case Launch():
+                await self._launch(actor, subject)
+            case Kill():
+                await self._ports.executor.kill(subject)
+            case Reap():
+                await self._ports.executor.reap(subject)
+            case Remember():
+                await self._remember(actor, action)
+            case _ if actor is not None:
+                context, nodes = actor.context, actor.state.nodes
+                self._tell(run, await self._answers.answer(context, action, nodes))
+
+    async def _launch(self, actor: RunActor | None, attempt: AttemptId) -> None:
+        # Sent again after a crash, a launch may be long settled: only a node that still waits for it may have it.
+        state = actor.state.nodes.get(attempt.path) if actor is not None else None
+        if actor is None or not isinstance(state, Launching):
+            return
+        if state.tries.attempt != attempt.attempt:
+            return
+        answer = await self._ports.executor.launch(self._answers.spec(actor.context, attempt))
+        if isinstance(answer, Rejected):
+            seen: Observation = AttemptRejected(attempt.path, attempt.attempt, answer.why)
+        else:
+            seen = AttemptAccepted(attempt.path, attempt.attempt)
+        self._tell(attempt.run, seen)
+
+    async def _remember(self, actor: RunActor | None, wish: Remember) -> None:
+        if actor is None:
+            return
+        try:
+            await self._answers.remember(actor.context, wish)
+        except Exception as error:  # noqa: BLE001 - a failing catalog never fails a run
+            log.warning("outputs of %s not remembered: %r", actor.context.id, error)
+
+    # -- around turns --
+
+    async def _ready(self) -> None:
+        if self.fenced.is_set():
+            raise Fenced("this engine has lost its lease")
+        await self._tenure.check(self._gap)
+
+    def _gap(self, stood: timedelta) -> None:
+        log.warning("the clock stood still for %s: deadlines are extended", stood)
+        self.loop.tell_all_first(Tick(stood))
+
+    def _turned(self, actor: RunActor) -> None:
+        self.troubles.pop(actor.context.id, None)
+        self._timers.set(actor.context.id, next_wake(actor.state))
+
+    async def _watch_fence(self) -> None:
+        await self.fenced.wait()
+        log.error("another engine holds the lease: nothing more is written")

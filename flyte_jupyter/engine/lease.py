@@ -1,0 +1,62 @@
+"""The right to write: taken, renewed in time, and taken again after the clock has stood still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from flyte_jupyter.engine.ports import Clock, Fenced, Lease, Runs
+
+
+class Tenure:
+    """One engine's hold on the database. `epoch` is 0 while it has none."""
+
+    def __init__(self, runs: Runs, clock: Clock, holder: str, ttl: timedelta) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._holder = holder
+        self._ttl = ttl
+        self._lease: Lease | None = None
+        self._checking = asyncio.Lock()
+
+    @property
+    def epoch(self) -> int:
+        """The fencing epoch that every write carries."""
+        return self._lease.epoch if self._lease is not None else 0
+
+    @property
+    def renew_at(self) -> datetime:
+        """When to renew: well before it expires."""
+        return self._clock.now() + self._ttl / 3
+
+    async def take(self) -> bool:
+        """Try to take the lease; False while another holder's is good."""
+        lease = await self._runs.acquire(self._holder, self._ttl, self._clock.now())
+        self._lease = lease
+        return lease is not None
+
+    async def renew(self) -> None:
+        """Renew it. Raises `Fenced` when somebody else has, or had, it."""
+        before = self.epoch
+        lease = await self._runs.acquire(self._holder, self._ttl, self._clock.now())
+        if lease is None or lease.epoch != before:
+            raise Fenced(f"another engine has taken over from {self._holder}")
+        self._lease = lease
+
+    async def check(self, gap: Callable[[timedelta], None]) -> None:
+        """Renew first if the clock stood still; `gap` then hears for how long.
+
+        Everybody who wants to write waits here meanwhile. Raises `Fenced`.
+        """
+        async with self._checking:
+            stood = self._clock.gap()
+            if stood:
+                await self.renew()
+                gap(stood)
+
+    async def release(self) -> None:
+        """Give it back so that the next engine need not wait for its end."""
+        if self._lease is not None:
+            self._lease = None
+            await self._runs.release(self._holder)

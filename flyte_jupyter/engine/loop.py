@@ -1,0 +1,237 @@
+"""Many runs side by side: each has its inbox and takes its turns; a broken one stops nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from flyte_jupyter.engine.actor import RunActor, World
+from flyte_jupyter.engine.answers import RunContext
+from flyte_jupyter.engine.core.observations import Observation
+from flyte_jupyter.engine.ports import BlobFailure, Fenced, OwedAction, Stale, StoredRun, StoreFull
+from flyte_jupyter.engine.program import Program, program_of
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import RunId
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """Times are in seconds."""
+
+    linger: float = 0.02
+    """How long acknowledgements wait for something that matters more, to share its commit."""
+    first_wait: float = 0.05
+    longest_wait: float = 10.0
+    """How long a run rests after a failed turn: doubling from the first to the longest."""
+    programs: int = 64
+    """How many workflows are kept ready to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEvents:
+    """What the loop tells its engine: that the lease is lost, that a run took a turn, what stands in the way."""
+
+    fenced: Callable[[], None]
+    turned: Callable[[RunActor], None]
+    trouble: Callable[[RunId, str], None]
+
+
+class Loop:
+    """Holds the actors of all open runs and drives each one that has something to do."""
+
+    def __init__(self, world: World, events: LoopEvents, settings: LoopSettings) -> None:
+        self._world = world
+        self._events = events
+        self._settings = settings
+        self._actors: dict[RunId, RunActor] = {}
+        self._opening: dict[RunId, asyncio.Task[None]] = {}
+        self._driving: dict[RunId, asyncio.Task[None]] = {}
+        self._lingering: dict[RunId, asyncio.TimerHandle] = {}
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._unreadable: set[RunId] = set()
+        self._closed = False
+
+    # -- doors --
+
+    def __contains__(self, run: RunId) -> bool:
+        return run in self._actors or run in self._opening or run in self._unreadable
+
+    def actors(self) -> Iterator[RunActor]:
+        """All live runs."""
+        yield from list(self._actors.values())
+
+    def actor(self, run: RunId) -> RunActor | None:
+        """A live run; None when it is not."""
+        return self._actors.get(run)
+
+    def notice(self, run: RunId) -> None:
+        """There are durable messages for this run, or it is new: look."""
+        if self._closed:
+            return
+        if run in self._opening:
+            # What is being read right now may have been read before the message came.
+            self._opening[run].add_done_callback(lambda _: self.notice(run))
+            return
+        task = asyncio.get_running_loop().create_task(self._open(run))
+        self._opening[run] = task
+        task.add_done_callback(lambda _: self._opening.pop(run, None))
+
+    async def open(self, run: RunId) -> None:
+        """Load a run and send again what it owes."""
+        self.notice(run)
+        await asyncio.wait([self._opening[run]])
+
+    def tell(self, run: RunId, seen: Observation) -> bool:
+        """Pass on an observation. False when the run is not live: it is over, or was never known."""
+        actor = self._actors.get(run)
+        if actor is None:
+            return False
+        self._wake(run, urgent=actor.tell(seen))
+        return True
+
+    def tell_all_first(self, seen: Observation) -> None:
+        """Have every live run hear this before anything else."""
+        for actor in self.actors():
+            actor.tell_first(seen)
+            self._wake(actor.context.id, urgent=True)
+
+    def settle(self, run: RunId, ids: Sequence[int]) -> None:
+        """These actions are done."""
+        actor = self._actors.get(run)
+        if actor is not None:
+            actor.settle(ids)
+            self._wake(run, urgent=False)
+
+    async def close(self) -> None:
+        """Stop all turns. What was not committed is heard again after the next start."""
+        self._closed = True
+        for timer in self._lingering.values():
+            timer.cancel()
+        tasks = [*self._driving.values(), *self._opening.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- turns --
+
+    def _wake(self, run: RunId, *, urgent: bool) -> None:
+        if self._closed or run in self._driving:
+            return
+        timer = self._lingering.get(run)
+        if urgent or self._settings.linger <= 0:
+            if timer is not None:
+                timer.cancel()
+            self._begin(run)
+        elif timer is None:
+            loop = asyncio.get_running_loop()
+            self._lingering[run] = loop.call_later(self._settings.linger, self._begin, run)
+
+    def _begin(self, run: RunId) -> None:
+        self._lingering.pop(run, None)
+        actor = self._actors.get(run)
+        if self._closed or actor is None or run in self._driving:
+            return
+        task = asyncio.get_running_loop().create_task(self._drive(actor))
+        self._driving[run] = task
+        task.add_done_callback(lambda done: self._rest(actor, done))
+
+    def _rest(self, actor: RunActor, done: asyncio.Task[None]) -> None:
+        run = actor.context.id
+        self._driving.pop(run, None)
+        if done.cancelled():
+            return
+        if error := done.exception():
+            log.error("run %s: its turns ended unexpectedly", run, exc_info=error)
+        if actor.waiting:
+            self._wake(run, urgent=False)
+        elif actor.over:
+            del self._actors[run]
+
+    async def _drive(self, actor: RunActor) -> None:
+        while actor.waiting and not self._closed:
+            try:
+                await actor.turn()
+            except Fenced:
+                self._events.fenced()
+                return
+            except Exception as error:  # noqa: BLE001 - one run's trouble must not stop the others
+                await self._trouble(actor, error)
+            else:
+                self._events.turned(actor)
+                if self._settings.linger > 0 and not actor.urgent:
+                    return
+
+    async def _trouble(self, actor: RunActor, error: Exception) -> None:
+        run = actor.context.id
+        full = isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
+        if not full:
+            actor.strikes += 1
+        reason = f"no space left: {error}" if full else repr(error)
+        self._events.trouble(run, reason)
+        log.warning("run %s: turn failed, trying again: %s", run, reason)
+        if isinstance(error, Stale):
+            await actor.reload()
+        elif actor.strikes > self._world.most_strikes + 1 and not full:
+            await self._give_up(actor, error)
+        wait = self._settings.first_wait * 2 ** min(actor.strikes, 20)
+        await asyncio.sleep(min(wait, self._settings.longest_wait))
+
+    async def _give_up(self, actor: RunActor, error: Exception) -> None:
+        try:
+            await actor.give_up(error)
+        except Fenced:
+            self._events.fenced()
+        except Exception:
+            log.exception("run %s: cannot even be failed", actor.context.id)
+        else:
+            actor.strikes = 0
+            self._events.turned(actor)
+
+    # -- opening --
+
+    async def _open(self, run: RunId) -> None:
+        try:
+            stored = await self._world.runs.load(run)
+            actor = self._actors.get(run)
+            if actor is not None:
+                actor.take_messages(stored.inbox)
+            else:
+                actor = self._adopt(stored)
+        except Exception as error:
+            self._unreadable.add(run)
+            self._events.trouble(run, f"cannot be loaded: {error!r}")
+            log.exception("run %s cannot be loaded", run)
+            return
+        self._unreadable.discard(run)
+        self._events.turned(actor)
+        if actor.waiting:
+            self._wake(run, urgent=True)
+        elif actor.over:
+            self._actors.pop(run, None)
+
+    def _adopt(self, stored: StoredRun) -> RunActor:
+        context = RunContext(stored.id, self._program(stored), stored.inputs, stored.env)
+        actor = RunActor(self._world, context, stored)
+        self._actors[stored.id] = actor
+        self._redeliver(stored.id, stored.owed)
+        return actor
+
+    def _redeliver(self, run: RunId, owed: Sequence[OwedAction]) -> None:
+        if owed:
+            self._world.deliver(run, owed)
+
+    def _program(self, stored: StoredRun) -> Program:
+        program = self._programs.get(stored.plan)
+        if program is None:
+            closure = core.CompiledWorkflowClosure.FromString(stored.closure)
+            program = self._programs[stored.plan] = program_of(closure)
+            if len(self._programs) > self._settings.programs:
+                self._programs.popitem(last=False)
+        else:
+            self._programs.move_to_end(stored.plan)
+        return program

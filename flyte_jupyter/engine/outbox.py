@@ -1,0 +1,157 @@
+"""Delivers committed effects to the world: at least once, in order per node, never before their commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from flyte_jupyter.engine.core.actions import Kill, Launch, WakeAt
+from flyte_jupyter.engine.ports import OwedAction
+from flyte_jupyter.idl.ids import Path, RunId
+
+log = logging.getLogger(__name__)
+
+Lane = tuple[RunId, Path]
+"""What is owed to one node of one run is delivered one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the outbox works: how many deliveries at once, and how long it waits after a failed one (seconds)."""
+
+    workers: int = 32
+    first_wait: float = 0.05
+    longest_wait: float = 5.0
+
+
+@dataclass(slots=True)
+class _Queue:
+    owed: deque[OwedAction] = field(default_factory=deque)
+    failures: int = 0
+    busy: bool = False
+
+
+class Outbox:
+    """One per engine. `deliver` does one effect; `done` hears which owed actions need no more doing."""
+
+    def __init__(
+        self,
+        deliver: Callable[[RunId, OwedAction], Awaitable[None]],
+        done: Callable[[RunId, Sequence[int]], None],
+        pace: Pace | None = None,
+    ) -> None:
+        self._deliver = deliver
+        self._done = done
+        self._pace = pace or Pace()
+        self._lanes: dict[Lane, _Queue] = {}
+        self._ready: deque[Lane] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._held = True
+        self._open = True
+
+    def release(self) -> None:
+        """Begin to deliver: until now everything was only put in order."""
+        self._held = False
+        self._staff()
+
+    def __len__(self) -> int:
+        """How many effects wait or are under way."""
+        return sum(len(queue.owed) for queue in self._lanes.values())
+
+    def add(self, run: RunId, owed: Sequence[OwedAction]) -> None:
+        """Deliver these, after what is owed to the same nodes already."""
+        cancelled: list[int] = []
+        for item in owed:
+            action = item.action
+            assert not isinstance(action, WakeAt), "a timer is no effect"
+            lane = (run, action.path)
+            queue = self._lanes.setdefault(lane, _Queue())
+            if isinstance(action, Kill):
+                cancelled += _cancel_launch(queue, action)
+            queue.owed.append(item)
+            if len(queue.owed) == 1 and not queue.busy and not queue.failures:
+                self._ready.append(lane)
+        if cancelled:
+            self._done(run, cancelled)
+        self._staff()
+
+    async def close(self) -> None:
+        """Stop. What is not delivered stays owed in the store."""
+        self._open = False
+        for timer in self._timers:
+            timer.cancel()
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def _staff(self) -> None:
+        if self._held or not self._open:
+            return
+        wanted = min(len(self._ready), self._pace.workers - len(self._workers))
+        for _ in range(wanted):
+            worker = asyncio.get_running_loop().create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _work(self) -> None:
+        while self._open and self._ready:
+            lane = self._ready.popleft()
+            queue = self._lanes[lane]
+            queue.busy = True
+            try:
+                await self._serve(lane, queue)
+            finally:
+                queue.busy = False
+            if not queue.owed:
+                del self._lanes[lane]
+            elif queue.failures:
+                self._later(lane, queue.failures)
+            else:
+                self._ready.append(lane)
+
+    async def _serve(self, lane: Lane, queue: _Queue) -> None:
+        while queue.owed:
+            item = queue.owed[0]
+            try:
+                await self._deliver(lane[0], item)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, it is still owed
+                queue.failures += 1
+                log.warning("%s: %s not delivered, trying again: %r", lane[0], item.action, error)
+                return
+            queue.failures = 0
+            if queue.owed and queue.owed[0] is item:
+                queue.owed.popleft()
+            self._done(lane[0], (item.id,))
+
+    def _later(self, lane: Lane, failures: int) -> None:
+        pace = self._pace
+        wait = min(pace.first_wait * 2 ** min(failures - 1, 20), pace.longest_wait)
+        timer: asyncio.TimerHandle
+
+        def again() -> None:
+            self._timers.discard(timer)
+            self._ready.append(lane)
+            self._staff()
+
+        timer = asyncio.get_running_loop().call_later(wait, again)
+        self._timers.add(timer)
+
+
+def _cancel_launch(queue: _Queue, kill: Kill) -> list[int]:
+    """Take the launch of the same attempt out of the queue, unless it is being delivered right now."""
+    under_way = queue.owed[0] if queue.busy and queue.owed else None
+    gone = [
+        item
+        for item in queue.owed
+        if isinstance(item.action, Launch)
+        and item.action.attempt == kill.attempt
+        and item is not under_way
+    ]
+    for item in gone:
+        queue.owed.remove(item)
+    return [item.id for item in gone]

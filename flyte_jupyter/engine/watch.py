@@ -1,0 +1,111 @@
+"""What does not come by itself: the time, and what an executor really has."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from flyte_jupyter.engine.actor import RunActor
+from flyte_jupyter.engine.core.observations import (
+    AttemptEnded,
+    AttemptStarted,
+    Live,
+    Observation,
+)
+from flyte_jupyter.engine.core.state import Launching, Queued, Running
+from flyte_jupyter.engine.ports import Clock, Listing
+from flyte_jupyter.idl.ids import AttemptId, RunId
+
+
+class Timers:
+    """Wakes each run at the moment it asked for last; `fire` hears which."""
+
+    def __init__(self, clock: Clock, fire: Callable[[RunId], None]) -> None:
+        self._clock = clock
+        self._fire = fire
+        self._when: dict[RunId, datetime] = {}
+        self._heap: list[tuple[datetime, RunId]] = []
+        self._earlier = asyncio.Event()
+
+    def set(self, run: RunId, when: datetime | None) -> None:
+        """Wake this run then, and at no other time; None: never."""
+        if when is None:
+            self._when.pop(run, None)
+        elif self._when.get(run) != when:
+            self._when[run] = when
+            heapq.heappush(self._heap, (when, run))
+            if self._heap[0] == (when, run):
+                self._earlier.set()
+
+    async def keep(self) -> None:
+        """Fire timers as their time comes, until cancelled."""
+        while True:
+            self._earlier.clear()
+            self._fire_due()
+            waits: list[asyncio.Task[object]] = [asyncio.create_task(self._earlier.wait())]
+            if self._heap:
+                sleep = self._clock.sleep_until(self._heap[0][0])
+                waits.append(asyncio.create_task(_awaited(sleep)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def _fire_due(self) -> None:
+        now = self._clock.now()
+        while self._heap and self._heap[0][0] <= now:
+            when, run = heapq.heappop(self._heap)
+            if self._when.get(run) == when:
+                del self._when[run]
+                self._fire(run)
+
+
+async def _awaited(sleep: object) -> object:
+    return await sleep  # type: ignore[misc]  # a coroutine: tasks are not made from other awaitables
+
+
+def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[RunId, Observation]]:
+    """What a listing tells each run that the run does not know yet."""
+    by_run: dict[RunId, set[AttemptId]] = defaultdict(set)
+    for attempt in listing.all:
+        by_run[attempt.run].add(attempt)
+    for actor in actors:
+        run = actor.context.id
+        listed = by_run.get(run, set())
+        for attempt in sorted(listed):
+            yield from _about(listing, attempt, actor)
+        if _differs(listing, listed, actor):
+            attempts = frozenset((a.path, a.attempt) for a in listed)
+            yield run, Live(attempts, listing.as_of)
+
+
+def _about(
+    listing: Listing, attempt: AttemptId, actor: RunActor
+) -> Iterator[tuple[RunId, Observation]]:
+    if not actor.claims(attempt.path, attempt.attempt):
+        return
+    state = actor.state.nodes[attempt.path]
+    if attempt in listing.ended:
+        if isinstance(state, Launching | Queued | Running):
+            how = listing.ended[attempt]
+            yield attempt.run, AttemptEnded(attempt.path, attempt.attempt, how)
+    elif attempt in listing.running and isinstance(state, Launching | Queued):
+        yield attempt.run, AttemptStarted(attempt.path, attempt.attempt)
+
+
+def _differs(listing: Listing, listed: set[AttemptId], actor: RunActor) -> bool:
+    """Whether the run counts on an attempt that is not there, or one is there that it doesn't count on."""
+    if any(not actor.claims(a.path, a.attempt) for a in listed):
+        return True
+    nodes, index = actor.state.nodes, actor.state.index
+    for path in index.losable if index is not None else ():
+        state = nodes[path]
+        if isinstance(state, Queued | Running) and state.since < listing.as_of:
+            attempt = AttemptId(actor.context.id, path, state.tries.attempt)
+            if attempt not in listed:
+                return True
+    return False
