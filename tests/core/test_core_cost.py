@@ -1,0 +1,75 @@
+"""A step looks at what it changes, not at the graph: counted, not timed."""
+
+from __future__ import annotations
+
+import pytest
+from core_plans import at, chain, fan
+
+from flyte_jupyter.engine.core import observations as o
+from flyte_jupyter.engine.core.persistent import PersistentMap
+from flyte_jupyter.engine.core.step import fold, initial, step
+
+
+class Counted(PersistentMap):
+    """Counts looks at a run's nodes, and refuses to be walked through."""
+
+    __slots__ = ("looks",)
+
+    def __getitem__(self, key):
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        raise AssertionError("a step walked through all nodes")
+
+
+def counted(state):
+    nodes = Counted(dict(state.nodes))
+    nodes.looks = 0
+    return type(state)(state.summary, nodes, state.index), nodes
+
+
+NEWS = [
+    o.InputsReady(("n0",), "d"),
+    o.AttemptAccepted(("n0",), 0),
+    o.AttemptStarted(("n0",), 0),
+    o.Tick(),
+    o.Live(frozenset({(("n0",), 0)}), at(5)),
+    o.AttemptEnded(("n0",), 0, o.Exit(0)),
+    o.AttemptSucceeded(("n0",), 0, "out"),
+]
+
+
+@pytest.mark.parametrize("shape", [chain, fan])
+@pytest.mark.parametrize("parallelism", [0, 5])
+def test_a_step_costs_the_same_in_a_small_and_in_a_large_graph(shape, parallelism):
+    costs = []
+    for size in (20, 5000):
+        plan = shape(size)
+        state = initial(plan, max_parallelism=parallelism)
+        state = step(plan, state, o.Started(), at(0)).state
+        cost = []
+        for seen in NEWS:
+            watched, nodes = counted(state)
+            done = step(plan, watched, seen, at(1))
+            cost.append((nodes.looks, len(done.changed)))
+            state = step(plan, state, seen, at(1)).state
+        costs.append(cost)
+    assert costs[0] == costs[1]
+    assert max(looks for looks, _ in costs[1]) < 30
+
+
+def test_a_step_shares_nearly_everything_with_the_state_before():
+    plan = fan(5000)
+    before = step(plan, initial(plan), o.Started(), at(0)).state
+    after = step(plan, before, NEWS[0], at(1)).state
+    pairs = zip(before.nodes._shelves, after.nodes._shelves, strict=True)
+    assert sum(b is not a for b, a in pairs) == 1
+
+
+def test_a_fold_of_a_whole_layer_changes_each_node_once():
+    plan = fan(500)
+    state = step(plan, initial(plan), o.Started(), at(0)).state
+    done = fold(plan, state, [o.InputsReady((f"n{i}",), "d") for i in range(500)], at(1))
+    assert len(done.changed) == 500
+    assert len(done.actions) == 500
