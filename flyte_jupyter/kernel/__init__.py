@@ -1,1 +1,1 @@
-
+"""The author's library and the task runtime."""

@@ -56,7 +56,7 @@ def to_html(content: Any) -> str:
     if module == "polars" and hasattr(content, "iter_rows"):
         return _table(content.columns, content.head(_MOST_ROWS).rows(), len(content))
     if hasattr(content, "_repr_html_"):
-        shown = content._repr_html_()  # noqa: SLF001  # Jupyter's protocol for rich display
+        shown = content._repr_html_()  # Jupyter's protocol for rich display
         if isinstance(shown, str):
             return shown
     given = f"{type(content).__module__}.{type(content).__qualname__}"
@@ -136,7 +136,8 @@ _STYLE = """
 }
 body { margin: 0; padding: 8px 16px; font: 14px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); }
 [role=tablist] { display: flex; flex-wrap: wrap; gap: 4px; border-bottom: 1px solid var(--line); margin-bottom: 12px; }
-[role=tab] { padding: 6px 12px; border: 0; border-bottom: 2px solid transparent; background: none; color: inherit; font: inherit; cursor: pointer; }
+[role=tab] { padding: 6px 12px; border: 0; border-bottom: 2px solid transparent; background: none; }
+[role=tab] { color: inherit; font: inherit; cursor: pointer; }
 [role=tab][aria-selected=true] { border-bottom-color: var(--mark); font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }

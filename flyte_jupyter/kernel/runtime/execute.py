@@ -49,7 +49,7 @@ def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> in
     except _Trouble as e:
         problem = e.problem
     try:
-        problem = _write_deck(arguments, context, problem)
+        _write_deck(arguments, context)
         if problem is None:
             outputs.write_outputs(arguments.output_prefix, result)
     except Exception as e:  # noqa: BLE001  # any storage may raise anything; it becomes a named failure
@@ -132,7 +132,7 @@ def _user_problem(error: BaseException, code: bundle.Unpacked) -> Problem:
     return Problem(type(error).__name__, message, recoverable=recoverable)
 
 
-def _write_deck(arguments: Arguments, context: Context, problem: Problem | None) -> Problem | None:
+def _write_deck(arguments: Arguments, context: Context) -> None:
     """Decks come first: an engine that sees outputs may look for the deck at once. A deck that fails fails no task."""
     try:
         outputs.write_deck(arguments.output_prefix, context.decks, arguments.entity)
@@ -140,7 +140,6 @@ def _write_deck(arguments: Arguments, context: Context, problem: Problem | None)
         if _full(e):
             raise
         _say(f"The deck could not be written: {type(e).__name__}: {e}")
-    return problem
 
 
 def _storage_problem(code: str, what: str, error: Exception) -> Problem:

@@ -41,13 +41,14 @@ class Job:
     def read(cls, message: Mapping[str, Any]) -> Job:
         """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
         argv = [str(word) for word in message["argv"]]
-        if not argv:
-            raise ValueError("argv is empty")
+        cwd = str(message["cwd"])
+        if not argv or not Path(cwd).is_dir():
+            raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
         return cls(
             key=message["key"],
             argv=argv,
             env={str(k): str(v) for k, v in message["env"].items()},
-            cwd=str(message["cwd"]),
+            cwd=cwd,
             log=str(message["log"]),
             limit=int(message["log_limit"]),
             reuse=bool(message.get("reuse", False)),
@@ -194,10 +195,3 @@ def exec_argv(job: Job) -> list[str]:
         return list(job.argv)
     module = "flyte_jupyter.kernel.runtime.entrypoint"
     return [sys.executable, "-P", "-u", "-m", module, *job.argv[1:]]
-
-
-def runnable(job: Job) -> str:
-    """Why the job's command cannot be run; empty when it can."""
-    if not Path(job.cwd).is_dir():
-        return f"there is no working directory {job.cwd}"
-    return ""

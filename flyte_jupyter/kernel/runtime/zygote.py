@@ -196,9 +196,6 @@ class Zygote:
             return
         try:
             job = Job.read(message)
-            problem = worker.runnable(job)
-            if problem:
-                raise ValueError(problem)
             process, mode = self._process_for(job)
         except (KeyError, TypeError, ValueError) as e:
             answer = {"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)}

@@ -1,1 +1,1 @@
-
+"""Attempts as processes of this machine: slots, zygotes, logs."""

@@ -1,0 +1,52 @@
+"""What the local executor keeps in mind about each attempt, and how it is set up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.zygotes import Orphan, Zygote
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.ports import AttemptSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """How attempts run here."""
+
+    nice: int = 5
+    """Added to the niceness of attempts, so that the notebook they run beside stays quick."""
+    log_bytes: int = 10 * 1024 * 1024
+    """What a log keeps; the rest is discarded with a remark."""
+    linger: float = 600.0
+    """Seconds that a zygote stays when no control plane is connected and nothing runs."""
+    idle_bytes: int = 512 * 1024 * 1024
+    """Memory that zygotes without attempts may hold together."""
+    kill_patience: float = 10.0
+    """Seconds to wait for a killed process to be gone."""
+
+
+class Is(Enum):
+    """Where an attempt stands with its executor."""
+
+    QUEUED = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    ENDED = auto()
+
+
+@dataclass(slots=True)
+class Entry:
+    """One attempt. `over` is set once it has ended; `killed` says that its end is nobody's news."""
+
+    spec: AttemptSpec
+    key: str
+    grant: Grant
+    is_: Is = Is.QUEUED
+    zygote: Zygote | None = None
+    orphan: Orphan | None = None
+    how: Exit | None = None
+    killed: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,312 @@
+"""Runs attempts as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
+from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
+from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.refusals import (
+    refused,
+    rejected,
+    system_failure,
+    task_of,
+)
+from flyte_jupyter.engine.adapters.local.resources import (
+    BadQuantity,
+    Capacity,
+    devices,
+    machine,
+    refusal,
+    wants_of,
+)
+from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
+from flyte_jupyter.engine.adapters.local.zygotes import (
+    Orphan,
+    Zygote,
+    ZygoteFailed,
+    Zygotes,
+    forget_record,
+    records_in,
+)
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.ports import (
+    Accepted,
+    AttemptNews,
+    AttemptSpec,
+    Clock,
+    Listing,
+    LogSlice,
+    Rejected,
+)
+from flyte_jupyter.idl.ids import AttemptId
+
+_LOST = system_failure("WorkerLost", "The parent of the attempt's process died, and it with it.")
+
+
+class KillPending(Exception):
+    """An attempt was told to end and has not ended yet: ask again."""
+
+
+class LocalExecutor:
+    """An `Executor` over zygotes. All of its methods belong to one event loop.
+
+    `folder` holds its own files (attempts, zygotes, unpacked bundles), `logs` the logs of attempts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        logs_folder: Path,
+        clock: Clock,
+        *,
+        capacity: Capacity | None = None,
+        settings: LocalSettings | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.capacity = capacity or machine(environ)
+        self._settings = settings or LocalSettings()
+        self._folder = folder
+        self._logs = logs_folder
+        self._clock = clock
+        self._environ = dict(environ)
+        self._slots = Slots(self.capacity, devices(environ)[: self.capacity.gpu])
+        self._folders = Folders(folder / "attempts")
+        self._zygotes = Zygotes(
+            folder / "zygotes",
+            command.passed_on(environ),
+            linger=self._settings.linger,
+            most_bytes=self._settings.idle_bytes,
+        )
+        self._entries: dict[AttemptId, Entry] = {}
+        self._by_key: dict[str, Entry] = {}
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._news: Callable[[AttemptNews], None] = lambda _: None
+
+    # -- the port --
+
+    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+        """Adopt what runs, find how the rest ended, queue again what had not begun."""
+        self._news = news
+        kept = {key_of(k.spec.id): k for k in self._folders.all()}
+        for key, one in kept.items():
+            self._enter(Entry(one.spec, key, one.grant))
+        for zygote in await self._zygotes.adopt(self._heard, self._lost):
+            for found in zygote.hello.attempts:
+                self._adopt(zygote, found)
+        for orphan in list(self._zygotes.orphans()):
+            self._bury(orphan)
+        for entry in self._entries.values():
+            if entry.is_ is Is.QUEUED:
+                self._slots.ask(entry.spec.id, entry.grant.wants)
+        self._dispatch()
+
+    async def stop(self) -> None:
+        """Stop watching. What runs goes on."""
+        for task in list(self._beginning):
+            task.cancel()
+        await asyncio.gather(*self._beginning, return_exceptions=True)
+        await self._zygotes.close()
+
+    async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
+        """Queue the attempt if it is absent; refuse at once what can never run here."""
+        known = self._entries.get(spec.id)
+        if known and not known.killed:
+            return Accepted()
+        if known:
+            await self._gone(known)
+        try:
+            wants = wants_of(spec.template)
+        except BadQuantity as e:
+            return rejected("BadResources", f"{task_of(spec)}: {e}")
+        why = refusal(wants, self.capacity)
+        if why:
+            return rejected("TooLarge", f"{task_of(spec)} cannot run on this machine. {why}")
+        problem = jobs.problem_with(spec, self._environ)
+        if problem:
+            return problem
+        entry = Entry(spec, key_of(spec.id), Grant(wants))
+        self._folders.keep(entry.key, Kept(spec, entry.grant))
+        self._enter(entry)
+        self._slots.ask(spec.id, wants)
+        self._dispatch()
+        return Accepted()
+
+    async def kill(self, attempt: AttemptId) -> None:
+        """End the attempt's processes and forget it. Raises `KillPending` when they outlive even that for some seconds."""
+        entry = self._entries.get(attempt)
+        if entry is None:
+            return
+        if entry.is_ in (Is.STARTING, Is.RUNNING):
+            entry.killed = True
+            if entry.zygote:
+                entry.zygote.link.send({"op": "kill", "key": entry.key})
+            await self._gone(entry)
+        await self._forget(entry)
+
+    async def reap(self, attempt: AttemptId) -> None:
+        """Forget an ended attempt; nothing when it is unknown or goes on."""
+        entry = self._entries.get(attempt)
+        if entry and entry.is_ is Is.ENDED:
+            await self._forget(entry)
+
+    async def listing(self) -> Listing:
+        """What exists. Looks at nothing but memory, which zygotes keep up to date."""
+        as_of = self._clock.now()
+        entries = self._entries.items()
+        running = (Is.STARTING, Is.RUNNING)
+        return Listing(
+            as_of=as_of,
+            queued=frozenset(a for a, e in entries if e.is_ is Is.QUEUED),
+            running=frozenset(a for a, e in entries if e.is_ in running),
+            ended={a: e.how for a, e in entries if e.how is not None},
+        )
+
+    async def read_log(self, attempt: AttemptId, offset: int, limit: int) -> LogSlice:
+        """A part of the log, also of an attempt that is long forgotten."""
+        entry = self._entries.get(attempt)
+        path = logs.log_path(self._logs, attempt)
+        over = entry is None or entry.is_ is Is.ENDED
+        return await asyncio.to_thread(logs.read, path, offset, limit, complete=over)
+
+    # -- starting --
+
+    def _enter(self, entry: Entry) -> None:
+        self._entries[entry.spec.id] = entry
+        self._by_key[entry.key] = entry
+
+    def _dispatch(self) -> None:
+        for attempt, grant in self._slots.grant():
+            entry = self._entries[attempt]
+            entry.grant = grant
+            entry.is_ = Is.STARTING
+            task = asyncio.get_running_loop().create_task(self._begin(entry))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+
+    async def _begin(self, entry: Entry) -> None:
+        try:
+            zygote = await self._zygotes.get(jobs.kind_of(entry.spec))
+            if entry.grant.devices:
+                self._folders.keep(entry.key, Kept(entry.spec, entry.grant))
+            message = await self._message(entry, zygote)
+        except ZygoteFailed as e:
+            self._finish(entry, Exit(why=refused(e.code, str(e))))
+        except Exception as e:  # noqa: BLE001  # nothing may leave an attempt starting for ever
+            why = system_failure("LaunchFailed", f"{task_of(entry.spec)} could not be started: {e}")
+            self._finish(entry, Exit(why=why))
+        else:
+            entry.zygote = zygote
+            zygote.keys.add(entry.key)
+            zygote.link.send(message)
+            if entry.killed:
+                zygote.link.send({"op": "kill", "key": entry.key})
+
+    async def _message(self, entry: Entry, zygote: Zygote) -> Message:
+        log = logs.log_path(self._logs, entry.spec.id)
+        expected = zygote.kind.environment
+        if expected not in ("", zygote.hello.environment):
+            await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
+        places = jobs.Places(self._folders.work(entry.key), log, self._folder / "bundles")
+        inputs = await jobs.inputs_of(entry.spec)
+        return jobs.launch_message(entry, inputs, places, self._settings, self._environ)
+
+    # -- news from zygotes --
+
+    def _heard(self, zygote: Zygote, message: Message) -> None:
+        entry = self._by_key.get(message.get("key", ""))
+        if entry is None or entry.zygote is not zygote:
+            return
+        match message["op"]:
+            case "started" if entry.is_ is Is.STARTING:
+                entry.is_ = Is.RUNNING
+                if not entry.killed:
+                    self._news(AttemptNews(entry.spec.id, None))
+            case "ended":
+                self._finish(entry, Exit(code=message["code"], signal=message["signal"]))
+            case "refused":
+                zygote.keys.discard(entry.key)
+                entry.zygote = None
+                text = f"{task_of(entry.spec)} could not be started: {message['message']}."
+                self._finish(entry, Exit(why=refused(message["code"], text)))
+
+    def _lost(self, zygote: Zygote) -> None:
+        """The zygote died: what it had recorded holds, the rest ends as lost."""
+        for orphan in records_in(zygote.folder):
+            self._bury(orphan)
+        for key in zygote.keys:
+            entry = self._by_key.get(key)
+            if entry and entry.zygote is zygote:
+                entry.zygote = None
+                self._finish(entry, Exit(why=_LOST))
+
+    def _adopt(self, zygote: Zygote, found: Message) -> None:
+        entry = self._by_key.get(found["key"])
+        if entry is None:
+            # Forgotten here before its zygote was told.
+            zygote.link.send({"op": "kill", "key": found["key"]})
+            zygote.link.send({"op": "reap", "key": found["key"]})
+            zygote.keys.discard(found["key"])
+            return
+        entry.zygote = zygote
+        self._slots.adopt(entry.spec.id, entry.grant)
+        entry.is_ = Is.RUNNING
+        if found["exit"] is not None:
+            self._finish(entry, Exit(**found["exit"]))
+
+    def _bury(self, orphan: Orphan) -> None:
+        """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
+        processes.kill_group(orphan.pid, orphan.identity)
+        entry = self._by_key.get(orphan.key)
+        if entry is None:
+            forget_record(orphan)
+            self._zygotes.clear(orphan.folder)
+            return
+        entry.zygote, entry.orphan = None, orphan
+        self._finish(
+            entry,
+            Exit(orphan.exit["code"], orphan.exit["signal"]) if orphan.exit else Exit(why=_LOST),
+        )
+
+    def _finish(self, entry: Entry, how: Exit) -> None:
+        if entry.is_ is Is.ENDED:
+            return
+        entry.is_, entry.how = Is.ENDED, how
+        self._slots.release(entry.spec.id)
+        entry.over.set()
+        if not entry.killed:
+            self._news(AttemptNews(entry.spec.id, how))
+        self._dispatch()
+
+    # -- forgetting --
+
+    async def _gone(self, entry: Entry) -> None:
+        try:
+            async with asyncio.timeout(self._settings.kill_patience):
+                await entry.over.wait()
+        except TimeoutError:
+            raise KillPending(f"{entry.spec.id} was killed and has not ended yet") from None
+
+    async def _forget(self, entry: Entry) -> None:
+        if self._entries.get(entry.spec.id) is not entry:
+            return
+        del self._entries[entry.spec.id]
+        del self._by_key[entry.key]
+        self._slots.release(entry.spec.id)
+        # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
+        with suppress(OSError):
+            self._folders.work(entry.key).rmdir()
+        await asyncio.to_thread(self._folders.forget, entry.key)
+        if entry.zygote:
+            entry.zygote.keys.discard(entry.key)
+            entry.zygote.link.send({"op": "reap", "key": entry.key})
+        if entry.orphan:
+            forget_record(entry.orphan)
+            self._zygotes.clear(entry.orphan.folder)
+        self._dispatch()

@@ -1,0 +1,102 @@
+"""From an attempt to what a zygote is asked to run."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.local import command
+from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
+from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
+from flyte_jupyter.engine.adapters.local.resources import Wants
+from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.zygotes import Kind
+from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.idl import core
+
+_INTERPRETER = "flyte_jupyter.interpreter"
+_ENVIRONMENT = "flyte_jupyter.environment"
+_REUSE = "flyte_jupyter.reuse"
+_PRELOAD = "flyte_jupyter.preload"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an attempt works, where its log goes, and where code bundles are unpacked."""
+
+    work: Path
+    log: Path
+    bundles: Path
+
+
+def kind_of(spec: AttemptSpec) -> Kind:
+    """Which zygote runs the attempt. Commands that are not Python's go by this process's own interpreter."""
+    if not command.is_own(spec.template):
+        return Kind(sys.executable)
+    config = spec.template.config
+    return Kind(config.get(_INTERPRETER) or sys.executable, config.get(_ENVIRONMENT, ""))
+
+
+def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | None:
+    """Why no process of this machine can run the task; None when one can."""
+    argv = [*spec.template.container.command, *spec.template.container.args]
+    if not argv:
+        message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
+        return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
+    if command.is_own(spec.template):
+        return unusable(spec, kind_of(spec).interpreter)
+    path = command.environment_of(spec, Grant(Wants()), environ, {}).get("PATH")
+    if shutil.which(argv[0], path=path) is None:
+        message = f"{task_of(spec)}: there is no command {argv[0]!r} on this machine."
+        return rejected("CommandNotFound", f"{message} Install it, or give its absolute path.")
+    return None
+
+
+async def inputs_of(spec: AttemptSpec) -> core.LiteralMap | None:
+    """The attempt's inputs, when its command line names single ones."""
+    if not command.wants_inputs(spec.template):
+        return None
+    path = Path(spec.inputs.removeprefix("file://"))
+    return core.LiteralMap.FromString(await asyncio.to_thread(path.read_bytes))
+
+
+def launch_message(
+    entry: Entry,
+    inputs: core.LiteralMap | None,
+    places: Places,
+    settings: LocalSettings,
+    environ: Mapping[str, str],
+) -> Message:
+    """The ``launch`` frame of an attempt that has its slot."""
+    spec, config = entry.spec, entry.spec.template.config
+    argv = command.argv_of(spec, entry.key, inputs)
+    own = {"FLYTE_JUPYTER_BUNDLES": str(places.bundles)}
+    return {
+        "op": "launch",
+        "key": entry.key,
+        "argv": argv,
+        "env": command.environment_of(spec, entry.grant, environ, own),
+        "cwd": str(places.work),
+        "log": str(places.log),
+        "log_limit": settings.log_bytes,
+        "reuse": config.get(_REUSE) == "true",
+        "nice": settings.nice,
+        "bundle": command.bundle_of(argv),
+        "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
+    }
+
+
+def warn_of_change(log: Path, interpreter: str) -> None:
+    """Put a line at the head of a log: the environment is not the one that the task was registered from."""
+    text = (
+        f"[flyte-jupyter] The packages of {interpreter} have changed since this task was registered; "
+        "register it again to be sure of what runs.\n"
+    )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,44 @@
+"""Where the logs of attempts stand, and parts of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from flyte_jupyter.engine.ports import LogSlice
+from flyte_jupyter.idl.ids import AttemptId, path_text
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_LONGEST = 80
+
+
+def log_path(folder: Path, attempt: AttemptId) -> Path:
+    """The log of an attempt, always below `folder` whatever the names in the id are."""
+    run = attempt.run
+    parts = [run.project, run.domain, run.name, path_text(attempt.path)]
+    return folder.joinpath(*(_name(part) for part in parts), f"{attempt.attempt}.log")
+
+
+def _name(text: str) -> str:
+    """A file name for any text: the text itself when it is a plain one, else one that its digest keeps apart."""
+    plain = "".join(c if c in _SAFE else "_" for c in text)[:_LONGEST].lstrip(".")
+    if plain == text:
+        return plain
+    return f"{plain}~{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def read(path: Path, offset: int, limit: int, *, complete: bool) -> LogSlice:
+    """Up to `limit` bytes from byte `offset`; empty past the end or when there is no file.
+
+    `complete` says that the attempt is over; the slice is complete only when it also reaches the end.
+    """
+    offset, limit = max(0, offset), max(0, limit)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(offset)
+            data = file.read(limit)
+    except FileNotFoundError:
+        return LogSlice(b"", offset, complete)
+    return LogSlice(data, offset, complete and offset + len(data) >= size)

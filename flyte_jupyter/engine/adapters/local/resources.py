@@ -1,0 +1,118 @@
+"""What a task asks of the machine, and what the machine has. The arithmetic is pure; only `machine` looks."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte_jupyter.idl import core
+
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[eE][+-]?\d+|[a-zA-Z]*)")
+_UNITS = {
+    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
+}  # fmt: skip
+# Requests come as decimal text: sums of them must compare as the text reads.
+_GRAIN = 1000
+
+
+class BadQuantity(ValueError):
+    """A resource is not written as Kubernetes writes quantities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What one attempt takes up: CPU in thousandths of a core, memory in bytes, whole devices."""
+
+    cpu: int = _GRAIN
+    memory: int = 0
+    gpu: int = 0
+
+    @property
+    def threads(self) -> int:
+        """How many threads its numeric libraries should start."""
+        return max(1, self.cpu // _GRAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the machine has: cores, memory in bytes, devices."""
+
+    cpu: float
+    memory: int
+    gpu: int = 0
+
+
+def amount(text: str) -> float:
+    """A Kubernetes quantity (``2``, ``500m``, ``1.5Gi``, ``1e3``) as a number. Raises `BadQuantity`."""
+    found = _QUANTITY.fullmatch(text.strip())
+    unit = found["unit"] if found else ""
+    if found is None or not (unit in _UNITS or unit[:1] in "eE"):
+        raise BadQuantity(f"{text!r} is no quantity; write it like 2, 500m, 1.5Gi")
+    value = float(found["number"]) * (_UNITS[unit] if unit in _UNITS else float(f"1{unit}"))
+    if not math.isfinite(value):
+        raise BadQuantity(f"{text!r} is too large a quantity")
+    return value
+
+
+def wants_of(template: core.TaskTemplate) -> Wants:
+    """What a task asks for: its requests, for what it does not request its limits, else 1 CPU. Raises `BadQuantity`."""
+    given = _entries(template.container.resources.limits)
+    given |= _entries(template.container.resources.requests)
+    names = core.Resources
+    cpu = given.get(names.CPU)
+    return Wants(
+        cpu=_GRAIN if cpu is None else math.ceil(round(cpu * _GRAIN, 3)),
+        memory=math.ceil(given.get(names.MEMORY, 0)),
+        gpu=math.ceil(given.get(names.GPU, 0)),
+    )
+
+
+def _entries(listed: object) -> dict[int, float]:
+    return {e.name: amount(e.value) for e in listed}  # type: ignore[attr-defined]  # a repeated field
+
+
+def refusal(wants: Wants, capacity: Capacity) -> str | None:
+    """Why a task can never run here, with what to do about it; None when it can."""
+    if wants.cpu > round(capacity.cpu * _GRAIN):
+        return (
+            f"It asks for {wants.cpu / _GRAIN:g} CPUs and this machine has {capacity.cpu:g}. "
+            f"Ask for at most {capacity.cpu:g}, for example Resources(cpu={f'{capacity.cpu:g}'!r})."
+        )
+    if wants.memory > capacity.memory:
+        have = f"{capacity.memory // 2**20}Mi"
+        return (
+            f"It asks for {math.ceil(wants.memory / 2**20)}Mi of memory and this machine has {have}. "
+            f"Ask for at most {have}, for example Resources(mem={have!r})."
+        )
+    if wants.gpu > capacity.gpu:
+        return (
+            f"It asks for {wants.gpu} GPUs and this machine has {capacity.gpu}. "
+            f"Ask for at most {capacity.gpu}, or run it where there are more."
+        )
+    return None
+
+
+def machine(environ: Mapping[str, str] = os.environ) -> Capacity:
+    """What this machine has for attempts, as far as this process may use it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            memory = min(memory, int(Path(limit).read_text("ascii")))
+        except (OSError, ValueError):
+            continue
+    return Capacity(float(cpus or 1), memory, len(devices(environ)))
+
+
+def devices(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    named = environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(word.strip() for word in named.split(",") if word.strip() not in ("", "-1"))
+    cards = [p.name for p in Path("/dev").glob("nvidia[0-9]*")]
+    return tuple(str(at) for at in range(len(cards)))

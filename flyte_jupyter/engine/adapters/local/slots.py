@@ -1,0 +1,78 @@
+"""Who may run next: first come, first served, as far as the machine's CPU, memory and GPUs go. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flyte_jupyter.engine.adapters.local.resources import Capacity, Wants
+from flyte_jupyter.idl.ids import AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A slot: what is taken up, and which devices are its own."""
+
+    wants: Wants
+    devices: tuple[str, ...] = ()
+
+
+class Slots:
+    """The queue and the grants.
+
+    An attempt that does not fit keeps its place: those behind it get only what is left once it has been set aside in full, so
+    a large one is never starved by small ones, while one that waits for a GPU holds up nobody who asks for none.
+    """
+
+    def __init__(self, capacity: Capacity, devices: Sequence[str] = ()) -> None:
+        self.capacity = capacity
+        self._queue: dict[AttemptId, Wants] = {}
+        self._granted: dict[AttemptId, Grant] = {}
+        self._devices = tuple(devices) or tuple(str(at) for at in range(capacity.gpu))
+        self._free = list(self._devices)
+        self._cpu = round(capacity.cpu * 1000)
+        self._memory = capacity.memory
+
+    def ask(self, attempt: AttemptId, wants: Wants) -> None:
+        """Queue at the end; nothing when it is queued or granted already."""
+        if attempt not in self._granted:
+            self._queue.setdefault(attempt, wants)
+
+    def adopt(self, attempt: AttemptId, grant: Grant) -> None:
+        """Count one that runs already, even if that takes more than there is."""
+        if attempt not in self._granted:
+            self._take(attempt, grant)
+
+    def release(self, attempt: AttemptId) -> None:
+        """Give the slot, or the place in the queue, back."""
+        self._queue.pop(attempt, None)
+        grant = self._granted.pop(attempt, None)
+        if grant is None:
+            return
+        self._cpu += grant.wants.cpu
+        self._memory += grant.wants.memory
+        self._free += [d for d in grant.devices if d in self._devices]
+
+    def grant(self) -> list[tuple[AttemptId, Grant]]:
+        """Everybody who may run now, in the order in which they came."""
+        granted: list[tuple[AttemptId, Grant]] = []
+        cpu, memory, gpu = self._cpu, self._memory, len(self._free)
+        for attempt, wants in list(self._queue.items()):
+            if cpu <= 0:
+                break
+            fits = wants.cpu <= cpu and wants.memory <= memory and wants.gpu <= gpu
+            cpu -= wants.cpu
+            memory -= wants.memory
+            gpu -= wants.gpu
+            if fits:
+                del self._queue[attempt]
+                grant = Grant(wants, tuple(self._free[: wants.gpu]))
+                self._take(attempt, grant)
+                granted.append((attempt, grant))
+        return granted
+
+    def _take(self, attempt: AttemptId, grant: Grant) -> None:
+        self._granted[attempt] = grant
+        self._cpu -= grant.wants.cpu
+        self._memory -= grant.wants.memory
+        self._free = [d for d in self._free if d not in grant.devices]

@@ -1,0 +1,244 @@
+"""Zygotes: one per interpreter and environment, started when first needed, adopted when they outlived their control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.local import processes
+from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
+
+_MODULE = "flyte_jupyter.kernel.runtime.zygote"
+_LONGEST_SOCKET = 100
+_NEVER = -1
+
+
+class ZygoteFailed(Exception):
+    """An interpreter could not be made to run attempts; the message says what it said. `code` names the failure."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Attempts of one kind share a zygote: the interpreter and the fingerprint that its environment had at registration."""
+
+    interpreter: str
+    environment: str = ""
+
+
+@dataclass(slots=True)
+class Zygote:
+    """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use."""
+
+    folder: Path
+    kind: Kind
+    link: Link
+    hello: Hello
+    keys: set[str] = field(default_factory=set)
+    used: int = _NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """The record of an attempt whose zygote is gone; `exit` as it travels, None when it had not ended."""
+
+    folder: Path
+    key: str
+    pid: int
+    identity: str
+    exit: Mapping[str, int | None] | None
+
+
+Heard = Callable[[Zygote, Message], None]
+Lost = Callable[[Zygote], None]
+
+
+class Zygotes:
+    """The pool. `heard` gets what zygotes say, `lost` is called when one has died."""
+
+    def __init__(
+        self, root: Path, environ: Mapping[str, str], *, linger: float, most_bytes: int
+    ) -> None:
+        self._root = root
+        self._environ = environ
+        self._linger = linger
+        self._most_bytes = most_bytes
+        self._live: dict[Path, Zygote] = {}
+        self._starting: dict[Kind, asyncio.Task[Zygote]] = {}
+        self._clock = 0
+        self._heard: Heard = lambda _z, _m: None
+        self._lost: Lost = lambda _z: None
+
+    async def adopt(self, heard: Heard, lost: Lost) -> list[Zygote]:
+        """Connect to every zygote that is still there, and clear away the folders of those that left nothing."""
+        self._heard, self._lost = heard, lost
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = []
+        for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
+            try:
+                about = json.loads((folder / "zygote.json").read_bytes())
+                kind = Kind(about["interpreter"], about["environment"])
+                found.append(await self._join(folder, kind, Path(about["socket"])))
+            except (OSError, ValueError, KeyError, LinkFailed):
+                self.clear(folder)
+        return found
+
+    async def get(self, kind: Kind) -> Zygote:
+        """A zygote of this kind. Raises `ZygoteFailed`."""
+        for zygote in self._live.values():
+            if zygote.kind == kind:
+                return self._touch(zygote)
+        task = self._starting.get(kind)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._start(kind))
+            self._starting[kind] = task
+            task.add_done_callback(lambda _: self._starting.pop(kind, None))
+        return self._touch(await asyncio.shield(task))
+
+    async def close(self) -> None:
+        """Leave all zygotes to themselves; they and their attempts go on."""
+        for task in list(self._starting.values()):
+            task.cancel()
+        await asyncio.gather(*self._starting.values(), return_exceptions=True)
+        live = list(self._live.values())
+        self._live.clear()
+        for zygote in live:
+            await zygote.link.close()
+
+    def trim(self) -> None:
+        """End zygotes without attempts, the least recently used first, until the idle ones fit their memory bound."""
+        idle = sorted((z for z in self._live.values() if not z.keys), key=lambda z: z.used)
+        sizes = {z.folder: processes.resident_bytes(z.hello.pid) for z in idle}
+        total = sum(sizes.values())
+        while idle and total > self._most_bytes:
+            zygote = idle.pop(0)
+            total -= sizes[zygote.folder]
+            processes.end(zygote.hello.pid, zygote.hello.identity)
+
+    def orphans(self) -> Iterator[Orphan]:
+        """The records that dead zygotes left."""
+        if not self._root.is_dir():
+            return
+        for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
+            if folder not in self._live:
+                yield from records_in(folder)
+
+    def clear(self, folder: Path) -> None:
+        """Remove a dead zygote's folder once no record of it is left."""
+        if folder not in self._live and not any(records_in(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _touch(self, zygote: Zygote) -> Zygote:
+        self._clock += 1
+        zygote.used = self._clock
+        return zygote
+
+    async def _start(self, kind: Kind) -> Zygote:
+        self.trim()
+        folder = self._root / uuid.uuid4().hex[:12]
+        folder.mkdir(mode=0o700)
+        socket = socket_path(folder)
+        about = {"interpreter": kind.interpreter, "environment": kind.environment}
+        (folder / "zygote.json").write_text(json.dumps(about | {"socket": str(socket)}), "utf-8")
+        try:
+            await self._exec(kind, folder, socket)
+            return await self._join(folder, kind, socket)
+        except LinkFailed as e:
+            said = _last_words(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            raise ZygoteFailed("InterpreterUnusable", f"{e}. {said}") from e
+        except ZygoteFailed:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    async def _exec(self, kind: Kind, folder: Path, socket: Path) -> None:
+        """Run the interpreter until its zygote listens and has gone into the background."""
+        words = [kind.interpreter, "-P", "-u", "-m", _MODULE, "--socket", str(socket)]
+        words += ["--records", str(folder / "records"), "--linger", str(self._linger)]
+        with (folder / "zygote.log").open("ab") as log:
+            try:
+                process = subprocess.Popen(  # noqa: ASYNC220, S603  # asyncio's own would kill it when the loop closes
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=folder,
+                    env=dict(self._environ),
+                    start_new_session=True,
+                )
+            except OSError as e:
+                code = "NoProcess" if isinstance(e, BlockingIOError) else "InterpreterUnusable"
+                message = f"{kind.interpreter} could not be started: {e.strerror}."
+                raise ZygoteFailed(code, message) from e
+        status = await asyncio.to_thread(process.wait)
+        if status != 0:
+            raise ZygoteFailed(
+                "InterpreterUnusable",
+                f"{kind.interpreter} could not run flyte_jupyter (exit status {status}). {_last_words(folder)} "
+                "Install flyte-jupyter in that environment, or register the task from one that has it.",
+            )
+
+    async def _join(self, folder: Path, kind: Kind, socket: Path) -> Zygote:
+        link, hello = await Link.open(socket)
+        zygote = Zygote(folder, kind, link, hello, {a["key"] for a in hello.attempts})
+        self._live[folder] = zygote
+        link.listen(lambda message: self._heard(zygote, message), lambda: self._gone(zygote))
+        return zygote
+
+    def _gone(self, zygote: Zygote) -> None:
+        if self._live.pop(zygote.folder, None) is not None:
+            self._lost(zygote)
+            self.clear(zygote.folder)
+
+
+def records_in(folder: Path) -> Iterator[Orphan]:
+    """The attempts' records in a zygote's folder; unreadable ones are removed."""
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            found = json.loads(path.read_bytes())
+            yield Orphan(folder, found["key"], found["pid"], found["identity"], found["exit"])
+        except (OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
+
+
+def forget_record(orphan: Orphan) -> None:
+    """Remove the record of an attempt whose zygote is gone."""
+    (orphan.folder / "records" / f"{orphan.key}.json").unlink(missing_ok=True)
+
+
+def socket_path(folder: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a zygote listens: in its folder, or in a private short one when the system could not take the path."""
+    path = folder / "socket"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        return path
+    top = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    digest = hashlib.sha256(os.fsencode(folder.parent)).hexdigest()[:16]
+    private = top / f"flyte-jupyter-{os.getuid()}-{digest}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    stat = private.lstat()
+    if stat.st_uid != os.getuid() or stat.st_mode & 0o077 or private.is_symlink():
+        raise ZygoteFailed(
+            "UnsafeFolder",
+            f"{private} is not a private folder of this user. Remove it, or set XDG_RUNTIME_DIR to one that is.",
+        )
+    return private / folder.name
+
+
+def _last_words(folder: Path) -> str:
+    try:
+        text = (folder / "zygote.log").read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return f"It said: {text.splitlines()[-1]}" if text else ""
