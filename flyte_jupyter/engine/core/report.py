@@ -129,26 +129,29 @@ class _Told:
 
     def events(self, before: NodeState, after: NodeState) -> Iterator[RunEvent]:
         """Its events: what the node became, with its attempts' events before the node's last one."""
-        phases = self._phases(before, after)
-        yield from (self._node(phase, after) for phase in phases if phase in _GOING)
+        attempts: list[RunEvent] = []
         if self.node.kind is NodeKind.TASK and self.node.id in self.context.tasks:
-            yield from self._attempts(before, after)
+            attempts.extend(self._attempts(before, after))
+        phases = self._phases(before, after, tried=bool(attempts))
+        yield from (self._node(phase, after) for phase in phases if phase in _GOING)
+        yield from attempts
         yield from (self._node(phase, after) for phase in phases if phase not in _GOING)
 
-    def _phases(self, before: NodeState, after: NodeState) -> list[int]:
+    def _phases(self, before: NodeState, after: NodeState, *, tried: bool) -> list[int]:
         told, reached = _going(before), _going(after)
         last = _LAST.get(type(after))
         if self.node.kind is not NodeKind.TASK:
             return [last] if last in (_Node.SUCCEEDED, _Node.FAILED) else []
         if last is None:
             return list(reached[len(told) :])
+        through: tuple[int, ...] = (_Node.QUEUED,) if tried else ()
         if isinstance(after, Succeeded):
             # A cache hit never ran; anything else did, even if nobody heard of its start.
-            through = (_Node.QUEUED,) if after.cached else (_Node.QUEUED, _Node.RUNNING)
-            return [*through[len(told) :], last]
-        if isinstance(after, Aborted):
-            return [last] if told else []
-        return [last]
+            through = (_Node.QUEUED,) if after.cached else _GOING
+        missing = list(through[len(told) :])
+        if isinstance(after, Aborted) and not (told or tried):
+            return []
+        return [*missing, last]
 
     def _node(self, phase: int, after: NodeState) -> event.NodeExecutionEvent:
         made = event.NodeExecutionEvent(
