@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -75,10 +75,9 @@ class Cache:
     serialize: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.ignored_inputs, str):
-            raise AuthoringError(
-                f"Cache(ignored_inputs={self.ignored_inputs!r}): write a tuple, ({self.ignored_inputs!r},)"
-            )
+        given: object = self.ignored_inputs
+        if isinstance(given, str):
+            raise AuthoringError(f"Cache(ignored_inputs={given!r}): write a tuple, ({given!r},)")
         object.__setattr__(self, "ignored_inputs", tuple(self.ignored_inputs))
 
 
@@ -112,19 +111,21 @@ def policy_of(**given: Any) -> TaskPolicy:
     retries = given.get("retries", 0)
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise AuthoringError(f"retries={retries!r}: give a whole number from 0 on")
-    policy = TaskPolicy(
-        retries=retries, timeout=duration(given.get("timeout")), cache=cache_of(given.get("cache"))
+    return TaskPolicy(
+        retries=retries,
+        timeout=duration(given.get("timeout")),
+        cache=cache_of(given.get("cache")),
+        requests=_resources("requests", given.get("requests")),
+        limits=_resources("limits", given.get("limits")),
     )
-    for name in ("requests", "limits"):
-        resources = given.get(name)
-        if resources is None:
-            continue
-        if not isinstance(resources, Resources):
-            raise AuthoringError(
-                f"{name}={resources!r}: write {name}=Resources(cpu='1', mem='500Mi')"
-            )
-        policy = replace(policy, **{name: resources})
-    return policy
+
+
+def _resources(name: str, given: Any) -> Resources:
+    if given is None:
+        return Resources()
+    if not isinstance(given, Resources):
+        raise AuthoringError(f"{name}={given!r}: write {name}=Resources(cpu='1', mem='500Mi')")
+    return given
 
 
 def cache_of(given: Any) -> Cache | None:

@@ -132,8 +132,8 @@ class Promise(_Later):
     __int__ = __float__ = __index__ = __complex__ = _refusal("it cannot become a number")
     __str__ = __repr__
     __format__ = _refusal("it cannot be put into text")
-    __eq__ = _refusal("it cannot be compared")  # type: ignore[assignment]
-    __ne__ = _refusal("it cannot be compared")  # type: ignore[assignment]
+    __eq__ = _refusal("it cannot be compared")
+    __ne__ = _refusal("it cannot be compared")
     __lt__ = __le__ = __gt__ = __ge__ = _refusal("it cannot be compared")
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refusal(
         "it cannot be computed with"
@@ -149,10 +149,11 @@ class Promise(_Later):
     )
 
 
-class Outputs(tuple[Promise, ...], _Later):
+class Outputs(tuple[Promise, ...], _Later):  # noqa: SLOT001 - it has a node and names besides
     """All outputs of a node that has none or several: a tuple that can be unpacked, and read by name."""
 
     def __new__(cls, draft: Draft, promises: Mapping[str, Promise]) -> Self:
+        """The outputs of one node, by name."""
         made = super().__new__(cls, tuple(promises.values()))
         made.__dict__["_draft"] = draft
         made.__dict__["_names"] = dict(promises)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import linecache
 import sys
@@ -157,10 +158,8 @@ def workflow(
         made = Workflow(wrapped, interface, policy)
         # An attempt runs one task: it has no use for the graphs of the workflows beside it.
         if current_context().mode is not Mode.TASK:
-            try:
+            with contextlib.suppress(NameError):
                 made.graph  # noqa: B018 - built here so that mistakes show where they are made
-            except NameError:
-                pass
         return made
 
     return decorate if function is None else decorate(function)

@@ -64,13 +64,12 @@ class ListConverter:
         if not isinstance(value, list):
             raise Unfit(self.name, shown(value), _list_remedy(value))
         check = self.item.check
-        index = 0
-        checked = []
+        checked: list[Any] = []
         try:
-            for index, item in enumerate(value):
-                checked.append(check(item))
+            for item in value:
+                checked.append(check(item))  # noqa: PERF401 - its length tells where it stopped
         except Unfit as unfit:
-            raise unfit.under(f"[{index}]") from None
+            raise unfit.under(f"[{len(checked)}]") from None
         return checked
 
     def encode(self, value: Any, storage: Storage) -> core.Literal:

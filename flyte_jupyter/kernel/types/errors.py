@@ -19,11 +19,11 @@ def shown(value: object) -> str:
     return f"{type(value).__name__} ({text})"
 
 
-class UnsupportedType(FlyteJupyterError, TypeError):  # noqa: N818 - reads as what it is
+class UnsupportedType(FlyteJupyterError, TypeError):
     """An annotation that no type family understands."""
 
 
-class Unfit(Exception):  # noqa: N818 - never leaves this package's callers: TypeMismatch does
+class Unfit(Exception):
     """A value that a converter refuses, with the place inside the value where it happened.
 
     Converters raise it knowing nothing of tasks; containers add their part of the place on its way out, and whoever
@@ -43,7 +43,7 @@ class Unfit(Exception):  # noqa: N818 - never leaves this package's callers: Typ
         return self
 
 
-class TypeMismatch(FlyteJupyterError, TypeError):  # noqa: N818 - the name users catch
+class TypeMismatch(FlyteJupyterError, TypeError):
     """A value or a promise that does not fit a parameter or an output.
 
     Attributes say the same as the message: ``entity`` (such as ``"task train"``), ``slot`` (``"parameter depth"``),
@@ -56,7 +56,7 @@ class TypeMismatch(FlyteJupyterError, TypeError):  # noqa: N818 - the name users
         self.expected = unfit.expected
         self.given = unfit.given
         self.inside = unfit.inside
-        where = f", at {slot.split()[-1]}{unfit.inside}" if unfit.inside else ""
+        where = f", at {slot.rsplit(maxsplit=1)[-1]}{unfit.inside}" if unfit.inside else ""
         remedy = f". {unfit.remedy}" if unfit.remedy else ""
         super().__init__(
             f"{entity}, {slot}: expected {unfit.expected}, given {unfit.given}{where}{remedy}"

@@ -64,7 +64,7 @@ class FlyteFile(os.PathLike[str]):
         """Open the file, after fetching it if need be. For text, UTF-8 unless said otherwise."""
         if "b" not in mode and encoding is None:
             encoding = "utf-8"
-        return io.open(self, mode, encoding=encoding)  # noqa: UP020, SIM115, PTH123 - this is open()
+        return io.open(self, mode, encoding=encoding)  # noqa: UP020 - this is open()
 
     def __repr__(self) -> str:
         return f"FlyteFile({self._uri or str(self._local)!r})"
@@ -133,18 +133,17 @@ class FileConverter:
 
     def check(self, value: Any) -> FlyteFile:
         """A file that exists, or one that is already stored."""
-        if not isinstance(value, FlyteFile):
-            if not isinstance(value, str | os.PathLike):
-                raise Unfit(self.name, shown(value))
-            value = self.kind(value)
-        if value.uri:
-            return value
-        path = Path(value)
+        if not isinstance(value, str | os.PathLike):
+            raise Unfit(self.name, shown(value))
+        file = value if isinstance(value, FlyteFile) else self.kind(value)
+        if file.uri:
+            return file
+        path = Path(file)
         if path.is_dir():
             raise Unfit(self.name, f"the folder {path}", "Pack it into one file")
         if not path.is_file():
             raise Unfit(self.name, f"{path}, which does not exist in {Path.cwd()}")
-        return value
+        return file
 
     def encode(self, value: Any, storage: Storage) -> core.Literal:
         """A blob literal; a local file is uploaded."""

@@ -125,33 +125,33 @@ def _dict(name: str, item: Plain) -> Plain:
 
 def _union(name: str, variants: list[tuple[Any, Plain]]) -> Plain:
     def dump(value: Any, storage: Storage) -> Any:
-        for converter, plain in variants:
-            try:
-                if type(converter.check(value)) is type(value):
-                    return plain.dump(value, storage)
-            except Unfit:
-                continue
-        return first(value, [plain.dump for _, plain in variants], storage)
+        # As in UnionConverter: the variant that leaves the value's type as it is goes first.
+        order = sorted(variants, key=lambda each: not _keeps(each[0], value))
+        return _first(name, value, [plain.dump for _, plain in order], storage)
 
     def load(value: Any, storage: Storage) -> Any:
-        for _, plain in variants:
-            try:
-                loaded = plain.load(value, storage)
-            except Unfit:
-                continue
-            if type(loaded) is type(value):
-                return loaded
-        return first(value, [plain.load for _, plain in variants], storage)
-
-    def first(value: Any, ways: list[Callable[[Any, Storage], Any]], storage: Storage) -> Any:
-        for way in ways:
-            try:
-                return way(value, storage)
-            except Unfit:
-                continue
-        raise Unfit(name, shown(value))
+        order = sorted(variants, key=lambda each: not _keeps(each[0], value))
+        return _first(name, value, [plain.load for _, plain in order], storage)
 
     return Plain(dump, load)
+
+
+def _keeps(converter: Any, value: Any) -> bool:
+    try:
+        return type(converter.check(value)) is type(value)
+    except Unfit:
+        return False
+
+
+def _first(
+    name: str, value: Any, ways: list[Callable[[Any, Storage], Any]], storage: Storage
+) -> Any:
+    for way in ways:
+        try:
+            return way(value, storage)
+        except Unfit:
+            continue
+    raise Unfit(name, shown(value))
 
 
 _SCHEMAS: dict[int, dict[str, Any]] = {

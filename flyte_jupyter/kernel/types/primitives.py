@@ -68,7 +68,7 @@ class Primitives:
         return self._by_type.get(python_type)
 
     def python_type(self, literal_type: core.LiteralType, registry: TypeRegistry) -> Any | None:
-        """int for INTEGER, and so on."""
+        """Int for INTEGER, and so on."""
         del registry
         if literal_type.WhichOneof("type") != "simple":
             return None

@@ -1,0 +1,208 @@
+"""An execution: launched, watched, read."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.kernel.client import Client, UploadStorage
+from flyte_jupyter.kernel.launching.errors import (
+    ExecutionFailed,
+    NotFinished,
+    WaitInterrupted,
+    WaitTimeout,
+)
+from flyte_jupyter.kernel.launching.nodes import NodeView, nodes_of
+from flyte_jupyter.kernel.launching.values import Values
+from flyte_jupyter.kernel.types import Converter
+
+_ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
+_NAME_BYTES = 9
+
+
+class Execution:
+    """One run of a workflow or task on the control plane.
+
+    It is a name and a connection: what it says is asked for anew each time, until the execution has ended.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        run: core.WorkflowExecutionIdentifier,
+        outputs: Mapping[str, Converter] | None = None,
+    ) -> None:
+        self._client = client
+        self._run = run
+        self._outputs = outputs or {}
+        self._storage = UploadStorage(client, run.project, run.domain)
+        self._ended: admin.Execution | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, unique within project and domain."""
+        return self._run.name
+
+    @property
+    def project(self) -> str:
+        """The project it belongs to."""
+        return self._run.project
+
+    @property
+    def domain(self) -> str:
+        """The domain it belongs to."""
+        return self._run.domain
+
+    @property
+    def client(self) -> Client:
+        """The control plane that runs it."""
+        return self._client
+
+    @property
+    def message(self) -> admin.Execution:
+        """The execution as admin tells it."""
+        if self._ended is not None:
+            return self._ended
+        message = self._client.get_execution(self._run)
+        if _phase(message) in _ENDED:
+            self._ended = message
+        return message
+
+    @property
+    def phase(self) -> str:
+        """Flyte's name of its phase: ``QUEUED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``ABORTED``, ..."""
+        return _phase(self.message)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.phase in _ENDED
+
+    @property
+    def workflow(self) -> core.Identifier:
+        """The registered workflow that it runs."""
+        return self.message.closure.workflow_id
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or who aborted it and why; empty otherwise."""
+        closure = self.message.closure
+        if closure.HasField("abort_metadata"):
+            return f"aborted: {closure.abort_metadata.cause}"
+        return closure.error.message
+
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        poll: float = _LONGEST_PAUSE,
+        on_change: Callable[[Execution], None] | None = None,
+    ) -> Execution:
+        """Wait until it has ended, however it ends.
+
+        Args:
+            timeout: seconds to wait at most.
+            poll: longest pause between two looks, in seconds; the first pauses are shorter.
+            on_change: called whenever the execution has changed.
+
+        Raises:
+            WaitTimeout: it did not end in time; it goes on.
+            WaitInterrupted: the kernel was interrupted; it goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause, seen = min(_FIRST_PAUSE, poll), -1
+        try:
+            while True:
+                message = self.message
+                changed = message.closure.updated_at.ToNanoseconds()
+                if on_change is not None and changed != seen:
+                    on_change(self)
+                seen = changed
+                if _phase(message) in _ENDED:
+                    return self
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise WaitTimeout(
+                        f"{self.name} is {_phase(message)} after {timeout} s and goes on. {self._find()}"
+                    )
+                time.sleep(pause if left is None else min(pause, left))
+                pause = min(pause * _GROWTH, poll)
+        except KeyboardInterrupt:
+            raise WaitInterrupted(f"{self.name} goes on. {self._find()}") from None
+
+    @cached_property
+    def inputs(self) -> Values:
+        """What it was launched with."""
+        return Values(self._client.execution_data(self._run).full_inputs, self._storage)
+
+    @property
+    def outputs(self) -> Values:
+        """What it gave, by name, decoded when first read.
+
+        Raises:
+            NotFinished: it has not ended.
+            ExecutionFailed: it ended otherwise than by success; says the node, the cell and the traceback.
+        """
+        phase = self.phase
+        if phase not in _ENDED:
+            raise NotFinished(f"{self.name} is {phase}: call .wait() first")
+        if phase != "SUCCEEDED":
+            failed = next((node for node in self.nodes if node.error), None)
+            text = failed.error if failed else self.error
+            raise ExecutionFailed(self.name, phase, failed.id if failed else "", text)
+        return self._given
+
+    @cached_property
+    def _given(self) -> Values:
+        data = self._client.execution_data(self._run)
+        return Values(data.full_outputs, self._storage, self._outputs)
+
+    @property
+    def nodes(self) -> list[NodeView]:
+        """Its nodes as they stand, in the order in which they were made."""
+        return nodes_of(self._client, self._run, self._storage)
+
+    def node(self, node_id: str) -> NodeView:
+        """One node as it stands.
+
+        Raises:
+            KeyError: there is none of that id (yet).
+        """
+        nodes = {node.id: node for node in self.nodes}
+        if node_id not in nodes:
+            raise KeyError(
+                f"{self.name} has no node {node_id!r}; it has: {', '.join(nodes) or 'none'}"
+            )
+        return nodes[node_id]
+
+    def abort(self, cause: str = "aborted by its author") -> None:
+        """Stop it; running nodes are ended."""
+        self._client.terminate(self._run, cause)
+
+    def relaunch(self) -> Execution:
+        """Run the same version again with the same inputs."""
+        run = self._client.relaunch(self._run, new_name())
+        return Execution(self._client, run, self._outputs)
+
+    def deck(self, node_id: str) -> str:
+        """A node's deck, a page of HTML."""
+        return self.node(node_id).deck()
+
+    def _find(self) -> str:
+        return f"Find it again with flyte_jupyter.execution({self.name!r})"
+
+    def __repr__(self) -> str:
+        return f"<execution {self.project}/{self.domain}/{self.name}>"
+
+
+def new_name() -> str:
+    """A fresh execution name: made here, so that a request sent twice launches once."""
+    return f"a{secrets.token_hex(_NAME_BYTES)}"
+
+
+def _phase(message: admin.Execution) -> str:
+    return core.WorkflowExecution.Phase.Name(message.closure.phase)

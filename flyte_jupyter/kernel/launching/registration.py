@@ -1,0 +1,173 @@
+"""Source and specifications on their way to the control plane, each version once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from flyte_jupyter.idl import core
+from flyte_jupyter.kernel.authoring import Task, Workflow
+from flyte_jupyter.kernel.bundling import Bundle, BundleProvider, bundle_of_module
+from flyte_jupyter.kernel.client import Client, NotFound
+from flyte_jupyter.kernel.environment import fingerprint
+from flyte_jupyter.kernel.launching.errors import LaunchingError
+from flyte_jupyter.kernel.lowering import (
+    Code,
+    Target,
+    lower_launch_plan,
+    lower_task,
+    lower_workflow,
+    task_version,
+    workflow_version,
+)
+
+PROJECT = "flytesnacks"
+DOMAIN = "development"
+_BUNDLE_FILE = "bundle.tar.gz"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One version of a task or workflow at the control plane. `already` when it was there before."""
+
+    name: str
+    version: str
+    already: bool
+    identifier: core.Identifier
+    """What to launch: the task itself, or the workflow's default launch plan."""
+
+    def __str__(self) -> str:
+        state = "was registered already" if self.already else "is registered"
+        return f"{self.name} {state} as version {self.version}"
+
+
+class Modules:
+    """Bundles of entities that are defined in modules."""
+
+    def bundle_of(self, entity: Any) -> Bundle:
+        """The module's files."""
+        return bundle_of_module(entity)
+
+
+def provider_of(entity: Task | Workflow) -> BundleProvider:
+    """Who knows the entity's source: the notebook's session for what cells define, else its module's files."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    session = getattr(shell, "flyte_jupyter", None)
+    if entity.module == "__main__" and shell is not None:
+        if session is None:
+            raise LaunchingError(
+                f"{entity.name} is defined in a notebook: run %load_ext flyte_jupyter and then its cells again"
+            )
+        provider: BundleProvider = session
+        return provider
+    return Modules()
+
+
+def target_here(project: str | None, domain: str | None) -> Target:
+    """Attempts run with this very Python."""
+    return Target(
+        project=project or PROJECT,
+        domain=domain or DOMAIN,
+        interpreter=sys.executable,
+        environment=fingerprint(),
+    )
+
+
+class Registration:
+    """Registers entities at one control plane."""
+
+    def __init__(
+        self, client: Client, target: Target, provider: BundleProvider | None = None
+    ) -> None:
+        self._client = client
+        self._target = target
+        self._provider = provider
+        self._uris: dict[str, str] = {}
+
+    def register(self, entity: Task | Workflow) -> Registered:
+        """Register a task, or a workflow with its tasks and its default launch plan.
+
+        Raises:
+            LaunchingError: it is neither.
+            FlyteJupyterError: its source cannot be captured, or the control plane refuses it.
+        """
+        if isinstance(entity, Task):
+            return self._task(entity)
+        if isinstance(entity, Workflow):
+            return self._workflow(entity)
+        raise LaunchingError(
+            f"{entity!r} is neither a task nor a workflow: put @task or @workflow above its function"
+        )
+
+    def _task(self, task: Task) -> Registered:
+        bundle, code, identifier = self._named_task(task)
+        already = self._has_task(identifier)
+        if not already:
+            spec = lower_task(task, self._target, self._stored(bundle, code), identifier.version)
+            already = not self._client.create_task(identifier, spec)
+        return Registered(identifier.name, identifier.version, already, identifier)
+
+    def _workflow(self, workflow: Workflow) -> Registered:
+        _, code = self._code(workflow)
+        tasks = {task: self._named_task(task)[2] for task in workflow.graph.tasks}
+        version = workflow_version(workflow, self._target, code, tasks)
+        spec = lower_workflow(workflow, self._target, code, version, tasks)
+        identifier = spec.template.id
+        plan = core.Identifier()
+        plan.CopyFrom(identifier)
+        plan.resource_type = core.ResourceType.LAUNCH_PLAN
+        # The launch plan is created last, so when it is there, so is everything that it needs.
+        already = self._has_launch_plan(plan)
+        if not already:
+            for task in workflow.graph.tasks:
+                self._task(task)
+            self._client.create_workflow(identifier, spec)
+            self._client.create_launch_plan(plan, lower_launch_plan(workflow, identifier))
+        return Registered(identifier.name, version, already, plan)
+
+    def _named_task(self, task: Task) -> tuple[Bundle, Code, core.Identifier]:
+        bundle, code = self._code(task)
+        identifier = core.Identifier(
+            resource_type=core.ResourceType.TASK,
+            project=self._target.project,
+            domain=self._target.domain,
+            name=code.entity_name(task.name),
+            version=task_version(task, self._target, code),
+        )
+        return bundle, code, identifier
+
+    def _code(self, entity: Task | Workflow) -> tuple[Bundle, Code]:
+        bundle = (self._provider or provider_of(entity)).bundle_of(entity)
+        code = Code(
+            module=bundle.entry_module,
+            namespace=bundle.namespace or bundle.entry_module,
+            digest=bundle.version,
+            cell=bundle.cells.get(entity.name, ""),
+        )
+        return bundle, code
+
+    def _stored(self, bundle: Bundle, code: Code) -> Code:
+        """The code with the place where its bundle is stored, uploaded once."""
+        uri = self._uris.get(bundle.version)
+        if uri is None:
+            uri = self._client.upload(
+                self._target.project, self._target.domain, bundle.data, _BUNDLE_FILE
+            )
+            self._uris[bundle.version] = uri
+        return Code(code.module, code.namespace, code.digest, uri, code.cell)
+
+    def _has_task(self, identifier: core.Identifier) -> bool:
+        try:
+            self._client.get_task(identifier)
+        except NotFound:
+            return False
+        return True
+
+    def _has_launch_plan(self, identifier: core.Identifier) -> bool:
+        try:
+            self._client.get_launch_plan(identifier)
+        except NotFound:
+            return False
+        return True

@@ -1,0 +1,113 @@
+"""A workflow as the ``WorkflowSpec`` that admin registers, and its default launch plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flyte_jupyter.idl import admin, core
+from flyte_jupyter.kernel.authoring.building import bind
+from flyte_jupyter.kernel.authoring.graph import Constant, Node
+from flyte_jupyter.kernel.authoring.interface import Parameter
+from flyte_jupyter.kernel.authoring.policies import FailurePolicy
+from flyte_jupyter.kernel.authoring.tasks import Task
+from flyte_jupyter.kernel.authoring.workflows import Workflow
+from flyte_jupyter.kernel.lowering.interfaces import (
+    bindings,
+    interface_message,
+    resources_message,
+    variable,
+)
+from flyte_jupyter.kernel.lowering.target import Code, Target
+from flyte_jupyter.kernel.lowering.tasks import cache_version, digest_of
+from flyte_jupyter.kernel.types import TypeMismatch, Unfit
+
+_POLICIES = {
+    FailurePolicy.FAIL_IMMEDIATELY: core.WorkflowMetadata.OnFailurePolicy.FAIL_IMMEDIATELY,
+    FailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE: (
+        core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+    ),
+}
+
+
+def lower_workflow(
+    workflow: Workflow,
+    target: Target,
+    code: Code,
+    version: str,
+    tasks: Mapping[Task, core.Identifier],
+) -> admin.WorkflowSpec:
+    """The specification of one version of a workflow, given the registered names of its tasks."""
+    graph = workflow.graph
+    template = core.WorkflowTemplate(
+        id=core.Identifier(
+            resource_type=core.ResourceType.WORKFLOW,
+            project=target.project,
+            domain=target.domain,
+            name=code.entity_name(workflow.name),
+            version=version,
+        ),
+        metadata=core.WorkflowMetadata(on_failure=_POLICIES[workflow.failure_policy]),
+        metadata_defaults=core.WorkflowMetadataDefaults(interruptible=False),
+        interface=interface_message(workflow.interface),
+        nodes=[_node(node, code, tasks[node.task]) for node in graph.nodes],
+        outputs=bindings(graph.outputs),
+    )
+    return admin.WorkflowSpec(template=template)
+
+
+def workflow_version(
+    workflow: Workflow, target: Target, code: Code, tasks: Mapping[Task, core.Identifier]
+) -> str:
+    """The version of a workflow: a digest of its source, its graph, its default inputs and its tasks' versions."""
+    spec = lower_workflow(workflow, target, code, "", tasks)
+    plan = lower_launch_plan(workflow, spec.template.id)
+    message = spec.SerializeToString(deterministic=True) + plan.SerializeToString(
+        deterministic=True
+    )
+    return digest_of(message, code)
+
+
+def lower_launch_plan(workflow: Workflow, identifier: core.Identifier) -> admin.LaunchPlanSpec:
+    """The default launch plan of a registered workflow: its parameters with their defaults, nothing fixed."""
+    parameters = {
+        name: _parameter(workflow, slot) for name, slot in workflow.interface.inputs.items()
+    }
+    return admin.LaunchPlanSpec(
+        workflow_id=identifier,
+        entity_metadata=admin.LaunchPlanMetadata(),
+        default_inputs=core.ParameterMap(parameters=parameters),
+        fixed_inputs=core.LiteralMap(),
+    )
+
+
+def _parameter(workflow: Workflow, slot: Parameter) -> core.Parameter:
+    if slot.required:
+        return core.Parameter(var=variable(slot), required=True)
+    try:
+        default = bind(slot.default, slot.converter)
+    except Unfit as unfit:
+        raise TypeMismatch(workflow.interface.entity, f"default of {slot.name}", unfit) from None
+    assert isinstance(default, Constant)
+    return core.Parameter(var=variable(slot), default=default.literal)
+
+
+def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
+    policy = node.policy
+    metadata = core.NodeMetadata(name=node.name, retries=core.RetryStrategy(retries=policy.retries))
+    if policy.timeout is not None:
+        metadata.timeout.FromTimedelta(policy.timeout)
+    if "cache" in node.overridden:
+        metadata.cacheable = policy.cache is not None
+        if policy.cache is not None:
+            metadata.cache_version = cache_version(policy.cache, code)
+            metadata.cache_serializable = policy.cache.serialize
+    target = core.TaskNode(reference_id=task)
+    if node.overridden & {"requests", "limits"}:
+        target.overrides.resources.CopyFrom(resources_message(policy.requests, policy.limits))
+    return core.Node(
+        id=node.id,
+        metadata=metadata,
+        inputs=bindings(node.bindings),
+        upstream_node_ids=list(node.upstream),
+        task_node=target,
+    )
