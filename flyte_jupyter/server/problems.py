@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, StoreFull
 from flyte_jupyter.server.admin.errors import AdminError, TooLarge
 from flyte_jupyter.server.messages import Json, to_json
+from flyte_jupyter.store import errors as store
 
 INTERNAL = 13
 HTTP_OF: Mapping[int, int] = {
@@ -19,6 +20,14 @@ HTTP_OF: Mapping[int, int] = {
 }  # fmt: skip
 """HTTP status by gRPC code, as grpc-gateway maps them."""
 _GRPC_OF_HTTP = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 10, 413: 3, 415: 3}
+_OF_STORE: Sequence[tuple[type[store.StoreError], int]] = (
+    (store.NotFound, 5),
+    (store.AlreadyExists, 6),
+    (store.AlreadyTerminal, 9),
+    (store.InvalidQuery, 3),
+    (store.StoreClosed, 14),
+    (store.DatabaseError, 14),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,9 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, AdminError):
         status = 413 if isinstance(error, TooLarge) else HTTP_OF[error.code]
         return Problem(status, error.code, error.message, error.details)
+    for kind, code in _OF_STORE:
+        if isinstance(error, kind):
+            return Problem(HTTP_OF[code], code, str(error))
     if isinstance(error, HTTPError):
         code = _GRPC_OF_HTTP.get(error.status_code, INTERNAL)
         return Problem(error.status_code, code, error.log_message or error.reason or "Refused")

@@ -60,5 +60,7 @@ class Settings:
     """How often a followed log that has not grown is looked at again."""
     upload_expiry: timedelta = timedelta(hours=1)
     """How long a signed URL holds unless the client asks for less."""
+    max_parallelism: int = 25
+    """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""

@@ -20,7 +20,6 @@ from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.server.logs import Logs
 from flyte_jupyter.server.messages import escape_html, to_json
 from flyte_jupyter.server.settings import Settings
-from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Change, ChangeKind, Feed
 from flyte_jupyter.store.query import Query
@@ -58,6 +57,7 @@ class Subscription(ABC):
 
     def acknowledge(self, offset: int) -> None:
         """The client has everything up to `offset`; only logs care."""
+        del offset
 
     async def send(self, kind: str, **fields: object) -> None:
         """Send one frame of plain data."""
@@ -88,9 +88,10 @@ class Changes(Subscription):
     async def changed(self, cursor: int) -> Sequence[Change]:
         """The next changes after `cursor` that concern this topic."""
 
-    @abstractmethod
-    async def look_up(self, change: Change) -> Message | None:
-        """The record that changed, as it is now; None when the client does not want it."""
+    async def look_up(self, changes: Sequence[Change]) -> Sequence[Item]:
+        """The records that changed, as they are now, as far as the client wants them."""
+        found = await self.sources.executions.look_up(changes)
+        return [(change.kind, record) for change, record in zip(changes, found, strict=True)]
 
     async def run(self) -> None:
         """Begin where the client says, or with a snapshot; then follow for ever."""
@@ -122,12 +123,7 @@ class Changes(Subscription):
         if not changes:
             return cursor
         last = {(c.kind, c.run, c.node, c.attempt): c for c in changes}
-        found = await asyncio.gather(*(self.look_up(change) for change in last.values()))
-        items = [
-            (change.kind, message)
-            for change, message in zip(last.values(), found, strict=True)
-            if message is not None
-        ]
+        items = await self.look_up(list(last.values()))
         if items:
             await self.send_items("delta", changes[-1].seq, items)
         return changes[-1].seq
@@ -185,21 +181,21 @@ class ExecutionsTopic(Changes):
             cursor, project=self._of.project, domain=self._of.domain, limit=_PAGE
         )
 
-    async def look_up(self, change: Change) -> Message | None:
-        """The execution, if it matches or did."""
-        if change.kind is not ChangeKind.EXECUTION:
-            return None
-        try:
-            execution = await self.sources.executions.get(change.run)
-        except NotFound:
-            return None
+    async def look_up(self, changes: Sequence[Change]) -> Sequence[Item]:
+        """The executions that match, or did."""
+        wanted = [change for change in changes if change.kind is ChangeKind.EXECUTION]
+        return [item for item in await super().look_up(wanted) if self._is_wanted(item[1])]
+
+    def _is_wanted(self, execution: Message) -> bool:
+        assert isinstance(execution, admin.Execution)
+        name = execution.id.name
         if self._of.takes(execution):
-            self._show(change.run.name)
-            return execution
+            self._show(name)
+            return True
         # With a cursor of its own the client may show what we never sent.
-        known = change.run.name in self._shown or self._since is not None
-        self._shown.pop(change.run.name, None)
-        return execution if known else None
+        known = name in self._shown or self._since is not None
+        self._shown.pop(name, None)
+        return known
 
     def _show(self, name: str) -> None:
         self._shown[name] = None
@@ -243,20 +239,6 @@ class ExecutionTopic(Changes):
     async def changed(self, cursor: int) -> Sequence[Change]:
         """Changes of this run."""
         return await self.sources.feed.since(cursor, run=self._run, limit=_PAGE)
-
-    async def look_up(self, change: Change) -> Message | None:
-        """The execution, node or attempt."""
-        executions = self.sources.executions
-        try:
-            match change.kind:
-                case ChangeKind.EXECUTION:
-                    return await executions.get(change.run)
-                case ChangeKind.NODE_EXECUTION:
-                    return await executions.node_execution(change.run, change.node)
-                case ChangeKind.TASK_EXECUTION:
-                    return await executions.task_execution(change.run, change.node, change.attempt)
-        except NotFound:
-            return None
 
 
 class LogTopic(Subscription):

@@ -16,7 +16,6 @@ from flyte_jupyter.idl.digests import message_digest
 from flyte_jupyter.idl.identifiers import execution_identifier
 from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.capacity import check_fits
 from flyte_jupyter.server.admin.compilation import compile_template
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.server.admin.launch_inputs import Target, complete_inputs, without
@@ -81,7 +80,7 @@ class LaunchCases:
         if again:
             given = without(given, target.fixed)
         inputs = complete_inputs(target, given)
-        check_fits((task.template for task in target.closure.tasks), platform.capacity)
+        self._check_fits(target)
         new = await asyncio.to_thread(_prepare, platform, run, spec, target)
         # Content-addressed: two launches that race for one name cannot spoil each other's inputs.
         uri = (
@@ -94,6 +93,13 @@ class LaunchCases:
             )
         )
         return admin.ExecutionCreateResponse(id=execution_identifier(run))
+
+    def _check_fits(self, target: Target) -> None:
+        """Told at launch rather than found out after an hour."""
+        for task in target.closure.tasks:
+            why = self._platform.refusal(task.template)
+            if why is not None:
+                raise InvalidArgument(f"Task {task.template.id.name} cannot run here. {why}")
 
     async def _check_free(self, run: RunId) -> None:
         try:

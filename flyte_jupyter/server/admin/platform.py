@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.engine.ports import Blobs
-from flyte_jupyter.server.admin.capacity import Capacity
+from flyte_jupyter.idl import core
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.projects import Projects
@@ -25,7 +25,8 @@ class Platform:
     projects: Projects
     blobs: Blobs
     signer: Signer
-    capacity: Capacity
+    refusal: Callable[[core.TaskTemplate], str | None]
+    """Why the executor could never run a task, with the remedy; None when it can."""
     now: Callable[[], datetime]
     """The time in UTC."""
     new_name: Callable[[], str]

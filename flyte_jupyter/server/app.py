@@ -1,0 +1,113 @@
+"""The control plane's process: ``python -m flyte_jupyter.server.app --data-dir DIR``.
+
+Exit status: 0 after an orderly stop, 2 for wrong arguments, 3 when another control plane owns the data, 4 when the
+database cannot be used, 5 when it cannot listen. Each of them with one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.server import ownership
+from flyte_jupyter.server.assembly import serve
+from flyte_jupyter.server.control_plane import PortTaken
+from flyte_jupyter.server.settings import Settings, TcpSettings
+from flyte_jupyter.store.errors import DatabaseBusy, StoreError
+
+log = logging.getLogger(__name__)
+ANOTHER_OWNS_IT, DATABASE_UNUSABLE, CANNOT_LISTEN = 3, 4, 5
+_LOG_BYTES = 5 * 1024 * 1024
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """The settings that the command line asks for. Ends the process with status 2 on wrong ones."""
+    parser = argparse.ArgumentParser(prog="flyte_jupyter.server.app", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the data is kept")
+    parser.add_argument("--run-dir", type=Path, help="where the socket is (default: DATA/run)")
+    parser.add_argument("--linger", type=float, default=600.0, help="seconds to live on when idle")
+    parser.add_argument("--log-file", type=Path, help="default: DATA/logs/control-plane.log")
+    parser.add_argument("--tcp", metavar="[HOST:]PORT", help="listen on TCP too; host: 127.0.0.1")
+    parser.add_argument(
+        "--token", default=os.environ.get("FLYTE_JUPYTER_TOKEN", ""), help="wanted on TCP"
+    )
+    given = parser.parse_args(arguments)
+    if given.linger < 0:
+        parser.error("--linger is a number of seconds")
+    data = given.data_dir.absolute()
+    tcp = None
+    if given.tcp:
+        host, _, port = given.tcp.rpartition(":")
+        if not port.isdecimal():
+            parser.error(f"--tcp takes [HOST:]PORT, not {given.tcp!r}")
+        if not given.token:
+            parser.error("--tcp wants a --token (or FLYTE_JUPYTER_TOKEN): anybody could connect")
+        tcp = TcpSettings(host.strip("[]") or "127.0.0.1", int(port), given.token)
+    return Settings(
+        data_dir=str(data),
+        run_dir=str((given.run_dir or data / "run").absolute()),
+        linger=timedelta(seconds=given.linger),
+        log_file=str(given.log_file or data / "logs" / "control-plane.log"),
+        tcp=tcp,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the control plane until it is told to stop or has nobody left to serve."""
+    settings = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(settings)
+    except ownership.AlreadyRunning as error:
+        return _refuse(ANOTHER_OWNS_IT, str(error))
+    except DatabaseBusy as error:
+        return _refuse(ANOTHER_OWNS_IT, str(error))
+    except (StoreError, StoreFull) as error:
+        return _refuse(DATABASE_UNUSABLE, str(error))
+    except PortTaken as error:
+        return _refuse(CANNOT_LISTEN, str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _refuse(
+            CANNOT_LISTEN,
+            f"The control plane cannot start in {settings.data_dir}: {place}"
+            f"{error.strerror or error}. Mend that, or set FLYTE_JUPYTER_DATA_DIR.",
+        )
+
+
+def _run(settings: Settings) -> int:
+    data, run = Path(settings.data_dir), Path(settings.run_dir)
+    for folder in (data, run):
+        ownership.private_folder(folder)
+    with ownership.locked(run):
+        _log_to(Path(settings.log_file))
+        asyncio.run(serve(settings))
+    return 0
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=2, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+def _refuse(status: int, message: str) -> int:
+    log.error(message)
+    with suppress(OSError):
+        sys.stderr.write(" ".join(message.split()) + "\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

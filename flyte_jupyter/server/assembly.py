@@ -1,0 +1,115 @@
+"""The embedded control plane from real parts: SQLite, a local folder of blobs, local processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.blobs import LocalBlobs
+from flyte_jupyter.engine.adapters.clock import SystemClock
+from flyte_jupyter.engine.adapters.local.executor import LocalExecutor
+from flyte_jupyter.engine.adapters.local.resources import BadQuantity, refusal, wants_of
+from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState, Ports
+from flyte_jupyter.engine.ports import Clock
+from flyte_jupyter.idl import core
+from flyte_jupyter.server import ownership
+from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
+from flyte_jupyter.server.settings import Settings
+from flyte_jupyter.server.wiring import Machine, Parts
+from flyte_jupyter.store.artifacts import Artifacts
+from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.runs import SqlRuns
+
+_LITTLE_SPACE = 64 * 1024 * 1024
+
+
+class EmbeddedEngine:
+    """The engine as the process holds it, with what the status endpoint wants to know."""
+
+    def __init__(self, ports: Ports, data_dir: Path) -> None:
+        holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._engine = Engine(ports, EngineSettings(holder=holder))
+        self._data_dir = data_dir
+
+    async def start(self) -> None:
+        """Begin; runs that were under way go on."""
+        await self._engine.start()
+
+    async def stop(self) -> None:
+        """Stop deciding; attempts go on."""
+        await self._engine.stop()
+
+    def status(self) -> EngineStatus:
+        """How it stands, and whether the disk has room."""
+        status = self._engine.status()
+        writable = shutil.disk_usage(self._data_dir).free > _LITTLE_SPACE
+        notices = [status.notice] if status.notice else []
+        notices += [f"{run}: {why}" for run, why in sorted(status.troubles.items())]
+        if not writable:
+            notices.append(f"Little space is left for {self._data_dir}: free some.")
+        return EngineStatus(status.state is EngineState.ACTIVE, notices, writable)
+
+
+def open_database(data_dir: Path) -> Database:
+    """The data folder's database. Raises `StoreError` or `StoreFull`, each one line with the remedy."""
+    folder = data_dir / "db"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Database.open(folder / "flyte.db")
+
+
+def local_machine(data_dir: Path, clock: Clock) -> Machine:
+    """This machine, with a local process for each attempt."""
+    executor = LocalExecutor(data_dir / "executor", data_dir / "logs" / "attempts", clock)
+    capacity = executor.capacity
+
+    def refused(task: core.TaskTemplate) -> str | None:
+        try:
+            return refusal(wants_of(task), capacity)
+        except BadQuantity as error:
+            return str(error)
+
+    slots = {"cpu": capacity.cpu, "memory": float(capacity.memory), "gpu": float(capacity.gpu)}
+    return Machine(executor, slots, refused)
+
+
+def make_control_plane(
+    settings: Settings, database: Database, machine: Machine, clock: Clock
+) -> ControlPlane:
+    """A control plane over this data folder."""
+    data_dir = Path(settings.data_dir)
+    folder = ownership.private_folder(data_dir / "blobs")
+    blobs = LocalBlobs(folder)
+    ports = Ports(SqlRuns(database), machine.executor, blobs, Artifacts(database), clock)
+    parts = Parts(
+        settings=settings,
+        database=database,
+        blobs=blobs,
+        blob_folder=folder,
+        machine=machine,
+        now=clock.now,
+        secret=ownership.load_secret(data_dir),
+    )
+    return ControlPlane(parts, EmbeddedEngine(ports, data_dir))
+
+
+async def serve(settings: Settings) -> None:
+    """Run the embedded control plane until a signal, a request to stop, or nobody is left. Needs the run folder's lock.
+
+    Raises:
+        StoreError, StoreFull: the database cannot be used.
+        PortTaken: the TCP listener cannot be had.
+    """
+    async with AsyncExitStack() as held:
+        database = open_database(Path(settings.data_dir))
+        held.push_async_callback(database.close)
+        clock = SystemClock()
+        machine = local_machine(Path(settings.data_dir), clock)
+        plane = make_control_plane(settings, database, machine, clock)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, plane.stop)
+        await plane.serve()

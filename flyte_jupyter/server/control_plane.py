@@ -1,0 +1,154 @@
+"""One running control plane: listens, runs the engine, ends itself when nobody is left and nothing runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.server import ownership
+from flyte_jupyter.server.presence import Presence
+from flyte_jupyter.server.process_handlers import Control
+from flyte_jupyter.server.settings import TcpSettings
+from flyte_jupyter.server.wiring import Parts, make_platform, make_server, runtime_facts
+
+log = logging.getLogger(__name__)
+_SHORTEST_LOOK = 0.05
+
+
+class PortTaken(Exception):
+    """The TCP listener that was asked for cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the status endpoint shows of the engine."""
+
+    active: bool
+    """Whether this engine holds the lease."""
+    notices: Sequence[str]
+    writable: bool
+
+
+class Engine(Protocol):
+    """The engine as the process holds it."""
+
+    async def start(self) -> None:
+        """Begin; runs that were under way go on."""
+
+    async def stop(self) -> None:
+        """Stop deciding. Attempts go on and are adopted at the next start."""
+
+    def status(self) -> EngineStatus:
+        """How it stands."""
+
+
+class ControlPlane:
+    """Made from its parts; `serve` runs it until `stop` is called or it is idle for too long."""
+
+    def __init__(self, parts: Parts, engine: Engine) -> None:
+        self._parts = parts
+        self._engine = engine
+        self._platform = make_platform(parts)
+        self._presence = Presence(time.monotonic)
+        self._stopping = asyncio.Event()
+        self._started = parts.now()
+        self.listening = asyncio.Event()
+        """Set while clients can connect."""
+        self.tcp_port = 0
+        """The port of the TCP listener when there is one."""
+
+    def stop(self) -> None:
+        """Begin an orderly stop."""
+        self._stopping.set()
+
+    async def serve(self) -> None:
+        """Listen until told to stop. The run folder must be `ownership.locked`.
+
+        Raises:
+            PortTaken: the TCP listener cannot be had.
+            OSError: the socket cannot be made.
+        """
+        settings = self._parts.settings
+        run_dir = Path(settings.run_dir)
+        servers = [self._listen_on_tcp(settings.tcp)] if settings.tcp else []
+        try:
+            await self._engine.start()
+            server = self._server()
+            server.add_socket(ownership.bind(run_dir))
+            servers.append(server)
+            facts = runtime_facts(settings, self._started)
+            socket = str(run_dir / ownership.SOCKET)
+            ownership.write_runtime_file(run_dir, {**facts, "socket": socket})
+            log.info("listening on %s", socket)
+            self.listening.set()
+            async with asyncio.TaskGroup() as tasks:
+                idle = tasks.create_task(self._stop_when_idle())
+                await self._stopping.wait()
+                idle.cancel()
+        finally:
+            self.listening.clear()
+            ownership.withdraw(run_dir)
+            await self._shut(servers)
+
+    async def _shut(self, servers: Sequence[HTTPServer]) -> None:
+        log.info("stopping")
+        for server in servers:
+            server.stop()
+        await self._engine.stop()
+        for server in servers:
+            await server.close_all_connections()
+
+    def _server(self, token: str = "") -> HTTPServer:
+        control = Control(self.status, self._platform.executions.active, self.stop)
+        return make_server(self._parts, self._platform, control, self._presence, token=token)
+
+    def _listen_on_tcp(self, tcp: TcpSettings) -> HTTPServer:
+        try:
+            sockets = bind_sockets(tcp.port, tcp.host)
+        except OSError as error:
+            raise PortTaken(
+                f"Cannot listen on {tcp.host}:{tcp.port} ({error.strerror or error}): "
+                "choose another port, or 0 for a free one."
+            ) from error
+        self.tcp_port = int(sockets[0].getsockname()[1])
+        server = self._server(tcp.token)
+        server.add_sockets(sockets)
+        return server
+
+    async def status(self) -> Mapping[str, object]:
+        """What ``/x/v1/status`` says."""
+        engine = self._engine.status()
+        return {
+            **runtime_facts(self._parts.settings, self._started),
+            "engine": "active" if engine.active else "standby",
+            "notices": list(engine.notices),
+            "slots": dict(self._parts.machine.slots),
+            "active_runs": await self._platform.executions.active(),
+            "writable": engine.writable,
+        }
+
+    async def _stop_when_idle(self) -> None:
+        linger = self._parts.settings.linger.total_seconds()
+        while not self._stopping.is_set():
+            remaining = linger - self._presence.idle_seconds()
+            if remaining <= 0 and not await self._active():
+                log.info("nobody was here for %g seconds and nothing runs", linger)
+                self.stop()
+                return
+            # Active runs without clients: look again now and then until they are over.
+            await asyncio.sleep(max(remaining, min(linger, 5.0), _SHORTEST_LOOK))
+
+    async def _active(self) -> int:
+        with contextlib.suppress(StoreFull):
+            return await self._platform.executions.active()
+        return 1

@@ -1,0 +1,167 @@
+"""The control plane put together: store, engine, use cases and handlers. Nothing is decided here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from flyte_jupyter._version import __version__
+from flyte_jupyter.engine.ports import Blobs, Executor
+from flyte_jupyter.idl import core
+from flyte_jupyter.server.admin.platform import Platform
+from flyte_jupyter.server.admin.signing import Signer
+from flyte_jupyter.server.admin.table import use_cases
+from flyte_jupyter.server.blob_handlers import BlobFolder, BlobHandler, DeckHandler
+from flyte_jupyter.server.events import EventsHandler
+from flyte_jupyter.server.handlers import Listener
+from flyte_jupyter.server.logs import Logs
+from flyte_jupyter.server.presence import Presence
+from flyte_jupyter.server.process_handlers import (
+    Control,
+    LogHandler,
+    NowhereHandler,
+    StatusHandler,
+    StopHandler,
+)
+from flyte_jupyter.server.rest import RpcHandler
+from flyte_jupyter.server.settings import Settings
+from flyte_jupyter.server.subscriptions import Sources
+from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.feed import Feed
+from flyte_jupyter.store.projects import Projects
+from flyte_jupyter.store.specs import Specs
+
+API = 1
+"""The version of ``docs/protocol.md``."""
+_LARGEST_HEADERS = 64 * 1024
+_LARGEST_WEBSOCKET_REQUEST = 64 * 1024
+_LETTERS = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where attempts run, and what it has."""
+
+    executor: Executor
+    slots: Mapping[str, float]
+    """``cpu`` in cores, ``memory`` in bytes, ``gpu`` in devices."""
+    refusal: Callable[[core.TaskTemplate], str | None]
+    """Why a task can never run there, with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What handlers are made from."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    blob_folder: Path
+    machine: Machine
+    now: Callable[[], datetime]
+    secret: bytes
+
+
+def make_platform(parts: Parts) -> Platform:
+    """The use cases' world."""
+    settings = parts.settings
+    return Platform(
+        specs=Specs(parts.database),
+        executions=Executions(parts.database),
+        projects=Projects(parts.database),
+        blobs=parts.blobs,
+        signer=Signer(parts.secret),
+        refusal=parts.machine.refusal,
+        now=parts.now,
+        new_name=_new_name,
+        upload_expiry=settings.upload_expiry,
+        inline_data=settings.limits.inline_data,
+        max_listing=settings.limits.listing,
+        max_parallelism=settings.max_parallelism,
+    )
+
+
+def make_server(
+    parts: Parts, platform: Platform, control: Control, presence: Presence, *, token: str = ""
+) -> HTTPServer:
+    """An HTTP server for one listener: with a token on TCP, without on the owner's socket."""
+    listener = Listener(presence, getpass_user(), token)
+    application = Application(
+        _handlers(parts, platform, control, listener),
+        default_handler_class=NowhereHandler,
+        default_handler_args={"listener": listener},
+        websocket_max_message_size=_LARGEST_WEBSOCKET_REQUEST,
+        websocket_ping_interval=30,
+        log_function=lambda _: None,
+    )
+    return HTTPServer(
+        application,
+        max_body_size=parts.settings.limits.request_body,
+        max_header_size=_LARGEST_HEADERS,
+        idle_connection_timeout=3600,
+    )
+
+
+def _handlers(
+    parts: Parts, platform: Platform, control: Control, listener: Listener
+) -> Sequence[tuple[str, type[Any], dict[str, Any]]]:
+    limits = parts.settings.limits
+    logs = Logs(parts.machine.executor, platform.executions)
+    feed = Feed(parts.database)
+    own = {"listener": listener}
+    rpc = own | {"use_cases": use_cases(platform), "limit": limits.request_body}
+    process = own | {"control": control}
+    blobs = own | {
+        "platform": platform,
+        "folder": BlobFolder(parts.blob_folder),
+        "limit": limits.upload,
+    }
+    sources = Sources(platform.executions, feed, logs, parts.settings)
+    part = "([^/]+)"
+    return (
+        (r"/api/v1/.*", RpcHandler, rpc),
+        (r"/x/v1/status", StatusHandler, process),
+        (r"/x/v1/stop", StopHandler, process),
+        (r"/x/v1/blobs/.*", BlobHandler, blobs),
+        (f"/x/v1/decks/{part}/{part}/{part}/{part}", DeckHandler, own | {"platform": platform}),
+        (
+            f"/x/v1/logs/{part}/{part}/{part}/{part}/{part}",
+            LogHandler,
+            own | {"logs": logs, "limit": limits.log_read},
+        ),
+        (r"/x/v1/events", EventsHandler, own | {"sources": sources}),
+    )
+
+
+def runtime_facts(settings: Settings, started: datetime) -> Mapping[str, object]:
+    """What the runtime file and the status have alike."""
+    return {
+        "api": API,
+        "version": __version__,
+        "pid": os.getpid(),
+        "started_at": started.isoformat(),
+        "data_dir": settings.data_dir,
+    }
+
+
+def getpass_user() -> str:
+    """The owner of the process, by name when the system knows one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _new_name() -> str:
+    return "a" + "".join(secrets.choice(_LETTERS) for _ in range(19))
