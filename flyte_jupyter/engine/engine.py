@@ -115,7 +115,7 @@ class Engine:
         await self._tenure.release()
 
     def notice(self, run: RunId) -> None:
-        """There is a durable message for this run. (Committed ones are noticed through `Runs.arrivals` too.)"""
+        """There is a durable message for this run. `Runs.arrivals` says so too: this is only sooner."""
         if self._reign is not None:
             self._reign.loop.notice(run)
 
@@ -191,7 +191,7 @@ class _Reign:
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
         self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
-        self._timers = Timers(ports.clock, lambda run: self._tell(run, Tick()))
+        self._timers = Timers(ports.clock, self._tick)
 
     async def begin(self) -> None:
         """Load every open run, adopt what the executor has, and only then let effects out."""
@@ -225,14 +225,16 @@ class _Reign:
             self.loop.notice(run)
 
     def _news(self, news: AttemptNews) -> None:
-        attempt = news.id
-        seen: Observation
-        if news.how is None:
-            seen = AttemptStarted(attempt.path, attempt.attempt)
-        else:
-            seen = AttemptEnded(attempt.path, attempt.attempt, news.how)
+        attempt, how = news.id, news.how
+        path, number = attempt.path, attempt.attempt
+        seen: Observation = (
+            AttemptStarted(path, number) if how is None else AttemptEnded(path, number, how)
+        )
         if not self._tell(attempt.run, seen) and attempt.run not in self.loop:
             self._remove_stray(attempt)
+
+    def _tick(self, run: RunId) -> None:
+        self._tell(run, Tick())
 
     def _tell(self, run: RunId, seen: Observation) -> bool:
         return self.loop.tell(run, seen)

@@ -157,7 +157,7 @@ class Loop:
             try:
                 await actor.turn()
             except Fenced:
-                self._events.fenced()
+                self._fence()
                 return
             except Exception as error:  # noqa: BLE001 - one run's trouble must not stop the others
                 await self._trouble(actor, error)
@@ -165,6 +165,11 @@ class Loop:
                 self._events.turned(actor)
                 if self._settings.linger > 0 and not actor.urgent:
                     return
+
+    def _fence(self) -> None:
+        # Somebody else writes now: a turn more could only do harm.
+        self._closed = True
+        self._events.fenced()
 
     async def _trouble(self, actor: RunActor, error: Exception) -> None:
         run = actor.context.id
@@ -185,7 +190,7 @@ class Loop:
         try:
             await actor.give_up(error)
         except Fenced:
-            self._events.fenced()
+            self._fence()
         except Exception:
             log.exception("run %s: cannot even be failed", actor.context.id)
         else:

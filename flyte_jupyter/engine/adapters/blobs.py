@@ -1,0 +1,152 @@
+"""Blobs below one root: a folder of this machine, or whatever fsspec reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import posixpath
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs
+
+T = TypeVar("T")
+_FILE = "file://"
+
+
+def blobs_at(root: str, **options: Any) -> Blobs:
+    """The blobs below `root`: a path or ``file://`` URI of a folder, or a URI that fsspec knows (with its options)."""
+    if "://" not in root or root.startswith(_FILE):
+        return FolderBlobs(Path(root.removeprefix(_FILE)))
+    return RemoteBlobs(root, **options)
+
+
+class FolderBlobs:
+    """Blobs in a folder. URIs are ``file:///...`` (plain absolute paths are understood too).
+
+    Content is written beside its place and renamed. It is not forced to the disk: what matters is
+    recorded in the database, and can be written again.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = Path(os.path.abspath(root))  # noqa: PTH100 - links in the root are the owner's choice
+        self.root = f"{_FILE}{self._folder}"
+        self._prefix = f"{self._folder}{os.sep}"
+        self._names = count()
+
+    async def get(self, uri: str) -> bytes:
+        """The whole content."""
+        path = self._path(uri)
+        try:
+            return _read(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise BlobNotFound(f"there is nothing at {uri}") from None
+        except OSError as error:
+            raise _failure("read", uri, error) from error
+
+    async def put(self, uri: str, data: bytes) -> None:
+        """Write so that a reader sees the old content, or the new, never a part."""
+        path = self._path(uri)
+        try:
+            _write(path, f"{path}.{os.getpid()}-{next(self._names)}.part", data)
+        except OSError as error:
+            raise _failure("write", uri, error) from error
+
+    async def exists(self, uri: str) -> bool:
+        """Whether there is content at this URI."""
+        return _is_file(self._path(uri))
+
+    async def copy(self, source: str, target: str) -> None:
+        """Put the content of `source` at `target`."""
+        await self.put(target, await self.get(source))
+
+    def _path(self, uri: str) -> str:
+        """The file of a URI. Raises `BlobFailure` when it is not below the root, links and dots considered."""
+        path = os.path.normpath(uri.removeprefix(_FILE))
+        if "\0" in path or not path.startswith(self._prefix):
+            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+        return path
+
+
+# Local files answer at once, so these do not go through threads; strings, because this is the busiest path.
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _write(path: str, beside: str, data: bytes) -> None:
+    try:
+        file = open(beside, "xb")  # noqa: SIM115, PTH123 - closed below; see above
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see above
+        file = open(beside, "xb")  # noqa: SIM115, PTH123 - see above
+    try:
+        with file:
+            file.write(data)
+        os.replace(beside, path)  # noqa: PTH105 - see above
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+class RemoteBlobs:
+    """Blobs through fsspec (object stores, memory). Calls run in threads; a put replaces the object as a whole."""
+
+    def __init__(self, root: str, **options: Any) -> None:
+        import fsspec
+
+        self.root = root.rstrip("/")
+        scheme = urlsplit(root).scheme
+        self._files = fsspec.filesystem(scheme, **options)
+
+    async def get(self, uri: str) -> bytes:
+        """The whole content."""
+        path = self._path(uri)
+        data: bytes = await _in_thread("read", uri, lambda: self._files.cat_file(path))
+        return data
+
+    async def put(self, uri: str, data: bytes) -> None:
+        """Write so that a reader sees the old content, or the new, never a part."""
+        path = self._path(uri)
+        await _in_thread("write", uri, lambda: self._files.pipe_file(path, data))
+
+    async def exists(self, uri: str) -> bool:
+        """Whether there is content at this URI."""
+        path = self._path(uri)
+        return bool(await _in_thread("look at", uri, lambda: self._files.isfile(path)))
+
+    async def copy(self, source: str, target: str) -> None:
+        """Put the content of `source` at `target`."""
+        await self.put(target, await self.get(source))
+
+    def _path(self, uri: str) -> str:
+        scheme, _, rest = uri.partition("://")
+        normal = f"{scheme}://{posixpath.normpath(rest)}"
+        if not normal.startswith(f"{self.root}/"):
+            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+        return normal
+
+
+async def _in_thread(verb: str, uri: str, call: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(call)
+    except FileNotFoundError:
+        raise BlobNotFound(f"there is nothing at {uri}") from None
+    except Exception as error:
+        raise _failure(verb, uri, error) from error
+
+
+def _failure(verb: str, uri: str, error: Exception) -> BlobFailure:
+    number = getattr(error, "errno", None)
+    no_space = number in (errno.ENOSPC, errno.EDQUOT)
+    remedy = ": free some space, it goes on by itself" if no_space else ""
+    return BlobFailure(f"cannot {verb} {uri}: {error}{remedy}", no_space=no_space)
