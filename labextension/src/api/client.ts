@@ -1,0 +1,200 @@
+/** Requests to the control plane, through the Jupyter server. */
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import type {
+  Execution,
+  ExecutionCreateResponse,
+  ExecutionList,
+  NodeExecutionGetDataResponse,
+  Workflow,
+  WorkflowExecutionGetDataResponse,
+  WorkflowExecutionIdentifier
+} from './types';
+
+const ROOT = 'flyte-jupyter';
+
+/** A request that the server refused; `code` is gRPC's, 2 (unknown) when there was none. */
+export class FlyteError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly code: number
+  ) {
+    super(message);
+    this.name = 'FlyteError';
+  }
+}
+
+/** What to send with a request. */
+interface Ask {
+  method?: 'GET' | 'POST' | 'DELETE';
+  query?: Record<string, string>;
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+/** A page of executions to ask for; the newest come first. */
+export interface PageRequest {
+  project: string;
+  domain: string;
+  limit: number;
+  filters: string;
+  token: string;
+}
+
+/** The control plane's REST API, as far as this extension uses it. */
+export class FlyteClient {
+  constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  /** Executions, the newest first. Raises FlyteError. */
+  executions(page: PageRequest, signal?: AbortSignal): Promise<ExecutionList> {
+    const query = {
+      limit: String(page.limit),
+      filters: page.filters,
+      token: page.token,
+      'sort_by.key': 'created_at',
+      'sort_by.direction': 'DESCENDING'
+    };
+    return this.json(path('api/v1/executions', page.project, page.domain), {
+      query,
+      signal
+    });
+  }
+
+  /** One execution. Raises FlyteError. */
+  execution(id: WorkflowExecutionIdentifier): Promise<Execution> {
+    return this.json(executionPath('api/v1/executions', id));
+  }
+
+  /** What went into and came out of an execution. Raises FlyteError. */
+  executionData(
+    id: WorkflowExecutionIdentifier,
+    signal?: AbortSignal
+  ): Promise<WorkflowExecutionGetDataResponse> {
+    return this.json(executionPath('api/v1/data/executions', id), { signal });
+  }
+
+  /** What went into and came out of a node. Raises FlyteError. */
+  nodeData(
+    id: WorkflowExecutionIdentifier,
+    node: string,
+    signal?: AbortSignal
+  ): Promise<NodeExecutionGetDataResponse> {
+    return this.json(executionPath('api/v1/data/node_executions', id, node), {
+      signal
+    });
+  }
+
+  /** A compiled workflow. Raises FlyteError. */
+  workflow(
+    id: { project: string; domain: string; name: string; version: string },
+    signal?: AbortSignal
+  ): Promise<Workflow> {
+    return this.json(
+      path('api/v1/workflows', id.project, id.domain, id.name, id.version),
+      {
+        signal
+      }
+    );
+  }
+
+  /** A node's deck as HTML that nobody has checked; undefined when it has none. */
+  async deck(
+    id: WorkflowExecutionIdentifier,
+    node: string,
+    attempt: number,
+    signal?: AbortSignal
+  ): Promise<string | undefined> {
+    const query = { attempt: String(attempt) };
+    try {
+      const answer = await this.request(executionPath('x/v1/decks', id, node), {
+        query,
+        signal
+      });
+      return await answer.text();
+    } catch (error) {
+      if (error instanceof FlyteError && error.status === 404) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Stop an execution; `cause` is shown with it. Raises FlyteError. */
+  async abort(id: WorkflowExecutionIdentifier, cause: string): Promise<void> {
+    await this.request(executionPath('api/v1/executions', id), {
+      method: 'DELETE',
+      body: { cause }
+    });
+  }
+
+  /** Start the same workflow on the same inputs again; the new execution's id. Raises FlyteError. */
+  async relaunch(
+    id: WorkflowExecutionIdentifier
+  ): Promise<WorkflowExecutionIdentifier> {
+    const { project, domain, name } = id;
+    const answer = await this.json<ExecutionCreateResponse>(
+      'api/v1/executions/relaunch',
+      {
+        method: 'POST',
+        body: { id: { project, domain, name } }
+      }
+    );
+    if (!answer.id) {
+      throw new FlyteError(
+        'The control plane relaunched without naming the new execution.',
+        200,
+        13
+      );
+    }
+    return answer.id;
+  }
+
+  private async json<T>(where: string, ask: Ask = {}): Promise<T> {
+    return (await (await this.request(where, ask)).json()) as T;
+  }
+
+  /** The one place where a request leaves. */
+  private async request(where: string, ask: Ask): Promise<Response> {
+    const query = ask.query ? URLExt.objectToQueryString(ask.query) : '';
+    const url = URLExt.join(this.settings.baseUrl, ROOT, where) + query;
+    const init: RequestInit = { method: ask.method ?? 'GET', signal: ask.signal };
+    if (ask.body !== undefined) {
+      init.body = JSON.stringify(ask.body);
+      init.headers = { 'Content-Type': 'application/json' };
+    }
+    const answer = await ServerConnection.makeRequest(url, init, this.settings);
+    if (!answer.ok) {
+      throw await refusal(answer);
+    }
+    return answer;
+  }
+}
+
+/** A path whose parts are data: each is escaped, slashes too. */
+function path(root: string, ...parts: string[]): string {
+  return [root, ...parts.map(encodeURIComponent)].join('/');
+}
+
+function executionPath(
+  root: string,
+  id: WorkflowExecutionIdentifier,
+  ...rest: string[]
+): string {
+  return path(root, id.project, id.domain, id.name, ...rest);
+}
+
+async function refusal(answer: Response): Promise<FlyteError> {
+  const text = await answer.text();
+  try {
+    const said = JSON.parse(text) as { code?: number; message?: string };
+    return new FlyteError(
+      said.message ?? answer.statusText,
+      answer.status,
+      said.code ?? 2
+    );
+  } catch {
+    // Not from the control plane: a proxy's page, say, which nobody wants to read.
+    return new FlyteError(`${answer.status} ${answer.statusText}`, answer.status, 2);
+  }
+}

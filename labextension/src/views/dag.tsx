@@ -1,0 +1,133 @@
+/** The DAG, to pan and zoom and choose a node in. Loaded when first needed. */
+import {
+  BaseEdge,
+  Controls,
+  type Edge,
+  type EdgeProps,
+  Handle,
+  type Node,
+  type NodeProps,
+  Position,
+  ReactFlow
+} from '@xyflow/react';
+import React, { useCallback, useMemo } from 'react';
+import type { Graph, GraphNode } from '../model/graph';
+import { pathThrough, type Placed, type Point } from '../model/layout';
+import { lookOf } from '../model/phases';
+import { BoxContent, type NodeState, type NodeStates, sentence } from './boxes';
+import { useServices } from './services';
+
+type BoxNode = Node<{ node: GraphNode; state?: NodeState }, 'box'>;
+type RoutedEdge = Edge<{ points: readonly Point[] }, 'routed'>;
+
+/** From how many nodes on only what is in view is drawn. */
+const MANY_NODES = 150;
+
+function DagBox({ data }: NodeProps<BoxNode>): React.ReactElement {
+  const { trans } = useServices();
+  return (
+    <>
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <BoxContent node={data.node} state={data.state} trans={trans} />
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+    </>
+  );
+}
+
+function DagArrow({ id, data, markerEnd }: EdgeProps<RoutedEdge>): React.ReactElement {
+  return (
+    <BaseEdge id={id} path={pathThrough(data?.points ?? [])} markerEnd={markerEnd} />
+  );
+}
+
+const NODE_TYPES = { box: DagBox };
+const EDGE_TYPES = { routed: DagArrow };
+
+export interface DagProps {
+  graph: Graph;
+  placed: Placed;
+  states: NodeStates;
+  chosen?: string;
+  onChoose(node: string | undefined): void;
+  /** In a notebook the wheel scrolls the notebook. */
+  wheelZooms: boolean;
+}
+
+/** The DAG of one execution. */
+export default function Dag(props: DagProps): React.ReactElement {
+  const { trans } = useServices();
+  const { graph, placed, states, chosen, onChoose, wheelZooms } = props;
+  const nodes = useMemo(
+    () =>
+      graph.nodes.map((node): BoxNode => {
+        const { x, y, width, height } = placed.boxes.get(node.id) ?? ORIGIN;
+        const state = states.get(node.id);
+        return {
+          id: node.id,
+          type: 'box',
+          position: { x, y },
+          width,
+          height,
+          data: { node, state },
+          selected: node.id === chosen,
+          className: `jp-Flyte-box jp-Flyte-kind-${node.kind} jp-Flyte-look-${lookOf(state?.phase)}`,
+          ariaLabel: sentence(trans, node, state)
+        };
+      }),
+    [graph, placed, states, chosen, trans]
+  );
+  const edges = useMemo(
+    () =>
+      graph.edges.map((edge): RoutedEdge => ({
+        ...edge,
+        type: 'routed',
+        data: { points: placed.routes.get(edge.id) ?? [] },
+        className: `jp-Flyte-arrow jp-Flyte-look-${lookOf(states.get(edge.target)?.phase)}`,
+        focusable: false
+      })),
+    [graph, placed, states]
+  );
+  const choose = useCallback(
+    (_: unknown, node: BoxNode) => onChoose(node.id),
+    [onChoose]
+  );
+  const clear = useCallback(() => onChoose(undefined), [onChoose]);
+  const chooseByKey = (event: React.KeyboardEvent): void => {
+    const id = (event.target as HTMLElement).dataset['id'];
+    if (id && (event.key === 'Enter' || event.key === ' ')) {
+      onChoose(id);
+      event.preventDefault();
+    }
+  };
+  return (
+    <ReactFlow<BoxNode, RoutedEdge>
+      className="jp-Flyte-dag"
+      nodes={nodes}
+      edges={edges}
+      nodeTypes={NODE_TYPES}
+      edgeTypes={EDGE_TYPES}
+      onNodeClick={choose}
+      onPaneClick={clear}
+      onKeyDown={chooseByKey}
+      nodesDraggable={false}
+      nodesConnectable={false}
+      edgesFocusable={false}
+      deleteKeyCode={null}
+      selectionKeyCode={null}
+      zoomOnScroll={wheelZooms}
+      preventScrolling={wheelZooms}
+      zoomOnDoubleClick={false}
+      minZoom={0.05}
+      maxZoom={2}
+      fitView
+      fitViewOptions={FIT}
+      onlyRenderVisibleElements={nodes.length > MANY_NODES}
+      aria-label={trans.__('Graph of the workflow')}
+    >
+      <Controls showInteractive={false} fitViewOptions={FIT} position="bottom-right" />
+    </ReactFlow>
+  );
+}
+
+const ORIGIN = { x: 0, y: 0, width: 0, height: 0 };
+const FIT = { padding: 0.06, maxZoom: 1 };
