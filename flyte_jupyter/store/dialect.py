@@ -139,9 +139,10 @@ def translated(error: Exception, path: Path) -> Exception:
     return error
 
 
-def damaged(path: Path, why: str) -> DatabaseDamaged:
-    """The error for a damaged file, with the command that restores it."""
-    return DatabaseDamaged(f"{path} is damaged ({why}); {restore_command(path)}", path)
+def damaged(path: Path, why: str, otherwise: str = "") -> DatabaseDamaged:
+    """The error for a damaged file, with the command that restores it and what may be done otherwise."""
+    remedy = f"{otherwise}; or, {restore_command(path)}" if otherwise else restore_command(path)
+    return DatabaseDamaged(f"{path} is damaged ({why}); {remedy}", path)
 
 
 def read_only(path: Path, why: str) -> DatabaseReadOnly:

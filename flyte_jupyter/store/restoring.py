@@ -8,6 +8,8 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+SMALL = 64 * 1024 * 1024
+"""Bytes. A file up to this size is copied whenever it has changed, a larger one once in `COPY_AFTER`."""
 COPY_AFTER = timedelta(days=1)
 
 
@@ -40,10 +42,11 @@ def copy_aside(path: Path, target: Path) -> None:
 
 
 def back_up(path: Path) -> None:
-    """Keep a copy of a database known to be whole, unless there is one less than `COPY_AFTER` older than the file."""
-    target = backup_path(path)
+    """Keep a copy of a database known to be whole, unless the one there is recent enough."""
+    target, now = backup_path(path), path.stat()
     if target.exists():
-        age = path.stat().st_mtime - target.stat().st_mtime
-        if age < COPY_AFTER.total_seconds():
+        # A copy keeps the modification time of what it was copied from.
+        behind = now.st_mtime - target.stat().st_mtime
+        if behind <= 0 or (now.st_size > SMALL and behind < COPY_AFTER.total_seconds()):
             return
     copy_aside(path, target)

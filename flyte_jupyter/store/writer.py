@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -185,7 +186,8 @@ def _open_mark(path: Path, commits: int) -> int:
         lost = int(said) - commits
         raise dialect.damaged(
             path,
-            f"its last {lost} commits are gone, its write-ahead log was cut or removed; to go on without them: rm {mark}",
+            f"its last {lost} commits are gone: its write-ahead log was cut or removed",
+            f"to go on without them: rm {shlex.quote(str(mark))}",
         )
     try:
         os.pwrite(descriptor, _mark(commits), 0)
