@@ -79,6 +79,10 @@ class Recorder:
             return "", f"In [{self._shell.execution_count}]"
         return self._running[-1].cell_id, self._running[-1].label
 
+    def raw(self) -> str:
+        """The running cell as its author wrote it, empty between cells."""
+        return self._running[-1].raw if self._running else ""
+
     def _finish(self, running: _Running, cell: Cell, outputs: frozenset[str]) -> None:
         running.definition, running.outputs = cell, outputs
         self._running.remove(running)
@@ -173,7 +177,7 @@ def python_source(
         skipped = len(raw.split(body, 1)[0].splitlines()) if body in raw else 1
         inner, lines = python_source(transform(body), body, transform)
         return inner, tuple(line + skipped for line in lines)
-    mapped = _lines(source, raw)
+    mapped = line_map(source, raw)
     rows = source.splitlines()
     for node in tree.body:
         line_magic = _magic(node, "run_line_magic")
@@ -196,7 +200,7 @@ def _magic(node: ast.stmt, method: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _lines(source: str, raw: str) -> tuple[int, ...]:
+def line_map(source: str, raw: str) -> tuple[int, ...]:
     """For each line of ``source`` the line of ``raw`` that it came from."""
     ours, theirs = source.splitlines(), raw.splitlines()
     if len(ours) == len(theirs):

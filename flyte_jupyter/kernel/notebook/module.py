@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
+from flyte_jupyter.kernel.bundling import Bundle, content_version, pack
 from flyte_jupyter.kernel.notebook.statements import Statement
 
 ENTRY = "notebook_cells"
@@ -29,18 +29,19 @@ class CellLines:
 class Captured:
     """The source that a definition needs, ready to be packed.
 
-    ``version`` is the SHA-256 over the sorted (path, content) pairs of ``files``; it says nothing
-    about the cells, which ``cells`` does.
+    ``cells`` maps lines of the module to cells, ``definitions`` names to the ids of their cells;
+    neither counts for the version.
     """
 
     name: str
     files: Mapping[str, bytes]
     cells: tuple[CellLines, ...]
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
         """The digest of all files, hexadecimal."""
-        return digest(self.files)
+        return content_version(self.files)
 
     @property
     def source(self) -> str:
@@ -52,35 +53,24 @@ class Captured:
         """Bytes of all files."""
         return sum(map(len, self.files.values()))
 
+    def bundle(self, namespace: str) -> Bundle:
+        """All of it as one archive; ``namespace`` is what registered names begin with."""
+        cells = [asdict(cell) for cell in self.cells]
+        return pack(
+            self.files, ENTRY, cells=cells, namespace=namespace, cell_ids=self.definitions
+        )
+
     def preview(self) -> str:
         """What travels: one line per file with its size."""
         rows = [f"{len(content):>10,} B  {path}" for path, content in sorted(self.files.items())]
         return "\n".join([f"{self.name}, version {self.version[:12]}", *rows])
-
-    def description(self) -> dict[str, object]:
-        """The content of ``bundle.json``."""
-        return {
-            "format": 1,
-            "version": self.version,
-            "entry": ENTRY,
-            "cells": [asdict(cell) for cell in self.cells],
-        }
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """SHA-256 over the sorted (path, content) pairs, each with its length before it."""
-    total = hashlib.sha256()
-    for path, content in sorted(files.items()):
-        for part in (path.encode(), content):
-            total.update(len(part).to_bytes(8, "big"))
-            total.update(part)
-    return total.hexdigest()
 
 
 def write(name: str, ordered: Iterable[Statement], local: Mapping[str, bytes]) -> Captured:
     """Write the statements as module ``notebook_cells`` beside the ``local`` files."""
     lines: list[str] = []
     cells: list[CellLines] = []
+    definitions: dict[str, str] = {}
     previous: Statement | None = None
     for statement in ordered:
         lines += [""] * _gap(previous, statement)
@@ -88,9 +78,11 @@ def write(name: str, ordered: Iterable[Statement], local: Mapping[str, bytes]) -
         start = len(lines) + 1
         lines += text
         cells += _mapped(statement, start, len(text))
+        if not statement.is_import:
+            definitions.update(dict.fromkeys(sorted(statement.binds), statement.cell.cell_id))
         previous = statement
     content = ("\n".join(lines) + "\n").encode()
-    return Captured(name, {**local, FILE: content}, tuple(cells))
+    return Captured(name, {**local, FILE: content}, tuple(cells), definitions)
 
 
 def _gap(previous: Statement | None, statement: Statement) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os
+import re
+from pathlib import Path, PurePath
+from typing import Any
 
+from flyte_jupyter.kernel.bundling import Bundle
 from flyte_jupyter.kernel.notebook.cells import Recorder
 from flyte_jupyter.kernel.notebook.closure import capture
 from flyte_jupyter.kernel.notebook.history import History
@@ -13,9 +16,7 @@ from flyte_jupyter.kernel.notebook.local_modules import local_files
 from flyte_jupyter.kernel.notebook.module import Captured, write
 from flyte_jupyter.kernel.notebook.problems import NotebookError
 
-if TYPE_CHECKING:
-    from flyte_jupyter.kernel.bundling import Bundle
-
+_SESSION_NAME = "JPY_SESSION_NAME"  # set by Jupyter's server: the notebook's path
 
 class Session:
     """What ``shell.flyte_jupyter`` is while the extension is loaded.
@@ -53,9 +54,15 @@ class Session:
             CaptureError: something it uses cannot travel as source.
             NotebookError: the notebook has no name for it.
         """
-        from flyte_jupyter.kernel.notebook.packing import pack
+        return self.capture(entity).bundle(self.slug)
 
-        return pack(self.capture(entity))
+    @property
+    def slug(self) -> str:
+        """The notebook's name as registered names begin with it, ``notebook`` when it has none."""
+        path = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get(_SESSION_NAME, "")
+        stem = PurePath(str(path)).stem if str(path).endswith(".ipynb") else ""
+        words = re.sub(r"[^0-9a-z]+", "_", stem.lower()).strip("_")
+        return f"_{words}" if words[:1].isdigit() else words or "notebook"
 
     def name_of(self, entity: Any) -> str:
         """The notebook's name for an object that it defined.
@@ -64,12 +71,15 @@ class Session:
             NotebookError: no name stands for it (any more).
         """
         names = self.shell.user_ns
-        own = getattr(entity, "__name__", "")
+        own = str(getattr(entity, "__name__", ""))
         if own and names.get(own) is entity:
-            return str(own)
-        for name, value in names.items():
-            if value is entity and not name.startswith("_"):
-                return str(name)
+            return own
+        other = [name for name, value in names.items() if value is entity and name[0] != "_"]
+        if other:
+            raise NotebookError(
+                f"{own} is called {other[0]} in this notebook: give the function and the variable "
+                "one name, since tasks find it by the function's"
+            )
         raise NotebookError(
             f"no variable of this notebook is {entity!r}: it was defined again or deleted; "
             "use the present one, or run its cell again"

@@ -1,0 +1,204 @@
+"""The magics: ``%%flyte_task`` makes a cell a task, ``%flyte`` runs and looks after workflows."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from argparse import Namespace
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
+
+from flyte_jupyter.kernel.errors import FlyteJupyterError
+from flyte_jupyter.kernel.notebook import commands
+from flyte_jupyter.kernel.notebook.cells import line_map
+from flyte_jupyter.kernel.notebook.flyte_task import (
+    FlyteTaskError,
+    Header,
+    TaskCell,
+    arguments_from,
+    task_cell,
+)
+from flyte_jupyter.kernel.notebook.session import Session
+
+
+@magics_class
+class FlyteMagics(Magics):
+    """``%%flyte_task`` and ``%flyte``."""
+
+    def __init__(self, shell: Any, session: Session) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @magic_arguments()
+    @argument("name", help="the task's name; it becomes a variable, to be called in workflows")
+    @argument("--inputs", default="", help='typed inputs: "df: pd.DataFrame, depth: int = 3"')
+    @argument("--outputs", default="", help='typed outputs, assigned in the cell: "score: float"')
+    @argument("--retries", type=int, help="more attempts that a recoverable failure is worth")
+    @argument("--cache", metavar="VERSION", help="reuse outputs for equal inputs and this version")
+    @argument("--cpu", help="cores: 2 or 500m")
+    @argument("--mem", help="memory: 500Mi, 2Gi")
+    @argument("--gpu", help="whole devices")
+    @argument("--timeout", help="how long an attempt may take: 90s, 5m, 1h")
+    @argument("--reuse", action="store_true", help="let one worker process serve several attempts")
+    @argument("--define-only", action="store_true", help="define the task without running it here")
+    @line_cell_magic
+    def flyte_task(self, line: str, cell: str | None = None) -> None:
+        """Make the cell's body a task, and run it here on the variables that its inputs name.
+
+        The body sees its inputs and the notebook's imports, functions and constants. Its declared
+        outputs are assigned to variables; nothing else that it assigns leaves the cell. When a
+        required input has no variable of its name, the task is only defined.
+        """
+        if cell is None:
+            raise UsageError("%%flyte_task stands in the first line of a cell, with two %")
+        options = _parsed(self.flyte_task, line)
+        made = self._made(options, cell)
+        task, filename = self._defined(made, line, cell)
+        cell_id, label = self.session.recorder.place()
+        written = made.as_cell(cell_id, label)
+        self.session.recorder.define(written, frozenset())
+        if options.define_only:
+            print(f"Task {options.name} is defined.")  # noqa: T201 - a magic's answer
+            return
+        given, missing = arguments_from(made, self.shell.user_ns)
+        if missing:
+            print(  # noqa: T201 - a magic's answer
+                f"Task {options.name} is defined, not run: there is no variable {', '.join(missing)}."
+            )
+            return
+        values = _called(task, given, filename)
+        self.shell.push(values)
+        self.session.recorder.define(written, frozenset(values))
+
+    @line_magic
+    def flyte(self, line: str) -> Any:
+        """Run workflows on the control plane and look after their executions.
+
+        %flyte run WORKFLOW [--INPUT VALUE ...] [--wait]
+            Launch a workflow (or a task) of this notebook. A value is a Python literal or the name
+            of a variable. With --wait the cell waits for the end.
+        %flyte register [NAME ...]
+            Register workflows and tasks, all of this notebook's workflows by default.
+        %flyte preview NAME
+            Say which source files would travel with NAME, and their sizes.
+        %flyte status [EXECUTION]
+            An execution with a line for each node; the latest one by default.
+        %flyte logs NODE [EXECUTION]
+            What a node printed. NODE is its id or the name of its task.
+        %flyte abort [EXECUTION]
+            Stop an execution.
+        %flyte recent [COUNT]
+            The newest executions.
+        """
+        words = _split(line)
+        command = words[0] if words else "status"
+        if command not in commands.COMMANDS:
+            known = ", ".join(commands.COMMANDS)
+            raise UsageError(f"%flyte {command}: there is no such command; try {known}, or %flyte?")
+        try:
+            return commands.COMMANDS[command](self.session, words[1:])
+        except commands.CommandError as error:
+            raise UsageError(f"%flyte {command}: {error}") from None
+
+    def _made(self, options: Namespace, cell: str) -> TaskCell:
+        try:
+            body = str(self.shell.transform_cell(cell))
+            raw = self.session.recorder.raw()
+            skipped = len(raw.split(cell, 1)[0].splitlines()) if cell and cell in raw else 1
+            lines = tuple(line + skipped for line in line_map(body, cell))
+            return task_cell(_header(options), body, lines)
+        except FlyteTaskError as error:
+            raise UsageError(str(error)) from None
+
+    def _defined(self, made: TaskCell, line: str, cell: str) -> tuple[Any, str]:
+        """The task in the notebook's namespace, and the name its code has in tracebacks."""
+        from flyte_jupyter.kernel.authoring import task as decorator
+
+        shown = self.session.recorder.raw() or f"%%flyte_task {line}\n{cell}"
+        compiler = self.shell.compile
+        filename = compiler.cache(shown, self.shell.execution_count - 1, raw_code=shown)
+        code = compile(made.tree(), filename, "exec", compiler.flags, dont_inherit=True)
+        scratch: dict[str, Any] = {}
+        try:
+            exec(code, self.shell.user_ns, scratch)  # noqa: S102 - the user's own cell
+        except NameError as error:
+            raise UsageError(
+                f"%%flyte_task {made.header.name}: a type names {error.name!r}, which the notebook "
+                "does not define: import it in a cell before this one"
+            ) from None
+        keywords = {key: _evaluated(text) for key, text in made.header.options.items()}
+        if made.outputs:
+            keywords["output_names"] = made.outputs
+        try:
+            task = decorator(**keywords)(scratch[made.header.name])
+        except FlyteJupyterError as error:
+            raise UsageError(f"%%flyte_task {made.header.name}: {error}") from None
+        self.shell.push({made.header.name: task})
+        return task, filename
+
+
+def _parsed(magic: Any, line: str) -> Namespace:
+    parser: MagicArgumentParser = magic.parser
+    found = parser.parse_args(_split(line))
+    assert isinstance(found, Namespace)
+    return found
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{error} in: {line}") from None
+
+
+def _header(options: Namespace) -> Header:
+    """The task's options as the source of ``@task``'s keyword arguments."""
+    asked = {"cpu": options.cpu, "mem": options.mem, "gpu": options.gpu}
+    requests = ", ".join(f"{key}={value!r}" for key, value in asked.items() if value is not None)
+    keywords = {
+        "retries": repr(options.retries) if options.retries is not None else "",
+        "cache": repr(options.cache) if options.cache is not None else "",
+        "timeout": repr(options.timeout) if options.timeout is not None else "",
+        "requests": f"flyte_jupyter.Resources({requests})" if requests else "",
+        "reuse": "True" if options.reuse else "",
+    }
+    given = {key: text for key, text in keywords.items() if text}
+    return Header(options.name, options.inputs, options.outputs, given)
+
+
+def _evaluated(text: str) -> Any:
+    """An option that `_header` wrote: a literal, or ``flyte_jupyter.Resources`` of literals."""
+    node = ast.parse(text, mode="eval").body
+    if not isinstance(node, ast.Call):
+        return ast.literal_eval(node)
+    from flyte_jupyter.kernel.authoring import Resources
+
+    values = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
+    return Resources(**values)
+
+
+def _called(task: Any, given: Mapping[str, Any], filename: str) -> dict[str, Any]:
+    """Run the task here; an exception's traceback begins in the cell, not in this library."""
+    try:
+        outputs: dict[str, Any] = task.run(task.interface.bind((), given))
+    except FlyteJupyterError:
+        raise
+    except Exception as error:
+        trace = _from(error.__traceback__, filename)
+        if trace is None:
+            raise
+        raise error.with_traceback(trace) from error.__cause__
+    return outputs
+
+
+def _from(trace: TracebackType | None, filename: str) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename != filename:
+        trace = trace.tb_next
+    return trace
+
+
