@@ -1,0 +1,164 @@
+"""Small worlds in memory for the engine to run in, and workflows to run there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.adapters.memory import (
+    ManualClock,
+    MemoryBlobs,
+    MemoryCatalog,
+    MemoryExecutor,
+    MemoryRuns,
+    NewRun,
+)
+from flyte_jupyter.engine.compiler import compile_workflow
+from flyte_jupyter.engine.core.observations import Exit, Started
+from flyte_jupyter.engine.core.state import RunSummary
+from flyte_jupyter.engine.engine import Engine, EngineSettings, Ports
+from flyte_jupyter.engine.loop import LoopSettings
+from flyte_jupyter.engine.outbox import Pace
+from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl.identifiers import entity_id
+from flyte_jupyter.idl.ids import RunId
+
+INT = core.LiteralType(simple=core.SimpleType.INTEGER)
+RUN = RunId("p", "d", "r1")
+
+
+def variables(names):
+    return core.VariableMap(variables={n: core.Variable(type=INT) for n in names})
+
+
+def sum_task(arity, name="sum", **metadata):
+    """A task that adds its inputs x0, x1, ... and one."""
+    return core.TaskTemplate(
+        id=core.Identifier(
+            resource_type=core.ResourceType.TASK,
+            project="p",
+            domain="d",
+            name=f"{name}{arity}",
+            version="1",
+        ),
+        type="python-task",
+        metadata=core.TaskMetadata(**metadata),
+        interface=core.TypedInterface(
+            inputs=variables([f"x{i}" for i in range(arity)]), outputs=variables(["o"])
+        ),
+    )
+
+
+def workflow(edges, policy=0, **metadata):
+    """A workflow from ``{node: parents}``: each node adds its parents' results and one; all of them are outputs."""
+    tasks = {len(p): sum_task(len(p), **metadata) for p in edges.values()}
+    nodes = []
+    for name, parents in edges.items():
+        bindings = [
+            core.Binding(
+                var=f"x{i}",
+                binding=core.BindingData(promise=core.OutputReference(node_id=p, var="o")),
+            )
+            for i, p in enumerate(parents)
+        ]
+        target = core.TaskNode(reference_id=tasks[len(parents)].id)
+        nodes.append(core.Node(id=name, task_node=target, inputs=bindings))
+    template = core.WorkflowTemplate(
+        id=core.Identifier(
+            resource_type=core.ResourceType.WORKFLOW,
+            project="p",
+            domain="d",
+            name="wf",
+            version="1",
+        ),
+        metadata=core.WorkflowMetadata(on_failure=policy),
+        interface=core.TypedInterface(outputs=variables(edges)),
+        nodes=nodes,
+        outputs=[
+            core.Binding(
+                var=n, binding=core.BindingData(promise=core.OutputReference(node_id=n, var="o"))
+            )
+            for n in edges
+        ],
+    )
+    return compile_workflow(template, {entity_id(t.id): t for t in tasks.values()})
+
+
+def expected(edges):
+    """What each node of such a workflow gives."""
+    values = {}
+    while len(values) < len(edges):
+        for name, parents in edges.items():
+            if name not in values and all(p in values for p in parents):
+                values[name] = 1 + sum(values[p] for p in parents)
+    return values
+
+
+class World:
+    """Ports that outlive engines, and the engine of the moment."""
+
+    def __init__(self, *, by_itself=True, linger=0.0):
+        self.clock = ManualClock()
+        self.blobs = MemoryBlobs()
+        self.catalog = MemoryCatalog()
+        self.runs = MemoryRuns()
+        self.executor = MemoryExecutor(self.add_up, by_itself=by_itself)
+        self.executor.follow(self.clock.now)
+        self.linger = linger
+        self.failures = {}
+        """By (node, attempt): what to do instead of the work: an Exit, or a ContainerError to write."""
+        self.engines = 0
+        self.worked = []
+
+    async def add_up(self, spec):
+        """The work of every task: what a real process would do with its files."""
+        node, attempt = spec.id.path[0], spec.id.attempt
+        self.worked.append((spec.id.run.name, node, attempt))
+        instead = self.failures.get((node, attempt))
+        if isinstance(instead, Exit):
+            return instead
+        if instead is not None:
+            document = core.ErrorDocument(error=instead)
+            await self.blobs.put(f"{spec.output_prefix}/error.pb", document.SerializeToString())
+            return Exit(code=0)
+        inputs = core.LiteralMap.FromString(await self.blobs.get(spec.inputs))
+        total = 1 + sum(literals.value(v) for v in inputs.literals.values())
+        outputs = core.LiteralMap(literals={"o": literals.literal(total)})
+        await self.blobs.put(f"{spec.output_prefix}/outputs.pb", outputs.SerializeToString())
+        return Exit(code=0)
+
+    def create(self, compiled, run=RUN, **policies):
+        closure = compiled.closure.SerializeToString(deterministic=True)
+        new = NewRun(run, closure, compiled.digest, summary=RunSummary(**policies))
+        self.runs.create(new, Started())
+        return run
+
+    def engine(self, holder=None, ports=None):
+        self.engines += 1
+        settings = EngineSettings(
+            holder=holder or f"engine-{self.engines}",
+            loop=LoopSettings(linger=self.linger, first_wait=0.001, longest_wait=0.01),
+            pace=Pace(first_wait=0.001, longest_wait=0.01),
+        )
+        ports = ports or Ports(self.runs, self.executor, self.blobs, self.catalog, self.clock)
+        return Engine(ports, settings)
+
+    async def phase(self, run=RUN):
+        return (await self.runs.load(run)).state.summary.phase
+
+    async def ended(self, run=RUN, within=20.0):
+        """Wait until a run is final and owes nothing; returns it as stored."""
+        async with asyncio.timeout(within):
+            while True:
+                stored = await self.runs.load(run)
+                if stored.state.summary.phase.final and not stored.owed:
+                    return stored
+                await asyncio.sleep(0)
+
+    async def outputs(self, run=RUN):
+        stored = await self.runs.load(run)
+        data = await self.blobs.get(stored.state.summary.outputs)
+        return {k: literals.value(v) for k, v in core.LiteralMap.FromString(data).literals.items()}
+
+    def node_prefix(self, node, run=RUN):
+        return layout.node_prefix(self.blobs.root, run, (node,))
