@@ -440,6 +440,17 @@ def test_fail_fast_keeps_the_first_failure():
     assert run.summary.failure == BUG
 
 
+def test_fail_fast_keeps_the_first_of_two_at_the_same_moment():
+    run = Run(fan(2, timeout=9 * SECOND))
+    run.hear(o.Started(), *(o.InputsReady(n, "d") for n in (N0, N1)))
+    run.hear(o.AttemptStarted(N0, 0), o.AttemptStarted(N1, 0))
+    run.time = 9
+    assert run.hear(o.Tick()) == (a.Kill(N0, 0), a.Kill(N1, 0))
+    assert isinstance(run.node(N1), s.Failed)
+    assert run.summary.failed_node == "n0"
+    assert "'n0'" in run.summary.failure.message
+
+
 def test_finish_runnable_lets_the_independent_ones_end():
     run = three(OnFailure.FINISH_RUNNABLE)
     assert run.hear(o.AttemptFailed(N0, 0, BUG)) == (a.Reap(N0, 0),)
