@@ -130,6 +130,15 @@ class Feed:
 
         return await self._db.read(judge)
 
+    async def prune(self, keep: int = KEEP) -> None:
+        """Forget all but the last `keep` changes; as the feed grows it forgets by itself."""
+
+        def forget(transaction: Transaction) -> None:
+            last = transaction.connection.execute(_latest).scalar() or 0
+            transaction.connection.execute(_forget, {"last": last - keep})
+
+        await self._db.write(forget)
+
     def subscribe(self) -> AsyncIterator[None]:
         """Wake-ups: one after every commit with changes since this call; those nobody waited for become one."""
         return self._db.changes.subscribe()
