@@ -10,7 +10,7 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from flyte_jupyter.engine.adapters.blobs import LocalBlobs
+from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.local.executor import LocalExecutor
 from flyte_jupyter.engine.adapters.local.resources import BadQuantity, refusal, wants_of
@@ -83,7 +83,7 @@ def make_control_plane(
     """A control plane over this data folder."""
     data_dir = Path(settings.data_dir)
     folder = ownership.private_folder(data_dir / "blobs")
-    blobs = LocalBlobs(folder)
+    blobs = FolderBlobs(folder)
     ports = Ports(SqlRuns(database), machine.executor, blobs, Artifacts(database), clock)
     parts = Parts(
         settings=settings,
