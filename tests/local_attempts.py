@@ -52,7 +52,9 @@ def bundle(folder: Path, source: str, cells: list[dict[str, object]] | None = No
     """
     files = {
         "steps.py": textwrap.dedent(source) + textwrap.dedent(tail),
-        "bundle.json": json.dumps({"format": 1, "version": "", "entry": "steps", "cells": cells or []}),
+        "bundle.json": json.dumps(
+            {"format": 1, "version": "", "entry": "steps", "cells": cells or []}
+        ),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "bundle.tar.gz"
@@ -113,13 +115,29 @@ class Bench:
         """An attempt of `do_<name>` in `source`."""
         uri = bundle(self.folder / "bundles" / str(abs(hash(source))), source)
         args = ["--inputs", "{{.input}}", "--output-prefix", "{{.outputPrefix}}"]
-        args += ["--raw-output-data-prefix", "{{.rawOutputDataPrefix}}", "--checkpoint-path", "{{.checkpointOutputPrefix}}"]
-        args += ["--prev-checkpoint", "{{.prevCheckpointPrefix}}", "--bundle", uri, "--entity", f"steps:{name}"]
+        args += [
+            "--raw-output-data-prefix",
+            "{{.rawOutputDataPrefix}}",
+            "--checkpoint-path",
+            "{{.checkpointOutputPrefix}}",
+        ]
+        args += [
+            "--prev-checkpoint",
+            "{{.prevCheckpointPrefix}}",
+            "--bundle",
+            uri,
+            "--entity",
+            f"steps:{name}",
+        ]
         container = core.Container(args=["flyte-jupyter-execute", *args])
         given = {"interpreter": sys.executable} | config
-        return self.spec(container, attempt, config={f"flyte_jupyter.{k}": v for k, v in given.items()})
+        return self.spec(
+            container, attempt, config={f"flyte_jupyter.{k}": v for k, v in given.items()}
+        )
 
-    def spec(self, container, attempt=None, config: Mapping[str, str] | None = None, env=None) -> AttemptSpec:
+    def spec(
+        self, container, attempt=None, config: Mapping[str, str] | None = None, env=None
+    ) -> AttemptSpec:
         attempt = attempt or attempt_id()
         where = self.folder / "blobs" / attempt.run.name / "-".join(map(str, attempt.path))
         where.mkdir(parents=True, exist_ok=True)
@@ -132,7 +150,9 @@ class Bench:
             config=config or {},
         )
         prefix = f"file://{where}/{attempt.attempt}"
-        return AttemptSpec(attempt, template, f"file://{inputs}", prefix, f"{prefix}/raw", env or {})
+        return AttemptSpec(
+            attempt, template, f"file://{inputs}", prefix, f"{prefix}/raw", env or {}
+        )
 
     async def run(self, spec: AttemptSpec) -> Exit:
         assert not hasattr(await self.executor.launch(spec), "why")

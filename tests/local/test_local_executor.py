@@ -95,7 +95,9 @@ def test_a_plain_command_runs_with_its_templates_filled(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
             words = ["/bin/sh", "-c", 'echo "$0 $1 $2"; echo $FLYTE_ATTEMPT_NUMBER; exit 7']
-            spec = b.command([*words, "{{.inputs.x}}", "{{ .OutputPrefix }}", "{{$prevCheckpointPrefix}}"])
+            spec = b.command(
+                [*words, "{{.inputs.x}}", "{{ .OutputPrefix }}", "{{$prevCheckpointPrefix}}"]
+            )
             assert (await b.run(spec)).code == 7
             assert await b.log(spec) == f'3 {spec.output_prefix} ""\n0\n'
 
@@ -104,7 +106,11 @@ def test_a_plain_command_runs_with_its_templates_filled(tmp_path):
 
 def test_a_secret_of_the_control_plane_does_not_reach_a_task(tmp_path):
     async def main():
-        environ = {"PATH": "/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY": "s", "FLYTE_JUPYTER_TOKEN": "t"}
+        environ = {
+            "PATH": "/usr/bin:/bin",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "FLYTE_JUPYTER_TOKEN": "t",
+        }
         async with bench(tmp_path, environ=environ) as b:
             spec = b.task(ECHO, "secret")
             await b.run(spec)
@@ -128,7 +134,10 @@ def test_what_can_never_run_is_rejected_by_name(tmp_path):
                 answer = await b.executor.launch(spec)
                 assert isinstance(answer, Rejected), code
                 assert answer.why.code == code
-            assert "/nowhere/python" in (await b.executor.launch(cases["InterpreterMissing"])).why.message
+            assert (
+                "/nowhere/python"
+                in (await b.executor.launch(cases["InterpreterMissing"])).why.message
+            )
             assert not (await b.executor.listing()).all
 
     asyncio.run(main())
@@ -177,7 +186,9 @@ def test_a_log_is_read_in_slices_while_it_grows(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
             fifo = tmp_path / "go"
-            spec = b.command(["/bin/sh", "-c", f"mkfifo {fifo}; printf abc; read x < {fifo}; printf def"])
+            spec = b.command(
+                ["/bin/sh", "-c", f"mkfifo {fifo}; printf abc; read x < {fifo}; printf def"]
+            )
             assert isinstance(await b.executor.launch(spec), Accepted)
             seen = b""
             async with asyncio.timeout(30):
@@ -194,7 +205,9 @@ def test_a_log_is_read_in_slices_while_it_grows(tmp_path):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/../../b", "x" * 300, "\x00", "~", "/etc/passwd", "é"])
+@pytest.mark.parametrize(
+    "name", ["..", ".", "a/../../b", "x" * 300, "\x00", "~", "/etc/passwd", "é"]
+)
 def test_a_log_stands_below_its_folder_whatever_the_names_are(tmp_path, name):
     path = log_path(tmp_path, AttemptId(RunId(name, name, name), (name,), 0))
     assert path.resolve().relative_to(tmp_path.resolve())

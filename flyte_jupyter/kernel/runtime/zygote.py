@@ -22,8 +22,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
-from flyte_jupyter.kernel.runtime import frames, isolation, worker
-from flyte_jupyter.kernel.runtime.capture import Capture
+from flyte_jupyter.kernel.runtime import frames, isolation
+from flyte_jupyter.kernel.runtime.births import (
+    Process,
+    kill_group,
+    new_attempt,
+    new_worker,
+    next_ended,
+)
 from flyte_jupyter.kernel.runtime.peers import Peer
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.worker import Job
@@ -42,18 +48,6 @@ class InChild(BaseException):
     def __init__(self, run: Callable[[], int]) -> None:
         super().__init__()
         self.run = run
-
-
-@dataclass(slots=True)
-class Process:
-    """A child. `channel` is set for a worker that serves one attempt after the other; `key` is its present attempt."""
-
-    pid: int
-    capture: Capture
-    key: str = ""
-    channel: Peer | None = None
-    serves: tuple[str, ...] = ()
-    retired: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +81,7 @@ class Zygote:
 
     def _listen(self) -> None:
         reader, writer = (
-            os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if sys.platform == "linux" else _pipe()
+            os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if sys.platform == "linux" else os.pipe()
         )
         self._wakeup = (reader, writer)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -176,7 +170,7 @@ class Zygote:
     def _kill(self, key: str) -> None:
         record = self.attempts.get(key)
         if record and record.exit is None:
-            _kill_group(record.pid)
+            kill_group(record.pid)
 
     def _reap(self, key: str) -> None:
         record = self.attempts.get(key)
@@ -217,23 +211,12 @@ class Zygote:
             self.records.keep(record)
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
-        if job.reuse and job.ours:
-            return self._worker_for(job)
         self._preload(job.preload)
-        reader, writer = _pipe()
-        capture = Capture(reader)
-        try:
-            if isolation.fork_hazard():
-                mode, pid = "exec", _spawn(job, writer)
-            else:
-                mode, pid = "fork", self._fork(lambda: worker.be_attempt(job, writer))
-        except OSError:
-            capture.close()
-            os.close(writer)
-            raise
-        os.close(writer)
-        capture.aim(job.log, job.limit)
-        return self._watch(Process(pid, capture)), mode
+        if job.reuse and job.ours and not isolation.fork_hazard():
+            return self._worker_for(job)
+        process, mode = new_attempt(job, self._fork)
+        process.capture.aim(job.log, job.limit)
+        return self._watch(process), mode
 
     def _worker_for(self, job: Job) -> tuple[Process, str]:
         idle = (
@@ -251,25 +234,11 @@ class Zygote:
         return process, mode
 
     def _new_worker(self, job: Job) -> Process:
-        if isolation.fork_hazard():
-            raise BlockingIOError(0, isolation.fork_hazard())
-        self._preload(job.preload)
-        reader, writer = _pipe()
-        capture = Capture(reader)
-        here, there = socket.socketpair()
-        nice = job.nice
-        try:
-            pid = self._fork(lambda: worker.be_worker(nice, there.detach(), writer))
-        except OSError:
-            capture.close()
-            os.close(writer)
-            here.close()
-            there.close()
-            raise
-        os.close(writer)
-        there.close()
-        process = self._watch(Process(pid, capture, channel=Peer(here), serves=job.worker))
-        self.selector.register(here, selectors.EVENT_READ, lambda _: self._hear(process))
+        process = self._watch(new_worker(job, self._fork))
+        assert process.channel is not None
+        self.selector.register(
+            process.channel.socket, selectors.EVENT_READ, lambda _: self._hear(process)
+        )
         return process
 
     def _watch(self, process: Process) -> Process:
@@ -322,11 +291,11 @@ class Zygote:
             return
         idle = [p for p in self.processes.values() if p.channel and not p.key]
         if len(idle) > _IDLE_WORKERS:
-            _kill_group(idle[0].pid)
+            kill_group(idle[0].pid)
             idle[0].retired = True
 
     def _reap_children(self) -> None:
-        while (found := _next_ended()) is not None:
+        while (found := next_ended()) is not None:
             pid, ended = found
             process = self.processes.pop(pid, None)
             self._sweep_soon()
@@ -365,7 +334,7 @@ class Zygote:
         self._sweep_at = None
         for pid in isolation.children():
             if pid not in self.processes:
-                _kill_group(pid)
+                kill_group(pid)
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 self._sweep_soon()
@@ -374,51 +343,6 @@ class Zygote:
 def _ended(record: Record) -> frames.Message:
     exit_ = record.exit.wire() if record.exit else {}
     return {"op": "ended", "key": record.key, "pid": record.pid, **exit_}
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _next_ended() -> tuple[int, Ended] | None:
-    """The next child that is over. Its group is killed while its number cannot mean anybody else."""
-    try:
-        if hasattr(os, "waitid"):
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is None:
-                return None
-            _kill_group(found.si_pid)
-            pid, status = os.waitpid(found.si_pid, 0)
-        else:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return None
-    except ChildProcessError:
-        return None
-    return pid, Ended.of(os.waitstatus_to_exitcode(status))
-
-
-def _spawn(job: Job, out: int) -> int:
-    process = subprocess.Popen(  # noqa: S603  # running the task's command is the job
-        worker.exec_argv(job),
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=out,
-        cwd=job.cwd,
-        env={**job.env, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    )
-    # The loop waits for all children alike.
-    process.returncode = 0
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, job.nice)
-    return process.pid
-
-
-def _pipe() -> tuple[int, int]:
-    reader, writer = os.pipe()
-    return reader, writer
 
 
 def _swallow(fd: int) -> None:

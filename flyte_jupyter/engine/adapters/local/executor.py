@@ -76,7 +76,8 @@ class LocalExecutor:
         self._logs = logs_folder
         self._clock = clock
         self._environ = dict(environ)
-        self._slots = Slots(self.capacity, devices(environ)[: self.capacity.gpu])
+        self._devices = devices(environ)[: self.capacity.gpu]
+        self._slots = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
         self._zygotes = Zygotes(
             folder / "zygotes",
@@ -94,6 +95,9 @@ class LocalExecutor:
     async def start(self, news: Callable[[AttemptNews], None]) -> None:
         """Adopt what runs, find how the rest ended, queue again what had not begun."""
         self._news = news
+        self._slots = Slots(self.capacity, self._devices)
+        self._entries.clear()
+        self._by_key.clear()
         kept = {key_of(k.spec.id): k for k in self._folders.all()}
         for key, one in kept.items():
             self._enter(Entry(one.spec, key, one.grant))

@@ -1,0 +1,114 @@
+"""New children of a zygote: attempts of their own, and workers that serve one attempt after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flyte_jupyter.kernel.runtime import isolation, worker
+from flyte_jupyter.kernel.runtime.capture import Capture
+from flyte_jupyter.kernel.runtime.peers import Peer
+from flyte_jupyter.kernel.runtime.records import Ended
+from flyte_jupyter.kernel.runtime.worker import Job
+
+Fork = Callable[[Callable[[], int]], int]
+"""Forks a child that does this and ends with the status it gives; returns in the parent only, with the child's number."""
+
+
+@dataclass(slots=True)
+class Process:
+    """A child. `channel` is set for a worker that serves one attempt after the other; `key` is its present attempt."""
+
+    pid: int
+    capture: Capture
+    key: str = ""
+    channel: Peer | None = None
+    serves: tuple[str, ...] = ()
+    retired: bool = False
+
+
+def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:
+    """A process for this one attempt, and how it was made: ``fork`` or ``exec``. Raises `OSError` when there is no room."""
+    reader, writer = os.pipe()
+    capture = Capture(reader)
+    try:
+        if isolation.fork_hazard():
+            mode, pid = "exec", _spawn(job, writer)
+        else:
+            mode, pid = "fork", fork(lambda: worker.be_attempt(job, writer))
+    except OSError:
+        capture.close()
+        os.close(writer)
+        raise
+    os.close(writer)
+    return Process(pid, capture), mode
+
+
+def new_worker(job: Job, fork: Fork) -> Process:
+    """A worker that may serve this job and others like it. Raises `OSError` when there is no room."""
+    reader, writer = os.pipe()
+    capture = Capture(reader)
+    nice = job.nice
+    try:
+        here, there = socket.socketpair()
+    except OSError:
+        capture.close()
+        os.close(writer)
+        raise
+    try:
+        pid = fork(lambda: worker.be_worker(nice, there.detach(), writer))
+    except OSError:
+        capture.close()
+        os.close(writer)
+        here.close()
+        there.close()
+        raise
+    os.close(writer)
+    there.close()
+    return Process(pid, capture, channel=Peer(here), serves=job.worker)
+
+
+def _spawn(job: Job, out: int) -> int:
+    process = subprocess.Popen(  # noqa: S603  # running the task's command is the job
+        worker.exec_argv(job),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        cwd=job.cwd,
+        env={**job.env, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    # The loop waits for all children alike.
+    process.returncode = 0
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, job.nice)
+    return process.pid
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process group; nothing when it is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def next_ended() -> tuple[int, Ended] | None:
+    """The next child that is over. Its group is killed while its number cannot mean anybody else."""
+    try:
+        if hasattr(os, "waitid"):
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None:
+                return None
+            kill_group(found.si_pid)
+            pid, status = os.waitpid(found.si_pid, 0)
+        else:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return None
+    except ChildProcessError:
+        return None
+    return pid, Ended.of(os.waitstatus_to_exitcode(status))
