@@ -174,5 +174,41 @@ def test_modules_beside_the_notebook_come_along_and_installed_ones_do_not(notebo
 
 def test_an_object_that_was_defined_again_is_told_apart(notebook):
     notebook("def f():\n    return 1", "old = [f]", "def f():\n    return 2")
-    with pytest.raises(NotebookError, match="defined again"):
+    with pytest.raises(NotebookError, match="defined anew"):
         notebook.shell.flyte_jupyter.capture(notebook.names["old"][0])
+
+
+TASK = "from flyte_jupyter import task, workflow\n@task\ndef f(x: int) -> int:\n    return x + {0}"
+
+
+def test_a_task_whose_cell_ran_again_unchanged_is_the_same_one(notebook):
+    notebook(TASK.format(1), "old = [f]")
+    version = notebook.shell.flyte_jupyter.bundle_of(notebook.names["f"]).version
+    notebook(TASK.format(1))
+    assert notebook.shell.flyte_jupyter.bundle_of(notebook.names["old"][0]).version == version
+    notebook(TASK.format(2))
+    with pytest.raises(NotebookError, match="run the cells again"):
+        notebook.shell.flyte_jupyter.bundle_of(notebook.names["old"][0])
+
+
+def test_a_task_under_another_name_is_told(notebook):
+    notebook(TASK.format(1), "g = f\ndel f")
+    with pytest.raises(NotebookError, match="is called g"):
+        notebook.shell.flyte_jupyter.bundle_of(notebook.names["g"])
+
+
+def test_the_bundle_says_which_cell_defines_what(notebook):
+    notebook.run(TASK.format(1), cell_id="one")
+    bundle = notebook.shell.flyte_jupyter.bundle_of(notebook.names["f"])
+    assert bundle.cells == {"f": "one"}
+    assert bundle.entry_module == "notebook_cells"
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [("/a/Quick start-2.ipynb", "quick_start_2"), ("7 steps.ipynb", "_7_steps"), ("", "notebook")],
+)
+def test_registered_names_begin_with_the_notebooks_own(notebook, monkeypatch, path, slug):
+    monkeypatch.setenv("JPY_SESSION_NAME", path)
+    notebook(TASK.format(1))
+    assert notebook.shell.flyte_jupyter.bundle_of(notebook.names["f"]).namespace == slug

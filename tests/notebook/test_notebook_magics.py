@@ -113,8 +113,8 @@ def test_a_traceback_points_at_the_cells_own_line(notebook):
     assert not any("authoring" in str(frame) for frame, _ in lines)
     assert notebook.names["f"].name == "f"
     places = notebook.captured("f").cells
-    body = next(c for c in places if c.cell_line == 3)
-    assert body.last - body.first == 2
+    body = next(c for c in places if c.cell_line == 4)
+    assert body.last - body.first == 1
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ class Session:
         """
         names = self.shell.user_ns
         own = str(getattr(entity, "__name__", ""))
-        if own and names.get(own) is entity:
+        present = names.get(own) if own else None
+        if present is entity or _same_definition(present, entity):
             return own
         other = [name for name, value in names.items() if value is entity and name[0] != "_"]
         if other:
@@ -81,9 +82,20 @@ class Session:
                 "one name, since tasks find it by the function's"
             )
         raise NotebookError(
-            f"no variable of this notebook is {entity!r}: it was defined again or deleted; "
-            "use the present one, or run its cell again"
+            f"{own or entity!r} was defined anew or deleted since it was used: run the cells again "
+            "that use it (a workflow is built from the tasks of the moment its cell runs)"
         )
+
+
+def _same_definition(present: Any, entity: Any) -> bool:
+    """Whether a cell that ran again, unchanged, made another object of the same definition."""
+    ours, theirs = getattr(present, "function", None), getattr(entity, "function", None)
+    if type(present) is not type(entity) or ours is None or theirs is None:
+        return False
+    options = ("policy", "environment", "reuse", "preload", "failure_policy")
+    return ours.__code__ == theirs.__code__ and all(
+        getattr(present, name, None) == getattr(entity, name, None) for name in options
+    )
 
 
 def _star_names(module: str) -> frozenset[str]:
