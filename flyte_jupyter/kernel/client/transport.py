@@ -13,6 +13,7 @@ from flyte_jupyter.supervisor import (
     ControlPlaneUnreachable,
     Endpoint,
     Response,
+    SupervisorError,
     find_or_start,
     request,
 )
@@ -32,9 +33,16 @@ class Transport:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the control plane answers."""
+        """Where the control plane answers.
+
+        Raises:
+            Unavailable: it is not there and could not be started; says why.
+        """
         if self._found is None:
-            self._found = find_or_start()
+            try:
+                self._found = find_or_start()
+            except SupervisorError as error:
+                raise Unavailable(str(error)) from error
         return self._found
 
     def call(

@@ -83,9 +83,32 @@ class Execution:
         return self.phase in _ENDED
 
     @property
-    def workflow(self) -> core.Identifier:
-        """The registered workflow that it runs."""
+    def ended(self) -> bool:
+        """Whether it is known here to have ended; asks nobody."""
+        return self._ended is not None
+
+    @property
+    def workflow(self) -> str:
+        """The registered name of the workflow that it runs, or of the task when one was launched by itself."""
+        launched = self.message.spec.launch_plan
+        if launched.resource_type == core.ResourceType.TASK:
+            return launched.name
+        return self.workflow_id.name or launched.name
+
+    @property
+    def version(self) -> str:
+        """The version of what it runs."""
+        return self.message.spec.launch_plan.version
+
+    @property
+    def workflow_id(self) -> core.Identifier:
+        """The registered workflow that it runs, for `Client.get_workflow`: its graph."""
         return self.message.closure.workflow_id
+
+    @property
+    def run(self) -> core.WorkflowExecutionIdentifier:
+        """Project, domain and name as Flyte's message."""
+        return self._run
 
     @property
     def error(self) -> str:
