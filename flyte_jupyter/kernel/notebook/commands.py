@@ -100,7 +100,7 @@ def recent(session: Session, words: Sequence[str]) -> None:
 
     found = list(newest(int(count)))
     for execution in found:
-        _say(f"{execution.name}  {execution.phase}  {execution.workflow.name}")
+        _say(f"{execution.name}  {execution.phase}  {execution.message.closure.workflow_id.name}")
     if not found:
         _say("No executions yet.")
 

@@ -57,7 +57,7 @@ def snapshot_of(execution: Execution) -> Snapshot:
 
 
 def _compiled(execution: Execution) -> core.CompiledWorkflowClosure:
-    workflow = execution.client.get_workflow(execution.workflow)
+    workflow = execution.client.get_workflow(execution.message.closure.workflow_id)
     return workflow.closure.compiled_workflow
 
 
