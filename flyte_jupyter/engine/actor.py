@@ -147,6 +147,11 @@ class RunActor:
         return bool(self._consumed) or any(not isinstance(s, _CAN_WAIT) for s in self._inbox)
 
     @property
+    def finishing(self) -> bool:
+        """Whether all that is left of the run is to write that it owes nothing more."""
+        return self.state.summary.phase.final and self._owed.issubset(self._settled)
+
+    @property
     def over(self) -> bool:
         """Whether the run is final and owes nothing: nobody needs this actor any more."""
         return self.state.summary.phase.final and not self._owed and not self.waiting

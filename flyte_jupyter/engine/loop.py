@@ -105,7 +105,7 @@ class Loop:
         actor = self._actors.get(run)
         if actor is not None:
             actor.settle(ids)
-            self._wake(run, urgent=False)
+            self._wake(run, urgent=actor.finishing)
 
     async def close(self) -> None:
         """Stop all turns. What was not committed is heard again after the next start."""
@@ -148,7 +148,7 @@ class Loop:
         if error := done.exception():
             log.error("run %s: its turns ended unexpectedly", run, exc_info=error)
         if actor.waiting:
-            self._wake(run, urgent=False)
+            self._wake(run, urgent=actor.finishing)
         elif actor.over:
             del self._actors[run]
 

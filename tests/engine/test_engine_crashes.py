@@ -178,9 +178,15 @@ def test_a_run_ends_alike_however_often_its_engine_is_dropped(shard):
             assert stored.state.summary.phase is RunPhase.SUCCEEDED, (seed, stored.state)
             assert await play.world.outputs() == expected(play.edges), seed
             executor = play.world.executor
+            assert not stored.owed, (seed, stored.owed)
             assert not executor.queued, seed
             assert not executor.running, seed
             assert not executor.ended, seed
+            again = len(play.world.worked) - len(set(play.world.worked))
+            assert again <= play.lost, (seed, "finished work was done again")
+            for attempt in executor.created:
+                forgiven = ((attempt.path[0], 0) in play.world.failures) + play.lost
+                assert attempt.attempt <= forgiven, (seed, attempt)
             return dropped
 
         drops += asyncio.run(main())

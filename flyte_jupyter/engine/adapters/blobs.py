@@ -10,7 +10,6 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs
 
@@ -105,8 +104,7 @@ class RemoteBlobs:
         import fsspec
 
         self.root = root.rstrip("/")
-        scheme = urlsplit(root).scheme
-        self._files = fsspec.filesystem(scheme, **options)
+        self._files = fsspec.filesystem(root.partition("://")[0], **options)
 
     async def get(self, uri: str) -> bytes:
         """The whole content."""

@@ -1,0 +1,117 @@
+"""What every store of blobs owes its users, over each adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+
+import pytest
+
+from flyte_jupyter.engine.adapters import blobs as adapters
+from flyte_jupyter.engine.adapters.blobs import FolderBlobs, RemoteBlobs, blobs_at
+from flyte_jupyter.engine.adapters.memory import MemoryBlobs
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound
+
+
+@pytest.fixture(params=["folder", "fsspec", "memory"])
+def blobs(request, tmp_path):
+    if request.param == "folder":
+        return blobs_at(str(tmp_path / "root"))
+    if request.param == "fsspec":
+        return blobs_at(f"memory://{tmp_path.name}")
+    return MemoryBlobs()
+
+
+def run(coroutine):
+    return asyncio.run(coroutine)
+
+
+def test_what_was_put_is_got(blobs):
+    uri = f"{blobs.root}/a/b/c.pb"
+    run(blobs.put(uri, b"one"))
+    assert run(blobs.get(uri)) == b"one"
+    run(blobs.put(uri, b"two"))
+    assert run(blobs.get(uri)) == b"two"
+    assert run(blobs.exists(uri))
+
+
+def test_nothing_there_is_said(blobs):
+    uri = f"{blobs.root}/nothing/here"
+    assert not run(blobs.exists(uri))
+    with pytest.raises(BlobNotFound, match="nothing/here"):
+        run(blobs.get(uri))
+    with pytest.raises(BlobNotFound):
+        run(blobs.copy(uri, f"{blobs.root}/x"))
+    assert not run(blobs.exists(f"{blobs.root}/x"))
+
+
+def test_a_folder_is_no_content(blobs):
+    run(blobs.put(f"{blobs.root}/folder/file", b"x"))
+    assert not run(blobs.exists(f"{blobs.root}/folder"))
+
+
+def test_a_copy_is_its_own(blobs):
+    source, target = f"{blobs.root}/s", f"{blobs.root}/deep/t"
+    run(blobs.put(source, b"kept"))
+    run(blobs.copy(source, target))
+    run(blobs.put(source, b"changed"))
+    assert run(blobs.get(target)) == b"kept"
+
+
+def test_empty_content_is_content(blobs):
+    uri = f"{blobs.root}/empty"
+    run(blobs.put(uri, b""))
+    assert run(blobs.exists(uri))
+    assert run(blobs.get(uri)) == b""
+
+
+@pytest.mark.parametrize("outside", ["/../x", "/a/../../x", "-beside/x", "/..", ""])
+def test_nothing_outside_the_root_is_touched(blobs, outside):
+    uri = f"{blobs.root}{outside}"
+    for call in (blobs.get(uri), blobs.put(uri, b"x"), blobs.exists(uri), blobs.copy(uri, uri)):
+        with pytest.raises(BlobFailure, match="not below"):
+            run(call)
+
+
+def test_an_unusual_name_is_a_name(blobs):
+    uri = f"{blobs.root}/a b/ü%20#?&.pb"
+    run(blobs.put(uri, b"x"))
+    assert run(blobs.get(uri)) == b"x"
+
+
+def test_the_adapters_are_chosen_by_the_root(tmp_path):
+    assert isinstance(blobs_at(str(tmp_path)), FolderBlobs)
+    assert isinstance(blobs_at(f"file://{tmp_path}"), FolderBlobs)
+    assert isinstance(blobs_at("memory://x"), RemoteBlobs)
+    assert blobs_at(str(tmp_path)).root == f"file://{tmp_path}"
+
+
+def test_a_folder_takes_plain_paths_too(tmp_path):
+    blobs = blobs_at(str(tmp_path))
+    run(blobs.put(f"{tmp_path}/x", b"1"))
+    assert run(blobs.get(f"file://{tmp_path}/x")) == b"1"
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    blobs = blobs_at(str(tmp_path))
+    uri = f"{blobs.root}/x"
+    run(blobs.put(uri, b"old"))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(adapters.os, "replace", full)
+    with pytest.raises(BlobFailure) as caught:
+        run(blobs.put(uri, b"new"))
+    assert caught.value.no_space
+    assert os.listdir(tmp_path) == ["x"]
+    assert run(blobs.get(uri)) == b"old"
+
+
+def test_another_failure_is_not_want_of_space(tmp_path):
+    blobs = blobs_at(str(tmp_path))
+    run(blobs.put(f"{blobs.root}/file", b"x"))
+    with pytest.raises(BlobFailure) as caught:
+        run(blobs.put(f"{blobs.root}/file/below", b"x"))
+    assert not caught.value.no_space
