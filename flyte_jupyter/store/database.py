@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store import dialect, opening
@@ -63,7 +62,7 @@ class Database:
             engine = _engine(path, held, writer=True)
             try:
                 connection = held.enter_context(engine.connect())
-            except DBAPIError as error:
+            except dialect.DRIVER_ERRORS as error:
                 raise dialect.translated(error, path) from error
             opening.check_whole(connection, path)
             opening.bring_up_to_date(connection, path)
@@ -92,7 +91,7 @@ class Database:
                     return query(connection)
                 finally:
                     dialect.rollback(connection)
-        except DBAPIError as error:
+        except dialect.DRIVER_ERRORS as error:
             raise dialect.translated(error, self.path) from error
 
     async def write(self, change: Callable[[Transaction], T]) -> T:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine
+from sqlalchemy import ClauseElement, Connection, Engine, Insert, Table, create_engine
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store.errors import (
@@ -23,8 +25,8 @@ from flyte_jupyter.store.restoring import restore_command
 
 SIDE_FILES = ("-wal", "-shm", ".mark")
 READERS = 4
-MOST_BOUND = 500
-"""How many values one statement binds at most in a list: well below any build's limit."""
+DRIVER_ERRORS = (DBAPIError, sqlite3.Error)
+"""What statements raise, with SQLAlchemy between or without."""
 
 # The codes' low byte is the class of error, the whole says which one.
 _CLASS = 0xFF
@@ -62,24 +64,69 @@ def engine(path: Path, *, writer: bool) -> Engine:
 
 def begin(connection: Connection, *, write: bool) -> None:
     """Begin a transaction: for writing it waits for its turn now, for reading it sees one moment."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    _driver(connection).execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def commit(connection: Connection) -> None:
     """End the transaction; what it wrote is on disk when this returns."""
-    connection.exec_driver_sql("COMMIT")
+    _driver(connection).execute("COMMIT")
 
 
 def rollback(connection: Connection) -> None:
     """Undo the transaction; nothing if an error has already ended it."""
     if in_transaction(connection):
-        connection.exec_driver_sql("ROLLBACK")
+        _driver(connection).execute("ROLLBACK")
 
 
 def in_transaction(connection: Connection) -> bool:
     """Whether a transaction is open: a full disk, for one, ends it without being asked."""
-    raw = connection.connection.dbapi_connection
-    return cast("sqlite3.Connection", raw).in_transaction
+    return _driver(connection).in_transaction
+
+
+def begin_part(connection: Connection) -> None:
+    """Begin a part of a transaction that can be undone by itself."""
+    _driver(connection).execute("SAVEPOINT part")
+
+
+def undo_part(connection: Connection) -> None:
+    """Undo what the part has written so far."""
+    _driver(connection).execute("ROLLBACK TO part")
+
+
+def end_part(connection: Connection) -> None:
+    """Keep the part, as long as the transaction is kept."""
+    _driver(connection).execute("RELEASE part")
+
+
+class Prepared:
+    """A statement compiled once and run on the driver itself, for the few that every commit needs.
+
+    Values are bound by name, as the driver takes them: text, whole numbers, bytes, None. A column that is not named is None.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=sqlite_dialect(paramstyle="qmark"))
+        self._sql = str(compiled)
+        self._names = tuple(cast("SQLCompiler", compiled).positiontup or ())
+        self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        """Run it once."""
+        return _driver(connection).execute(self._sql, self._bound(values))
+
+    def run_many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run it for each row; nothing when there is none."""
+        _driver(connection).executemany(self._sql, map(self._bound, rows))
+
+    def first(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+        """The first row as a tuple; None when there is none."""
+        return self.run(connection, values).fetchone()
+
+    def _bound(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        fixed = self._fixed
+        if fixed:
+            return tuple(values[n] if n in values else fixed.get(n) for n in self._names)
+        return tuple(map(values.get, self._names))
 
 
 def upsert(table: Table, keys: Sequence[str]) -> Insert:
@@ -99,15 +146,15 @@ def insert_new(table: Table) -> Insert:
 
 
 def insert_numbered(
-    connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]
-) -> list[int]:
+    connection: Connection, insertion: Prepared, rows: Sequence[Mapping[str, Any]]
+) -> range:
     """Insert and return the rows' new numbers, in order. Inside a write transaction SQLite numbers without gaps."""
     if not rows:
-        return []
-    first = connection.execute(statement, rows[0]).lastrowid
-    if len(rows) > 1:
-        connection.execute(statement, list(rows[1:]))
-    return list(range(first, first + len(rows)))
+        return range(0)
+    first = insertion.run(connection, rows[0]).lastrowid
+    assert first is not None
+    insertion.run_many(connection, rows[1:])
+    return range(first, first + len(rows))
 
 
 def translated(error: Exception, path: Path) -> Exception:
@@ -151,3 +198,7 @@ def read_only(path: Path, why: str) -> DatabaseReadOnly:
         f"{path} cannot be written ({why}); make the file and its folder writable (chmod u+w) or choose another data folder",
         path,
     )
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)

@@ -25,13 +25,12 @@ from flyte_jupyter.store.projections import execution_is_final
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.recording import put_execution, read_execution
 from flyte_jupyter.store.rows import execution_row
-from flyte_jupyter.store.runs import named, path_key, send
+from flyte_jupyter.store.runs import named, send
 from flyte_jupyter.store.selecting import page
 from flyte_jupyter.store.tables import (
     closures,
     executions,
     node_executions,
-    nodes,
     runs,
     task_executions,
 )
@@ -49,7 +48,7 @@ class NewExecution:
     """The serialised ``CompiledWorkflowClosure`` it runs."""
     closure_digest: str
     state: RunState
-    """The machine's initial state of this run."""
+    """The machine's initial state. Only its summary is recorded: a node has a row once a commit has changed it."""
     inputs: str
     """URI of the execution's inputs."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -68,9 +67,8 @@ _closure = (
 )
 _active = select(func.count()).select_from(runs).where(runs.c.final.is_(False))
 _keep_closure = dialect.insert_new(closures)
-_add_run = runs.insert()
+_add_run = dialect.Prepared(runs.insert())
 _add_execution = executions.insert()
-_add_node = nodes.insert()
 _node = select(node_executions.c.body).where(
     node_executions.c.run_id == bindparam("run_id"), node_executions.c.node == bindparam("node")
 )
@@ -112,12 +110,6 @@ class Executions:
         }
         (run_id,) = dialect.insert_numbered(connection, _add_run, [row])
         connection.execute(_add_execution, execution_row(run_id, new.execution))
-        states = [
-            {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
-            for path, state in new.state.nodes.items()
-        ]
-        if states:
-            connection.execute(_add_node, states)
         send(self._db, transaction, run_id, run, codec.encode_observation(Started()))
         append(self._db, transaction, [Touched(ChangeKind.EXECUTION, run)])
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store.database import Database, Transaction
-from flyte_jupyter.store.dialect import insert_numbered
+from flyte_jupyter.store.dialect import Prepared, insert_numbered
 from flyte_jupyter.store.tables import feed
 
 KEEP = 100_000
@@ -49,7 +49,7 @@ class Change:
     attempt: int = 0
 
 
-_append = feed.insert()
+_append = Prepared(feed.insert())
 _latest = select(func.max(feed.c.seq))
 _oldest = select(func.min(feed.c.seq))
 _forget = feed.delete().where(feed.c.seq <= bindparam("last"))

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError as DriverError
 
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store import dialect
@@ -113,7 +112,7 @@ def _create(path: Path) -> None:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             _migrate(connection)
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    except DriverError as error:
+    except dialect.DRIVER_ERRORS as error:
         raise dialect.translated(error, path) from error
     finally:
         engine.dispose()
@@ -130,7 +129,7 @@ def check_whole(connection: Connection, path: Path) -> None:
     try:
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
         said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    except DriverError as error:
+    except dialect.DRIVER_ERRORS as error:
         raise dialect.translated(error, path) from error
     if said != "ok":
         raise dialect.damaged(path, " ".join(str(said).split()))
@@ -161,7 +160,7 @@ def bring_up_to_date(connection: Connection, path: Path) -> None:
         if revision != HEAD:
             copy_aside(path, path.with_name(f"{path.name}.before-{HEAD}"))
             _migrate(connection)
-    except DriverError as error:
+    except dialect.DRIVER_ERRORS as error:
         raise dialect.translated(error, path) from error
     except OSError as error:
         raise StoreFull(

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, true
 
@@ -37,7 +36,7 @@ _of_name = (
 )
 _lease = select(lease.c.holder, lease.c.epoch, lease.c.expires)
 _take = lease.update()
-_head = (
+_head = dialect.Prepared(
     select(runs.c.id, runs.c.version, lease.c.epoch)
     .select_from(runs.join(lease, true()))
     .where(*_of_name)
@@ -52,29 +51,31 @@ _load = (
     .join(closures, closures.c.digest == runs.c.closure_digest)
     .where(*_of_name)
 )
-_advance = (
+_advance = dialect.Prepared(
     runs.update()
     .where(runs.c.id == bindparam("key"))
     .values({name: bindparam(name) for name in ("version", "final", "summary")})
 )
 _nodes = select(nodes.c.path, nodes.c.state).where(nodes.c.run_id == bindparam("run_id"))
-_put_node = dialect.upsert(nodes, ["run_id", "path"])
-_log = log.insert()
-_owe = outbox.insert()
+_put_node = dialect.Prepared(dialect.upsert(nodes, ["run_id", "path"]))
+_log = dialect.Prepared(log.insert())
+_owe = dialect.Prepared(outbox.insert())
 _owed = (
     select(outbox.c.id, outbox.c.action)
     .where(outbox.c.run_id == bindparam("run_id"))
     .order_by(outbox.c.id)
 )
-_settle = outbox.delete().where(
-    outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key")
+_settle = dialect.Prepared(
+    outbox.delete().where(outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key"))
 )
 _inbox = (
     select(inbox.c.id, inbox.c.observation)
     .where(inbox.c.run_id == bindparam("run_id"))
     .order_by(inbox.c.id)
 )
-_consume = inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key"))
+_consume = dialect.Prepared(
+    inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key"))
+)
 
 
 def named(run: RunId) -> dict[str, str]:
@@ -137,18 +138,16 @@ class SqlRuns:
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection
-        head = _checked(connection, commit.run, commit.epoch)
-        if head.version != commit.expect:
-            raise Stale(
-                f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
-            )
+        run_id, at = _checked(connection, commit.run, commit.epoch)
+        if at != commit.expect:
+            raise Stale(f"{commit.run} is at version {at}, not {commit.expect}: load it again")
         version = commit.expect + 1
-        _write_state(connection, head.id, version, commit)
-        owed = [{"run_id": head.id, "action": codec.encode_action(a)} for a in commit.owed]
+        _write_state(connection, run_id, version, commit)
+        owed = [{"run_id": run_id, "action": codec.encode_action(a)} for a in commit.owed]
         numbers = dialect.insert_numbered(connection, _owe, owed)
-        _delete(connection, _settle, head.id, commit.settled)
-        _delete(connection, _consume, head.id, commit.consumed)
-        append(self._db, transaction, record(connection, head.id, commit.run, commit.events))
+        _delete(connection, _settle, run_id, commit.settled)
+        _delete(connection, _consume, run_id, commit.consumed)
+        append(self._db, transaction, record(connection, run_id, commit.run, commit.events))
         return Committed(
             version, [OwedAction(*pair) for pair in zip(numbers, commit.owed, strict=True)]
         )
@@ -157,8 +156,8 @@ class SqlRuns:
         """Mark owed actions as done without changing the run. Raises `Fenced`, `NotFound` or `StoreFull`."""
 
         def mark(transaction: Transaction) -> None:
-            head = _checked(transaction.connection, run, epoch)
-            _delete(transaction.connection, _settle, head.id, settled)
+            run_id, _ = _checked(transaction.connection, run, epoch)
+            _delete(transaction.connection, _settle, run_id, settled)
 
         await self._db.write(mark)
 
@@ -169,28 +168,29 @@ class SqlRuns:
 
 def send(db: Database, transaction: Transaction, run_id: int, run: RunId, message: bytes) -> None:
     """Put an encoded observation into a run's durable inbox, and announce it once it is on disk."""
-    transaction.connection.execute(_send, {"run_id": run_id, "observation": message})
+    _send.run(transaction.connection, {"run_id": run_id, "observation": message})
     transaction.after_commit(partial(db.arrivals.publish, run))
 
 
-_send = inbox.insert()
+_send = dialect.Prepared(inbox.insert())
 
 
-def _checked(connection: Connection, run: RunId, epoch: int) -> Any:
+def _checked(connection: Connection, run: RunId, epoch: int) -> tuple[int, int]:
     """The run's row id and version, if the lease is still this epoch's."""
-    head = connection.execute(_head, named(run)).one_or_none()
+    head = _head.first(connection, named(run))
     if head is None:
         raise NotFound(f"There is no run {run}: it was never created in this database")
-    if head.epoch != epoch:
+    run_id, version, held = head
+    if held != epoch:
         raise Fenced(
-            f"Another engine holds the lease (epoch {head.epoch}, this one's was {epoch}): stop writing"
+            f"Another engine holds the lease (epoch {held}, this one's was {epoch}): stop writing"
         )
-    return head
+    return run_id, version
 
 
 def _write_state(connection: Connection, run_id: int, version: int, commit: Commit) -> None:
-    connection.execute(
-        _advance,
+    _advance.run(
+        connection,
         {
             "key": run_id,
             "version": version,
@@ -199,16 +199,16 @@ def _write_state(connection: Connection, run_id: int, version: int, commit: Comm
         },
     )
     if commit.nodes:
-        connection.execute(
-            _put_node,
+        _put_node.run_many(
+            connection,
             [
                 {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
                 for path, state in commit.nodes.items()
             ],
         )
     if commit.log:
-        connection.execute(
-            _log,
+        _log.run_many(
+            connection,
             [
                 {
                     "run_id": run_id,
@@ -222,9 +222,11 @@ def _write_state(connection: Connection, run_id: int, version: int, commit: Comm
         )
 
 
-def _delete(connection: Connection, statement: Any, run_id: int, keys: Sequence[int]) -> None:
+def _delete(
+    connection: Connection, statement: dialect.Prepared, run_id: int, keys: Sequence[int]
+) -> None:
     if keys:
-        connection.execute(statement, [{"run": run_id, "key": key} for key in keys])
+        statement.run_many(connection, [{"run": run_id, "key": key} for key in keys])
 
 
 def _read_run(connection: Connection, run: RunId) -> StoredRun:

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam
 
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.errors import StoreClosed
+from flyte_jupyter.store.tables import ledger
 
 T = TypeVar("T")
+
+_count = dialect.Prepared(ledger.update().values(commits=bindparam("commits")))
 
 MOST_IN_A_GROUP = 64
 """More would make the first of a group wait for the last without saving much: one fsync in 64 writes is little."""
@@ -114,7 +117,7 @@ class Writer:
             dialect.begin(self._connection, write=True)
             for write in group:
                 self._attempt(write)
-            self._connection.exec_driver_sql("UPDATE ledger SET commits = ?", (self._commits + 1,))
+            _count.run(self._connection, {"commits": self._commits + 1})
             dialect.commit(self._connection)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the next group is tried
             self._undo(group, error)
@@ -125,17 +128,17 @@ class Writer:
     def _attempt(self, write: _Write) -> None:
         """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""
         transaction = Transaction(self._connection)
-        self._connection.exec_driver_sql("SAVEPOINT one")
+        dialect.begin_part(self._connection)
         try:
             write.result = write.change(transaction)
         except Exception as error:
             if not dialect.in_transaction(self._connection):
                 raise _Ended from error
             write.error = dialect.translated(error, self._path)
-            self._connection.exec_driver_sql("ROLLBACK TO one")
+            dialect.undo_part(self._connection)
         else:
             write.callbacks = transaction.callbacks
-        self._connection.exec_driver_sql("RELEASE one")
+        dialect.end_part(self._connection)
 
     def _undo(self, group: Sequence[_Write], error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, _Ended) else error

@@ -27,7 +27,7 @@ from flyte_jupyter.idl.ids import RunId
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TTL = timedelta(seconds=30)
 A, B = RunId("p", "d", "a"), RunId("p", "d", "b")
-STATE = RunState(RunSummary(open=2), {("n0",): Blocked(0), ("n1", 3): Blocked(1)})
+STATE = RunState(RunSummary(open=2))
 
 
 @asynccontextmanager
@@ -61,7 +61,8 @@ async def memory(tmp_path):
     runs = memory.MemoryRuns()
 
     async def create(run):
-        runs.create(run, b"closure", "digest", STATE, inputs="file:///in", env={"K": "v"})
+        new = memory.NewRun(run, b"closure", "digest", "file:///in", {"K": "v"}, STATE.summary)
+        runs.create(new, Started())
 
     yield runs, create
 
@@ -143,7 +144,7 @@ def test_a_commit_changes_only_what_it_names(scenario):
         stored = await runs.load(A)
         assert done.version == stored.version == 1
         assert stored.state.summary == summary
-        assert dict(stored.state.nodes) == {("n0",): Blocked(0), ("n1", 3): launching}
+        assert dict(stored.state.nodes) == {("n1", 3): launching}
         assert list(stored.owed) == list(done.owed)
         assert [owed.action for owed in done.owed] == [Launch(("n1", 3), 0), Reap(("n0",), 2)]
         assert list(stored.inbox) == []
@@ -175,11 +176,15 @@ def test_an_ended_run_is_open_while_it_owes(scenario):
         await create(A)
         await create(B)
         lease = await runs.acquire("me", TTL, NOW)
-        done = await runs.commit(
-            commit(
-                A, 0, lease.epoch, summary=RunSummary(RunPhase.SUCCEEDED), owed=[Reap(("n0",), 0)]
-            )
+        last = commit(
+            A,
+            0,
+            lease.epoch,
+            summary=RunSummary(RunPhase.SUCCEEDED),
+            owed=[Reap(("n0",), 0)],
+            consumed=[number for number, _ in (await runs.load(A)).inbox],
         )
+        done = await runs.commit(last)
         assert list(await runs.open_runs()) == [A, B]
         await runs.settle(A, [done.owed[0].id], lease.epoch)
         assert list(await runs.open_runs()) == [B]
@@ -191,7 +196,7 @@ def test_a_stale_version_changes_nothing(scenario):
     async def story(runs, create):
         await create(A)
         lease = await runs.acquire("me", TTL, NOW)
-        await runs.commit(commit(A, 0, lease.epoch))
+        await runs.commit(commit(A, 0, lease.epoch, nodes={("n0",): Blocked(0)}))
         for expect in (0, 2):
             with pytest.raises(Stale):
                 await runs.commit(
@@ -295,7 +300,7 @@ def test_a_wide_commit_comes_back_whole(scenario):
             )
         )
         stored = await runs.load(A)
-        assert len(stored.state.nodes) == 3002
+        assert len(stored.state.nodes) == 3000
         assert list(stored.owed) == list(done.owed)
         assert len({owed.id for owed in done.owed}) == 3000
 

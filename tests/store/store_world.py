@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from flyte_jupyter.engine.core.actions import Launch
 from flyte_jupyter.engine.core.observations import AttemptSucceeded
-from flyte_jupyter.engine.core.state import Blocked, RunPhase, RunState, RunSummary, Succeeded
+from flyte_jupyter.engine.core.state import RunPhase, RunState, RunSummary, Succeeded
 from flyte_jupyter.engine.ports import Commit
 from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import RunId
@@ -28,8 +28,11 @@ def wire(of: RunId) -> core.WorkflowExecutionIdentifier:
     return core.WorkflowExecutionIdentifier(project=of.project, domain=of.domain, name=of.name)
 
 
-def new_execution(name: str = "a", *, nodes: int = 2, workflow: str = "wf") -> NewExecution:
+def new_execution(
+    name: str = "a", *, nodes: int = 2, workflow: str = "wf", weight: int = 0
+) -> NewExecution:
     execution = admin.Execution(id=wire(run(name)))
+    execution.spec.annotations.values["weight"] = "x" * weight
     execution.spec.metadata.principal = "ann"
     execution.closure.created_at.FromDatetime(NOW)
     execution.closure.workflow_id.name = workflow
@@ -37,7 +40,7 @@ def new_execution(name: str = "a", *, nodes: int = 2, workflow: str = "wf") -> N
         execution=execution,
         closure=b"compiled",
         closure_digest="digest",
-        state=RunState(RunSummary(open=nodes), {(f"n{i}",): Blocked(i) for i in range(nodes)}),
+        state=RunState(RunSummary(open=nodes)),
         inputs="file:///inputs.pb",
         env={"A": "b"},
     )

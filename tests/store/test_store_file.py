@@ -32,7 +32,7 @@ async def fill(path: Path, count: int = 30) -> None:
     db = Database.open(path)
     executions = Executions(db)
     for number in range(count):
-        await executions.create(new_execution(f"r{number}", nodes=20))
+        await executions.create(new_execution(f"r{number}", weight=2_000))
     await db.close()
 
 

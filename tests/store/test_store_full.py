@@ -42,7 +42,7 @@ def test_a_full_file_changes_nothing_and_recovers(path):
             with pytest.raises(StoreFull, match="free some space"):
                 await runs.commit(commit_of(run(), 0, lease.epoch, nodes=large("x")))
         stored = await runs.load(run())
-        assert (stored.version, len(stored.state.nodes), list(stored.owed)) == (0, 2, [])
+        assert (stored.version, len(stored.state.nodes), list(stored.owed)) == (0, 0, [])
         await pages(db, 1_000_000)
         await runs.commit(commit_of(run(), 0, lease.epoch, nodes=large("x")))
         assert len((await runs.load(run())).state.nodes) == 200
@@ -94,7 +94,7 @@ async def main():
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, resource.RLIM_INFINITY))
     try:
         while written < 10_000:
-            await executions.create(new_execution(f"r{written}", nodes=200))
+            await executions.create(new_execution(f"r{written}", weight=20_000))
             written += 1
     except StoreFull:
         pass
@@ -106,7 +106,7 @@ async def main():
             await executions.get(run(f"r{number}"))
         except Exception:
             assert number == written
-    await executions.create(new_execution(f"r{written}", nodes=200))
+    await executions.create(new_execution(f"r{written}", weight=20_000))
     assert await executions.active() == written + 1
     await db.close()
     print("recovered")
