@@ -24,6 +24,7 @@ PURE = [
     "engine/core",
     "engine/compiler",
     "engine/layout.py",
+    "engine/program.py",
     "store/projections.py",
     "store/query.py",
     "server/settings.py",
