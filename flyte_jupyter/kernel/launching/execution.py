@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.kernel.client import Client, UploadStorage
+from flyte_jupyter.kernel.client import Client, NotFound, UploadStorage
 from flyte_jupyter.kernel.launching.errors import (
     ExecutionFailed,
     NotFinished,
@@ -84,26 +84,18 @@ class Execution:
 
     @property
     def ended(self) -> bool:
-        """Whether it is known here to have ended; asks nobody."""
+        """Whether it is known to have ended: as `done`, but without asking."""
         return self._ended is not None
 
     @property
-    def workflow(self) -> str:
-        """The registered name of the workflow that it runs, or of the task when one was launched by itself."""
-        launched = self.message.spec.launch_plan
-        if launched.resource_type == core.ResourceType.TASK:
-            return launched.name
-        return self.workflow_id.name or launched.name
+    def workflow(self) -> core.Identifier:
+        """The registered workflow that it runs, for `Client.get_workflow`. For a task launched by itself, admin's own."""
+        return self.message.closure.workflow_id
 
     @property
     def version(self) -> str:
         """The version of what it runs."""
         return self.message.spec.launch_plan.version
-
-    @property
-    def workflow_id(self) -> core.Identifier:
-        """The registered workflow that it runs, for `Client.get_workflow`: its graph."""
-        return self.message.closure.workflow_id
 
     @property
     def run(self) -> core.WorkflowExecutionIdentifier:
@@ -187,7 +179,17 @@ class Execution:
     @property
     def nodes(self) -> list[NodeView]:
         """Its nodes as they stand, in the order in which they were made."""
-        return nodes_of(self._client, self._run, self._storage)
+        return nodes_of(self._client, self._run, self._storage, self._names)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """What the workflow calls its nodes, by their ids."""
+        try:
+            workflow = self._client.get_workflow(self.workflow)
+        except NotFound:
+            return {}
+        template = workflow.closure.compiled_workflow.primary.template
+        return {node.id: node.metadata.name for node in template.nodes if node.metadata.name}
 
     def node(self, node_id: str) -> NodeView:
         """One node as it stands.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
@@ -82,29 +82,34 @@ class NodeView:
 
 
 def nodes_of(
-    client: Client, run: core.WorkflowExecutionIdentifier, storage: Storage
+    client: Client,
+    run: core.WorkflowExecutionIdentifier,
+    storage: Storage,
+    names: Mapping[str, str],
 ) -> list[NodeView]:
     """The nodes of an execution in the order in which they were made, without start and end."""
     found = [
-        view(message, client, storage)
+        view(message, client, storage, names.get(message.id.node_id, ""))
         for message in client.list_node_executions(run)
         if message.id.node_id not in _ENDS
     ]
-    order: Callable[[NodeView], tuple[float, str]] = lambda node: (  # noqa: E731 - typed key
-        node.message.closure.created_at.ToNanoseconds(),
-        node.id,
-    )
-    return sorted(found, key=order)
+    return sorted(found, key=_age)
 
 
-def view(message: admin.NodeExecution, client: Client, storage: Storage) -> NodeView:
+def _age(node: NodeView) -> tuple[int, str]:
+    return node.message.closure.created_at.ToNanoseconds(), node.id
+
+
+def view(
+    message: admin.NodeExecution, client: Client, storage: Storage, name: str = ""
+) -> NodeView:
     """One node from admin's message."""
     closure = message.closure
-    started = closure.started_at.ToDatetime() if closure.HasField("started_at") else None
+    started = closure.started_at.ToDatetime(UTC) if closure.HasField("started_at") else None
     cache = closure.task_node_metadata.cache_status
     return NodeView(
         id=message.id.node_id,
-        name=message.metadata.spec_node_id or message.id.node_id,
+        name=name or message.metadata.spec_node_id or message.id.node_id,
         phase=core.NodeExecution.Phase.Name(closure.phase),
         started_at=started,
         seconds=closure.duration.ToTimedelta().total_seconds(),
