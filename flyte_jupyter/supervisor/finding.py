@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -200,6 +201,7 @@ def _start(where: Places, timeout: float, linger: float | None) -> Endpoint:
         if where.runtime_file.exists():
             endpoint = find(where)
             if endpoint is not None:
+                _outlived_by(process)
                 return endpoint
         time.sleep(wait)
         wait = min(wait * 1.5, LONGEST_WAIT)
@@ -207,6 +209,11 @@ def _start(where: Places, timeout: float, linger: float | None) -> Endpoint:
     raise StartFailed(
         f"the control plane did not answer within {timeout:.0f} s; its log is {where.log}"
     )
+
+
+def _outlived_by(process: subprocess.Popen[bytes]) -> None:
+    """Let go of a process that goes on without us, and reap it if it ends first: a zombie would look alive."""
+    threading.Thread(target=process.wait, name="flyte-jupyter-reaper", daemon=True).start()
 
 
 def _environment() -> dict[str, str]:
