@@ -103,7 +103,8 @@ def _log_to(path: Path) -> None:
 
 
 def _refuse(status: int, message: str) -> int:
-    log.error(message)
+    if logging.getLogger().handlers:  # else logging itself would say it a second time
+        log.error(message)
     with suppress(OSError):
         sys.stderr.write(" ".join(message.split()) + "\n")
     return status

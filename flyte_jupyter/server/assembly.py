@@ -33,7 +33,7 @@ class EmbeddedEngine:
 
     def __init__(self, ports: Ports, data_dir: Path) -> None:
         holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._engine = Engine(ports, EngineSettings(holder=holder))
+        self._engine = Engine(ports, EngineSettings(holder=holder, take_over=True))
         self._data_dir = data_dir
 
     async def start(self) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from tornado.iostream import StreamClosedError
-from tornado.web import stream_request_body
 
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound
 from flyte_jupyter.idl.ids import RunId
@@ -24,7 +23,7 @@ from flyte_jupyter.server.admin.data import key_of
 from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound, TooLarge
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import safe_key
-from flyte_jupyter.server.handlers import ControlHandler, Listener
+from flyte_jupyter.server.handlers import ControlHandler, Listener, StreamingHandler
 
 HTML_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
@@ -86,8 +85,7 @@ class Upload:
         self._partial.unlink(missing_ok=True)
 
 
-@stream_request_body
-class BlobHandler(ControlHandler):
+class BlobHandler(StreamingHandler):
     """``/x/v1/blobs/<key>``: PUT and GET by signature."""
 
     def initialize(  # type: ignore[override]
@@ -100,7 +98,7 @@ class BlobHandler(ControlHandler):
         self.limit = limit
         self.upload: Upload | None = None
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    async def check(self) -> None:
         """Check the signature before the body comes; a good one is as good as a token."""
         self.listener.presence.touch()
         method = self.request.method or ""
@@ -118,7 +116,7 @@ class BlobHandler(ControlHandler):
             self._check_size(_length(self.request.headers.get("Content-Length", "")))
             self.upload = await _to_disk(Upload, self.path_on_disk)
 
-    async def data_received(self, chunk: bytes) -> None:
+    async def receive(self, chunk: bytes) -> None:
         """Write as it comes; the network waits for the disk."""
         if self.upload is not None:
             self._check_size(self.upload.size + len(chunk))
@@ -126,13 +124,17 @@ class BlobHandler(ControlHandler):
 
     async def put(self, *_: str) -> None:
         """The whole body has come."""
+        self.raise_refusal()
         assert self.upload is not None
-        await _to_disk(self.upload.finish, self.wanted_md5)
-        self.upload = None
+        try:
+            await _to_disk(self.upload.finish, self.wanted_md5)
+        finally:
+            self._abandon()
         self.answer({})
 
     async def get(self, *_: str) -> None:
         """Send the file; HTML under a policy that lets it do nothing but draw."""
+        self.raise_refusal()
         await self.send_file(self.path_on_disk)
 
     async def send_file(self, path: Path) -> None:
@@ -168,6 +170,7 @@ class BlobHandler(ControlHandler):
 
     def _check_size(self, size: int) -> None:
         if size > self.limit:
+            self._abandon()
             raise TooLarge(f"An upload has at most {self.limit} bytes")
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from flyte_jupyter.engine.ports import BlobFailure
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.errors import Unauthenticated
+from flyte_jupyter.server.admin.errors import AdminError, Unauthenticated
 from flyte_jupyter.server.messages import Json, escape_html
 from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.problems import is_ours, problem_of
@@ -41,6 +43,10 @@ class ControlHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Let in who may come in. Raises `Unauthenticated`."""
+        self.authenticate()
+
+    def authenticate(self) -> None:
+        """Note the visit and check the token. Raises `Unauthenticated`."""
         self.listener.presence.touch()
         if self.listener.token and not hmac.compare_digest(
             self._given_token().encode(), self.listener.token.encode()
@@ -89,3 +95,41 @@ class ControlHandler(RequestHandler):
     def _given_token(self) -> str:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
+
+
+@stream_request_body
+class StreamingHandler(ControlHandler):
+    """A handler that takes the body as it comes, and hears it out when it refuses.
+
+    A client that is still sending would see a broken connection instead of our answer.
+    """
+
+    refusal: Exception | None = None
+
+    async def check(self) -> None:
+        """Decide before the body comes, by raising; overridden."""
+
+    async def receive(self, chunk: bytes) -> None:
+        """Take a part of the body; overridden."""
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Remember a refusal until the body has come."""
+        await self._unless_refused(self.check())
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Pass a part on, or drop it when the request is refused."""
+        await self._unless_refused(self.receive(chunk))
+
+    def raise_refusal(self) -> None:
+        """Raise what was refused; methods begin with it."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def _unless_refused(self, work: Coroutine[Any, Any, None]) -> None:
+        if self.refusal is not None:
+            work.close()
+            return
+        try:
+            await work
+        except (AdminError, BlobFailure, HTTPError) as error:
+            self.refusal = error

@@ -7,22 +7,23 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from google.protobuf.message import Message
-from tornado.web import HTTPError, stream_request_body
+from tornado.web import HTTPError
 
 from flyte_jupyter.server.admin.calls import UseCases
 from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound, TooLarge, Unimplemented
-from flyte_jupyter.server.handlers import ControlHandler, Listener
+from flyte_jupyter.server.handlers import Listener, StreamingHandler
 from flyte_jupyter.server.messages import from_binary, from_json, set_fields, to_json_bytes
 from flyte_jupyter.server.routes import Route, find, methods_at
 
 BINARY = "application/octet-stream"
 JSON = "application/json"
+_HEARD_OUT = 4
+"""A body up to so many times too large is heard out, so that its sender gets the answer."""
 _LARGE = 256 * 1024
 """Bytes from which on a message is converted beside the event loop."""
 
 
-@stream_request_body
-class RpcHandler(ControlHandler):
+class RpcHandler(StreamingHandler):
     """Serves every RPC: finds its row, makes the request message, calls the use case, writes the answer."""
 
     def initialize(self, listener: Listener, use_cases: UseCases, limit: int) -> None:  # type: ignore[override]
@@ -32,9 +33,10 @@ class RpcHandler(ControlHandler):
         self.limit = limit
         self.body = bytearray()
 
-    def prepare(self) -> None:
+    async def check(self) -> None:
         """Find the row before the body comes. Raises `NotFound`, `TooLarge`, HTTP 405 or 415."""
-        super().prepare()
+        self.request.connection.set_max_body_size(_HEARD_OUT * self.limit)  # type: ignore[union-attr]
+        self.authenticate()
         found = find(self.request.method or "", self.request.path)
         if found is None:
             allowed = methods_at(self.request.path)
@@ -47,13 +49,14 @@ class RpcHandler(ControlHandler):
             raise HTTPError(415, f"A body is {JSON} or {BINARY}, not {content_type}")
         self._check_size(_content_length(self.request.headers.get("Content-Length")))
 
-    def data_received(self, chunk: bytes) -> None:
+    async def receive(self, chunk: bytes) -> None:
         """Collect the body up to the limit."""
         self._check_size(len(self.body) + len(chunk))
         self.body.extend(chunk)
 
     async def get(self) -> None:
         """Serve any method: the row says which RPC it is."""
+        self.raise_refusal()
         route = self.route
         use_case = self.use_cases.get(route.rpc)
         if use_case is None:

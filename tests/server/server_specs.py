@@ -61,7 +61,8 @@ def workflow(
         outputs=[bound("n1", "o0", "o0")],
     )
     return admin.WorkflowCreateRequest(
-        id=name_of(core.ResourceType.WORKFLOW, name, version), spec=admin.WorkflowSpec(template=template)
+        id=name_of(core.ResourceType.WORKFLOW, name, version),
+        spec=admin.WorkflowSpec(template=template),
     )
 
 
@@ -73,7 +74,9 @@ def launch_plan(
         spec.default_inputs.parameters["x"].default.CopyFrom(integer(default))
     if fixed is not None:
         spec.fixed_inputs.literals["x"].CopyFrom(integer(fixed))
-    return admin.LaunchPlanCreateRequest(id=name_of(core.ResourceType.LAUNCH_PLAN, name, version), spec=spec)
+    return admin.LaunchPlanCreateRequest(
+        id=name_of(core.ResourceType.LAUNCH_PLAN, name, version), spec=spec
+    )
 
 
 def integer(value: int) -> core.Literal:
@@ -81,7 +84,10 @@ def integer(value: int) -> core.Literal:
 
 
 def launch(
-    name: str = "", plan: str = "twice", kind: int = core.ResourceType.LAUNCH_PLAN, **inputs: core.Literal
+    name: str = "",
+    plan: str = "twice",
+    kind: int = core.ResourceType.LAUNCH_PLAN,
+    **inputs: core.Literal,
 ) -> admin.ExecutionCreateRequest:
     return admin.ExecutionCreateRequest(
         project=PROJECT,

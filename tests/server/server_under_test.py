@@ -161,5 +161,7 @@ def follow(server: Server, talk: Callable[[Any], Coroutine[Any, Any, Any]]) -> A
             return await asyncio.wait_for(talk(line), DEADLINE)
         finally:
             line.close()
+            while await line.read_message() is not None:
+                pass  # until the other side has hung up too
 
     return asyncio.run(run())
