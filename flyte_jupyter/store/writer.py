@@ -8,6 +8,7 @@ import queue
 import shlex
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -109,7 +110,11 @@ class Writer:
                     more = False
                 else:
                     group.append(following)
-            self._commit_together(group)
+            try:
+                self._commit_together(group)
+            except Exception as error:  # noqa: BLE001 - this thread is the only writer: it tells, and lives on
+                for write in group:
+                    write.error = write.error or error
             _announce(group)
 
     def _commit_together(self, group: Sequence[_Write]) -> None:
@@ -123,7 +128,9 @@ class Writer:
             self._undo(group, error)
             return
         self._commits += 1
-        os.pwrite(self._mark, _mark(self._commits), 0)
+        # A mark that is behind says nothing wrong: it only notices less.
+        with suppress(OSError):
+            os.pwrite(self._mark, _mark(self._commits), 0)
 
     def _attempt(self, write: _Write) -> None:
         """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""
@@ -143,7 +150,8 @@ class Writer:
     def _undo(self, group: Sequence[_Write], error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, _Ended) else error
         assert isinstance(cause, Exception)
-        dialect.rollback(self._connection)
+        with suppress(*dialect.DRIVER_ERRORS):
+            dialect.rollback(self._connection)
         for write in group:
             # One that failed by itself keeps its own reason; the others share the group's.
             write.error = write.error or dialect.translated(cause, self._path)
