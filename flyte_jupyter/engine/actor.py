@@ -29,7 +29,7 @@ from flyte_jupyter.engine.core.observations import (
     Observation,
 )
 from flyte_jupyter.engine.core.plan import START
-from flyte_jupyter.engine.core.report import ReportContext, report
+from flyte_jupyter.engine.core.report import ReportContext, tell
 from flyte_jupyter.engine.core.state import (
     IN_FLIGHT,
     Blame,
@@ -44,6 +44,7 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Commit,
     OwedAction,
+    RunEvent,
     Runs,
     StoredRun,
 )
@@ -52,7 +53,9 @@ from flyte_jupyter.idl.ids import Path, RunId
 log = logging.getLogger(__name__)
 
 _CHUNK = 256
-"""How many observations or answers go between two chances for other runs."""
+"""How many observations or events are worked off between two chances for others."""
+_ANSWERS = 32
+"""How many questions are answered at once."""
 _ROUNDS = 64
 """How often answers may lead to new questions before the batch is committed; the rest is asked after."""
 _QUESTIONS = (ResolveInputs, Probe, Collect)
@@ -149,7 +152,9 @@ class RunActor:
     @property
     def finishing(self) -> bool:
         """Whether all that is left of the run is to write that it owes nothing more."""
-        return self.state.summary.phase.final and self._owed.issubset(self._settled)
+        if not self.state.summary.phase.final or len(self._settled) < len(self._owed):
+            return False
+        return self._owed.issubset(self._settled)
 
     @property
     def over(self) -> bool:
@@ -220,8 +225,8 @@ class RunActor:
 
     async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
         found: list[Observation] = []
-        for start in range(0, len(questions), _CHUNK):
-            part = questions[start : start + _CHUNK]
+        for start in range(0, len(questions), _ANSWERS):
+            part = questions[start : start + _ANSWERS]
             if len(part) == 1:
                 found.append(await self._answer(part[0], state))
             else:
@@ -241,7 +246,11 @@ class RunActor:
         self, thought: _Thought, settled: Sequence[int], consumed: Sequence[int]
     ) -> None:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
-        events = report(self._reports, self.state, thought.state, thought.changed, now)
+        events: list[RunEvent] = []
+        for told in tell(self._reports, self.state, thought.state, thought.changed, now):
+            events.append(told)
+            if len(events) % _CHUNK == 0:
+                await asyncio.sleep(0)
         commit = Commit(
             run=self.context.id,
             expect=self._version,

@@ -50,6 +50,8 @@ class EngineSettings:
     holder: str
     """Who takes the lease: unique to this process."""
     lease: timedelta = timedelta(seconds=15)
+    take_over: bool = False
+    """Take the lease at the start whoever holds it: for who knows that no other engine is alive (it has the data's lock)."""
     survey: timedelta = timedelta(seconds=30)
     """How often the executor is asked for what it really has: a safety net behind its news."""
     loop: LoopSettings = field(default_factory=LoopSettings)
@@ -100,7 +102,7 @@ class Engine:
 
     async def start(self) -> None:
         """Take the lease and go on where the last engine stopped, or stand by; returns once that is decided."""
-        if await self._tenure.take():
+        if await self._tenure.take(force=self._settings.take_over):
             await self._begin()
         else:
             self._notice = "another engine holds the database: standing by"

@@ -30,9 +30,10 @@ class Tenure:
         """When to renew: well before it expires."""
         return self._clock.now() + self._ttl / 3
 
-    async def take(self) -> bool:
-        """Try to take the lease; False while another holder's is good."""
-        lease = await self._runs.acquire(self._holder, self._ttl, self._clock.now())
+    async def take(self, *, force: bool = False) -> bool:
+        """Try to take the lease; False while another holder's is good, unless it is taken by `force`."""
+        now = self._clock.now()
+        lease = await self._runs.acquire(self._holder, self._ttl, now, force=force)
         self._lease = lease
         return lease is not None
 

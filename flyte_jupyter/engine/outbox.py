@@ -113,6 +113,8 @@ class Outbox:
                 self._later(lane, queue.failures)
             else:
                 self._ready.append(lane)
+            # A delivery that never waits would otherwise keep everybody else waiting.
+            await asyncio.sleep(0)
 
     async def _serve(self, lane: Lane, queue: _Queue) -> None:
         while queue.owed:

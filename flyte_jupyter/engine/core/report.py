@@ -62,16 +62,25 @@ def report(
     now: datetime,
 ) -> tuple[RunEvent, ...]:
     """The events of one step or fold, in the order in which clients expect them: nodes before the run's end."""
-    events: list[RunEvent] = []
+    return tuple(tell(context, before, after, changed, now))
+
+
+def tell(
+    context: ReportContext,
+    before: RunState,
+    after: RunState,
+    changed: Iterable[Path],
+    now: datetime,
+) -> Iterator[RunEvent]:
+    """The same events one by one, for who must not be away long: a large step has many thousands."""
     begun, ended = _run_events(context, before.summary, after.summary, now)
-    events.extend(begun)
+    yield from begun
     for path in sorted(changed):
         node = node_at(context.plan, path)
         if node is not None:
             told = _Told(context, path, node, now)
-            events.extend(told.events(before.nodes[path], after.nodes[path]))
-    events.extend(ended)
-    return tuple(events)
+            yield from told.events(before.nodes[path], after.nodes[path])
+    yield from ended
 
 
 # -- the run ---------------------------------------------------------------------------------------
