@@ -158,7 +158,10 @@ def test_unknown_inputs_are_told_before_anything_runs(notebook):
 
 
 def test_preview_lists_what_would_travel(notebook, capsys):
-    notebook("from flyte_jupyter import task\n@task\ndef f(x: int) -> int:\n    return x", "%flyte preview f")
+    notebook(
+        "from flyte_jupyter import task\n@task\ndef f(x: int) -> int:\n    return x",
+        "%flyte preview f",
+    )
     out = capsys.readouterr().out
     assert "notebook_cells.py" in out
     assert "bundle" not in out
@@ -183,7 +186,9 @@ def test_completion(notebook):
         "from flyte_jupyter import workflow, task\n@task\ndef twice(xs: int) -> int:\n    return 2 * xs\n"
         "@workflow\ndef doubling(start: int) -> int:\n    return twice(xs=start)"
     )
-    assert {"run", "register", "status", "logs", "abort", "recent"} <= set(completions(notebook, "%flyte "))
+    assert {"run", "register", "status", "logs", "abort", "recent"} <= set(
+        completions(notebook, "%flyte ")
+    )
     assert completions(notebook, "%flyte re") == ["recent", "register"]
     assert "doubling" in completions(notebook, "%flyte run doub")
     assert "--start" in completions(notebook, "%flyte run doubling --")

@@ -5,8 +5,8 @@ the list of statements that it completed.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import difflib
 import sys

@@ -164,7 +164,7 @@ class _Search:
 
     def _include_changes(self, name: str, binding: Statement, before: Order | None) -> None:
         live = self.live.get(name)
-        calls = type(live) in {list, dict, set} or callable(live) and not isinstance(live, type)
+        calls = type(live) in {list, dict, set} or (callable(live) and not isinstance(live, type))
         for change in self.history.changes(binding, name, before, calls=calls):
             if change.origin and not change.is_for_loop:
                 origin = wrong.not_code(name, self.used[name], change.where, change.origin)

@@ -27,7 +27,6 @@ _TASK_OPTIONS = (
 def matcher_for(session: Session) -> Callable[[CompletionContext], SimpleMatcherResult]:
     """A matcher for IPython's completer, over what ``session``'s notebook defined."""
 
-    @context_matcher()
     def flyte_matcher(context: CompletionContext) -> SimpleMatcherResult:
         line = context.full_text.splitlines()[context.cursor_line : context.cursor_line + 1]
         before = line[0][: context.cursor_position] if line else ""
@@ -37,7 +36,8 @@ def matcher_for(session: Session) -> Callable[[CompletionContext], SimpleMatcher
             suppress=bool(found),
         )
 
-    return flyte_matcher
+    marked: Callable[[CompletionContext], SimpleMatcherResult] = context_matcher()(flyte_matcher)
+    return marked
 
 
 def candidates(session: Session, before: str) -> list[str]:

@@ -43,25 +43,28 @@ class Displays:
 
     def show(self, execution: Any) -> None:
         """Publish the execution as it stands, as an output that can be updated."""
-        from IPython.display import display
-
         self._count += 1
         shown = _Shown(execution, f"flyte-{execution.name}-{self._count}")
         if not execution.ended:
             self._open.append(shown)
-        display(_bundle_of(execution), raw=True, display_id=shown.display_id)
+        self._publish(shown, update=False)
 
     def _finish(self, result: Any) -> None:
         """After a cell: bring outputs of executions that ended meanwhile to their final state."""
         del result
-        from IPython.display import update_display
-
         ended = [shown for shown in self._open if shown.execution.ended]
         self._open = [shown for shown in self._open if shown not in ended]
         if not hasattr(self._shell, "kernel"):
             return  # a terminal cannot change what it has printed
         for shown in ended:
-            update_display(_bundle_of(shown.execution), raw=True, display_id=shown.display_id)
+            self._publish(shown, update=True)
+
+    def _publish(self, shown: _Shown, *, update: bool) -> None:
+        self._shell.display_pub.publish(
+            _bundle_of(shown.execution),
+            transient={"display_id": shown.display_id},
+            update=update,
+        )
 
     @property
     def _formatter(self) -> Any:

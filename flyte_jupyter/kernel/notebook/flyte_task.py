@@ -66,13 +66,19 @@ class TaskCell:
         function.decorator_list = []
         for node in ast.walk(function):
             if isinstance(node, ast.stmt | ast.expr | ast.arg | ast.keyword | ast.alias):
-                inside = id(node) in body
-                node.lineno = self.lines[node.lineno - 1] if inside else 1
-                node.end_lineno = self.lines[node.end_lineno - 1] if inside else 1
-                if inside:
-                    node.col_offset = max(0, node.col_offset - len(_INDENT))
-                    node.end_col_offset = max(0, node.end_col_offset - len(_INDENT))
+                self._move(node, inside=id(node) in body)
         return ast.Module([function], [])
+
+    def _move(
+        self, node: ast.stmt | ast.expr | ast.arg | ast.keyword | ast.alias, *, inside: bool
+    ) -> None:
+        """Give a node the place that it has in the cell; what the body doesn't hold is line 1."""
+        last = node.end_lineno or node.lineno
+        node.lineno = self.lines[node.lineno - 1] if inside else 1
+        node.end_lineno = self.lines[last - 1] if inside else 1
+        if inside:
+            node.col_offset = max(0, node.col_offset - len(_INDENT))
+            node.end_col_offset = max(0, (node.end_col_offset or 0) - len(_INDENT))
 
 
 def task_cell(header: Header, body: str, body_lines: Sequence[int]) -> TaskCell:

@@ -47,6 +47,28 @@ def place(upstream: Mapping[str, Sequence[str]]) -> dict[str, Point]:
     }
 
 
+def without_implied(upstream: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The edges that say something new: those that a longer way says already are left out."""
+    return {
+        node: tuple(p for p in before if not _reached(upstream, before, p))
+        for node, before in upstream.items()
+    }
+
+
+def _reached(upstream: Mapping[str, Sequence[str]], starts: Sequence[str], wanted: str) -> bool:
+    """Whether ``wanted`` lies before one of the other ``starts``."""
+    waiting = [start for start in starts if start != wanted]
+    seen = set(waiting)
+    while waiting:
+        for parent in upstream.get(waiting.pop(), ()):
+            if parent == wanted:
+                return True
+            if parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    return False
+
+
 def _layers(upstream: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Each node one layer below the lowest of those before it."""
     layers: dict[str, int] = {}

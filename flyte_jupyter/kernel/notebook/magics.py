@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import shlex
 from argparse import Namespace
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 
 from flyte_jupyter.kernel.errors import FlyteJupyterError
 from flyte_jupyter.kernel.notebook import commands
@@ -34,29 +34,31 @@ class FlyteMagics(Magics):
         super().__init__(shell)
         self.session = session
 
-    @magic_arguments()
-    @argument("name", help="the task's name; it becomes a variable, to be called in workflows")
-    @argument("--inputs", default="", help='typed inputs: "df: pd.DataFrame, depth: int = 3"')
-    @argument("--outputs", default="", help='typed outputs, assigned in the cell: "score: float"')
-    @argument("--retries", type=int, help="more attempts that a recoverable failure is worth")
-    @argument("--cache", metavar="VERSION", help="reuse outputs for equal inputs and this version")
-    @argument("--cpu", help="cores: 2 or 500m")
-    @argument("--mem", help="memory: 500Mi, 2Gi")
-    @argument("--gpu", help="whole devices")
-    @argument("--timeout", help="how long an attempt may take: 90s, 5m, 1h")
-    @argument("--reuse", action="store_true", help="let one worker process serve several attempts")
-    @argument("--define-only", action="store_true", help="define the task without running it here")
     @line_cell_magic
     def flyte_task(self, line: str, cell: str | None = None) -> None:
         """Make the cell's body a task, and run it here on the variables that its inputs name.
 
+        %%flyte_task NAME [options]
+
         The body sees its inputs and the notebook's imports, functions and constants. Its declared
         outputs are assigned to variables; nothing else that it assigns leaves the cell. When a
-        required input has no variable of its name, the task is only defined.
+        required input has no variable of its name, the task is only defined. NAME becomes the
+        task, to be called in workflows.
+
+          --inputs "df: pd.DataFrame, depth: int = 3"    typed inputs
+          --outputs "score: float"    typed outputs, which the cell assigns
+          --retries N        more attempts that a recoverable failure is worth
+          --cache VERSION    reuse outputs for equal inputs and this version
+          --cpu 2            cores, or thousandths of them: 500m
+          --mem 500Mi        memory
+          --gpu 1            whole devices
+          --timeout 5m       how long an attempt may take: 90s, 5m, 1h
+          --reuse            let one worker process serve several attempts
+          --define-only      define the task without running it here
         """
         if cell is None:
             raise UsageError("%%flyte_task stands in the first line of a cell, with two %")
-        options = _parsed(self.flyte_task, line)
+        options = _task_options().parse_args(_split(line))
         made = self._made(options, cell)
         task, filename = self._defined(made, line, cell)
         cell_id, label = self.session.recorder.place()
@@ -65,14 +67,14 @@ class FlyteMagics(Magics):
         if options.define_only:
             print(f"Task {options.name} is defined.")  # noqa: T201 - a magic's answer
             return
-        given, missing = arguments_from(made, self.shell.user_ns)
+        given, missing = arguments_from(made, self.session.shell.user_ns)
         if missing:
             print(  # noqa: T201 - a magic's answer
                 f"Task {options.name} is defined, not run: there is no variable {', '.join(missing)}."
             )
             return
         values = _called(task, given, filename)
-        self.shell.push(values)
+        self.session.shell.push(values)
         self.session.recorder.define(written, frozenset(values))
 
     @line_magic
@@ -107,7 +109,7 @@ class FlyteMagics(Magics):
 
     def _made(self, options: Namespace, cell: str) -> TaskCell:
         try:
-            body = str(self.shell.transform_cell(cell))
+            body = str(self.session.shell.transform_cell(cell))
             raw = self.session.recorder.raw()
             skipped = len(raw.split(cell, 1)[0].splitlines()) if cell and cell in raw else 1
             lines = tuple(line + skipped for line in line_map(body, cell))
@@ -120,12 +122,12 @@ class FlyteMagics(Magics):
         from flyte_jupyter.kernel.authoring import task as decorator
 
         shown = self.session.recorder.raw() or f"%%flyte_task {line}\n{cell}"
-        compiler = self.shell.compile
-        filename = compiler.cache(shown, self.shell.execution_count - 1, raw_code=shown)
+        compiler = self.session.shell.compile
+        filename = compiler.cache(shown, self.session.shell.execution_count - 1, raw_code=shown)
         code = compile(made.tree(), filename, "exec", compiler.flags, dont_inherit=True)
         scratch: dict[str, Any] = {}
         try:
-            exec(code, self.shell.user_ns, scratch)  # noqa: S102 - the user's own cell
+            exec(code, self.session.shell.user_ns, scratch)  # noqa: S102 - the user's own cell
         except NameError as error:
             raise UsageError(
                 f"%%flyte_task {made.header.name}: a type names {error.name!r}, which the notebook "
@@ -138,15 +140,28 @@ class FlyteMagics(Magics):
             task = decorator(**keywords)(scratch[made.header.name])
         except FlyteJupyterError as error:
             raise UsageError(f"%%flyte_task {made.header.name}: {error}") from None
-        self.shell.push({made.header.name: task})
+        self.session.shell.push({made.header.name: task})
         return task, filename
 
 
-def _parsed(magic: Any, line: str) -> Namespace:
-    parser: MagicArgumentParser = magic.parser
-    found = parser.parse_args(_split(line))
-    assert isinstance(found, Namespace)
-    return found
+class _Options(argparse.ArgumentParser):
+    """Reads a magic's line; what is wrong with it is one line, not an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"%%flyte_task: {message}; %%flyte_task? lists the options")
+
+
+def _task_options() -> _Options:
+    options = _Options(add_help=False, allow_abbrev=False)
+    options.add_argument("name")
+    options.add_argument("--inputs", default="")
+    options.add_argument("--outputs", default="")
+    options.add_argument("--retries", type=int)
+    for name in ("--cache", "--cpu", "--mem", "--gpu", "--timeout"):
+        options.add_argument(name)
+    options.add_argument("--reuse", action="store_true")
+    options.add_argument("--define-only", action="store_true")
+    return options
 
 
 def _split(line: str) -> list[str]:
@@ -200,5 +215,3 @@ def _from(trace: TracebackType | None, filename: str) -> TracebackType | None:
     while trace is not None and trace.tb_frame.f_code.co_filename != filename:
         trace = trace.tb_next
     return trace
-
-

@@ -56,9 +56,7 @@ class Captured:
     def bundle(self, namespace: str) -> Bundle:
         """All of it as one archive; ``namespace`` is what registered names begin with."""
         cells = [asdict(cell) for cell in self.cells]
-        return pack(
-            self.files, ENTRY, cells=cells, namespace=namespace, cell_ids=self.definitions
-        )
+        return pack(self.files, ENTRY, cells=cells, namespace=namespace, cell_ids=self.definitions)
 
     def preview(self) -> str:
         """What travels: one line per file with its size."""

@@ -18,6 +18,7 @@ from flyte_jupyter.kernel.notebook.problems import NotebookError
 
 _SESSION_NAME = "JPY_SESSION_NAME"  # set by Jupyter's server: the notebook's path
 
+
 class Session:
     """What ``shell.flyte_jupyter`` is while the extension is loaded.
 

@@ -24,6 +24,15 @@ class NodeSnapshot:
     kind: str = "task"
     cached: bool = False
 
+    @property
+    def state(self) -> str:
+        """The phase in words: ``succeeded``, ``timed out``, ``not started``, ``from cache``."""
+        if self.cached:
+            return "from cache"
+        if self.phase in {"UNDEFINED", ""}:
+            return "not started"
+        return self.phase.lower().replace("_", " ")
+
     def as_json(self) -> dict[str, Any]:
         """The node as docs/protocol.md section 6 writes it."""
         return {
@@ -72,7 +81,7 @@ class Snapshot:
         """The execution in words, a line for each node."""
         rows = [("node", "task", "phase", "time", "attempts")]
         rows += [
-            (n.id, n.label, n.phase + (" (cached)" if n.cached else ""), duration(n.seconds),
+            (n.id, n.label, n.state.upper(), duration(n.seconds),
              str(n.attempts) if n.attempts else "")
             for n in self.nodes
             if n.kind == "task"
@@ -102,5 +111,5 @@ def duration(seconds: float | None) -> str:
 
 def counted(nodes: Iterable[NodeSnapshot]) -> str:
     """How many nodes are in which phase: ``3 succeeded, 1 running``."""
-    counts = Counter(node.phase.lower() for node in nodes if node.kind == "task")
+    counts = Counter(node.state for node in nodes if node.kind == "task")
     return ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))

@@ -173,7 +173,7 @@ def _text(source: str, node: ast.stmt, first: int) -> str:
     last = node.end_lineno or node.lineno
     whole = "\n".join(lines[first - 1 : last])
     segment = ast.get_source_segment(source, node) or whole
-    if first != node.lineno or whole.startswith(segment) and _is_comment(whole[len(segment) :]):
+    if first != node.lineno or (whole.startswith(segment) and _is_comment(whole[len(segment) :])):
         return whole
     return segment
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
-from flyte_jupyter.kernel.notebook.layout import Point, place
+from flyte_jupyter.kernel.notebook.layout import Point, place, without_implied
 from flyte_jupyter.kernel.notebook.snapshot import NodeSnapshot, Snapshot, counted, duration
 
 _WIDTH, _HEIGHT = 176, 50
@@ -36,7 +36,9 @@ _BAR = "M4.5 8h7"
 def draw(run: Snapshot) -> str:
     """The execution as an SVG document."""
     nodes = [node for node in run.nodes if node.kind == "task"]
-    places = place({n.id: n.upstream for n in nodes}) if len(nodes) <= _MOST_NODES else {}
+    drawn = nodes if len(nodes) <= _MOST_NODES else []
+    edges = without_implied({node.id: node.upstream for node in drawn})
+    places = place(edges)
     columns = max((p.x for p in places.values()), default=2) + 1
     layers = max((p.layer for p in places.values()), default=-1) + 1
     width = max(360, round(2 * _MARGIN + columns * _WIDTH + (columns - 1) * _GAP_X))
@@ -44,22 +46,24 @@ def draw(run: Snapshot) -> str:
     shift = (width - 2 * _MARGIN - columns * _WIDTH - (columns - 1) * _GAP_X) / 2
     title = f"{run.workflow}, execution {run.name}: {run.phase.lower()}"
     summary = counted(nodes) or "no nodes yet"
-    parts = [
+    opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" style="max-width:100%;height:auto" '
-        f'font-family="{_FONT}">',
+        f'font-family="{_FONT}">'
+    )
+    parts = [
+        opening,
         f"<title>{_text(title)}</title>",
         f"<desc>{_text(summary)}</desc>",
         _head(run, summary, width),
     ]
-    known = {n.id for n in nodes} & places.keys()
-    for node in nodes:
+    for node in drawn:
         parts += [
             _edge(_corner(places[parent], shift), _corner(places[node.id], shift))
-            for parent in node.upstream
-            if node.id in known and parent in known
+            for parent in edges[node.id]
+            if parent in places
         ]
-    parts += [_node(n, *_corner(places[n.id], shift)) for n in nodes if n.id in known]
+    parts += [_node(node, *_corner(places[node.id], shift)) for node in drawn]
     return "".join([*parts, "</svg>"])
 
 
@@ -92,9 +96,7 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _node(node: NodeSnapshot, x: float, y: float) -> str:
     colour = _COLOURS.get(node.phase, _WAITING)
-    words = [node.phase.lower().replace("_", " ")]
-    if node.cached:
-        words = ["from cache"]
+    words = [node.state]
     if node.seconds is not None:
         words.append(duration(node.seconds))
     if node.attempts > 1:
