@@ -11,7 +11,7 @@ import signal
 import sys
 import tarfile
 import textwrap
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -189,6 +189,14 @@ async def bench(folder: Path, **options: object) -> AsyncIterator[Bench]:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+
+async def seen(look: Callable[[], Awaitable[object]]) -> object:
+    """Look until there is something to see, and give it. Fails after a minute."""
+    async with asyncio.timeout(DEADLINE):
+        while not (found := await look()):  # noqa: ASYNC110  # files and processes raise no events
+            await asyncio.sleep(0.01)
+        return found
 
 
 def alive(pid: int) -> bool:

@@ -51,7 +51,7 @@ def to_html(content: Any) -> str:
         return f"{_PLOTLY_MARK}{figure}"
     if hasattr(content, "savefig"):
         return _picture(content)
-    if module == "pandas" and hasattr(content, "to_html"):
+    if module == "pandas" and hasattr(content, "iloc"):
         return _pandas_table(content)
     if module == "polars" and hasattr(content, "iter_rows"):
         return _table(content.columns, content.head(_MOST_ROWS).rows(), len(content))

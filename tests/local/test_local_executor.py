@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import pytest
-from local_attempts import attempt_id, bench
+from local_attempts import attempt_id, bench, seen
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.logs import log_path
@@ -182,6 +183,11 @@ def test_a_log_is_cut_at_its_limit(tmp_path):
     asyncio.run(main())
 
 
+async def grown(b, spec, offset):
+    part = await b.executor.read_log(spec.id, offset, 2)
+    return part if part.data else None
+
+
 def test_a_log_is_read_in_slices_while_it_grows(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
@@ -190,13 +196,11 @@ def test_a_log_is_read_in_slices_while_it_grows(tmp_path):
                 ["/bin/sh", "-c", f"mkfifo {fifo}; printf abc; read x < {fifo}; printf def"]
             )
             assert isinstance(await b.executor.launch(spec), Accepted)
-            seen = b""
-            async with asyncio.timeout(30):
-                while seen != b"abc":
-                    part = await b.executor.read_log(spec.id, len(seen), 2)
-                    assert not part.complete
-                    seen += part.data
-                    await asyncio.sleep(0)
+            got = b""
+            while got != b"abc":
+                part = await seen(partial(grown, b, spec, len(got)))
+                assert not part.complete
+                got += part.data
             await asyncio.to_thread(fifo.write_text, "go\n")
             await b.ended(spec.id)
             part = await b.executor.read_log(spec.id, 3, 100)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from local_attempts import alive, attempt_id, bench
+from local_attempts import alive, attempt_id, bench, seen
 from processes import eventually
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
@@ -43,10 +43,9 @@ def do_orphan(inputs):
 def do_bomb(inputs):
     for _ in range(50):
         if os.fork() == 0:
-            print("child", os.getpid(), flush=True)
+            os.write(1, b"child %d\\n" % os.getpid())
             time.sleep(600)
             os._exit(0)
-    print("ready", flush=True)
     time.sleep(600)
 
 def do_mute(inputs):
@@ -90,11 +89,12 @@ def children(log: str, word: str) -> list[int]:
     return [int(line.split()[1]) for line in log.splitlines() if line.startswith(f"{word} ")]
 
 
-async def log_with(b, spec, word: str) -> str:
-    async with asyncio.timeout(60):
-        while word not in (text := await b.log(spec)):
-            await asyncio.sleep(0)
-    return text
+async def log_with(b, spec, word: str, times: int = 1) -> str:
+    async def look():
+        text = await b.log(spec)
+        return text if text.count(word) >= times else ""
+
+    return await seen(look)
 
 
 async def fine_after(b, reuse: str) -> None:
@@ -102,6 +102,19 @@ async def fine_after(b, reuse: str) -> None:
     assert (await b.run(spec)).code == 0
     assert b.outputs(spec) is not None
     assert await b.log(spec) == "fine\n"
+
+
+def open_files(pid: int) -> list[str]:
+    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def network_sockets() -> set[str]:
+    tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6", "udp", "udp6")]
+    return {f"socket:[{line.split()[9]}]" for t in tables for line in t.splitlines()[1:]}
+
+
+def private(folder: Path) -> bool:
+    return all(f.stat().st_mode & 0o077 == 0 for f in (folder, *folder.iterdir()))
 
 
 both = pytest.mark.parametrize("reuse", ["true", "false"])
@@ -167,11 +180,7 @@ def test_a_fork_bomb_is_killed_with_its_group(tmp_path):
         async with bench(tmp_path) as b:
             spec = b.task(FAULTS, "bomb")
             await b.executor.launch(spec)
-            pids = children(await log_with(b, spec, "ready"), "child")
-            async with asyncio.timeout(60):
-                while len(pids) < 50:
-                    pids = children(await b.log(spec), "child")
-                    await asyncio.sleep(0)
+            pids = children(await log_with(b, spec, "child", times=50), "child")
             await b.executor.kill(spec.id)
             eventually(lambda: not any(alive(pid) for pid in pids), what="50 dead children")
             await fine_after(b, "false")
@@ -263,7 +272,7 @@ def test_a_zygote_without_room_for_another_process_says_so(tmp_path):
         async with bench(tmp_path) as b:
             await b.run(b.command(["true"], attempt_id("first")))
             (pid,) = b.zygote_pids()
-            open_now = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+            open_now = len(open_files(pid))
             soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now, hard))
             how = await b.run(b.command(["true"], attempt_id("n1")))
@@ -282,14 +291,8 @@ def test_nothing_listens_on_the_network(tmp_path):
             await b.executor.launch(spec)
             await log_with(b, spec, "spinning")
             pids = b.zygote_pids()
-            sockets = set()
-            for pid in pids:
-                for fd in Path(f"/proc/{pid}/fd").iterdir():
-                    sockets.add(str(fd.readlink()))
-            for table in ("tcp", "tcp6", "udp", "udp6"):
-                for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-                    assert f"socket:[{line.split()[9]}]" not in sockets
-            folder = next((tmp_path / "local" / "zygotes").iterdir())
-            assert folder.stat().st_mode & 0o077 == 0
+            sockets = {name for pid in pids for name in open_files(pid)}
+            assert not sockets & network_sockets()
+            assert private(tmp_path / "local" / "zygotes")
 
     asyncio.run(main())

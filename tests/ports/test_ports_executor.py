@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass
 
 import pytest
-from local_attempts import Bench, attempt_id, bench
+from local_attempts import Bench, attempt_id, bench, seen
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.core.observations import Exit
@@ -46,9 +46,11 @@ async def memory(folder):
 
     async def work(spec):
         gate = folder / f"gate-{spec.id.path[0]}-{spec.id.attempt}"
-        async with asyncio.timeout(60):
-            while not gate.exists():
-                await asyncio.sleep(0)
+
+        async def look():
+            return gate.exists()
+
+        await seen(look)
         return Exit(code=0)
 
     executor = MemoryExecutor(work)
@@ -57,9 +59,11 @@ async def memory(folder):
     await executor.stop()
     for path in ("n0", "n1"):
         (folder / f"gate-{path}-0").touch()
-    async with asyncio.timeout(60):
-        while executor._tasks:
-            await asyncio.sleep(0)
+
+    async def idle():
+        return not executor._tasks
+
+    await seen(idle)
 
 
 places = pytest.mark.parametrize("place", [local, memory], ids=["local", "memory"])

@@ -12,7 +12,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,14 +21,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
-from flyte_jupyter.kernel.runtime import frames, isolation
-from flyte_jupyter.kernel.runtime.births import (
-    Process,
-    kill_group,
-    new_attempt,
-    new_worker,
-    next_ended,
-)
+from flyte_jupyter.kernel.runtime import births, frames, isolation
+from flyte_jupyter.kernel.runtime.births import Process, kill_group, next_ended
 from flyte_jupyter.kernel.runtime.peers import Peer
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.worker import Job
@@ -52,7 +45,7 @@ class InChild(BaseException):
 
 @dataclass(slots=True)
 class Zygote:
-    """The loop. `linger` is how many seconds it stays without a connection and without an attempt."""
+    """The loop. `linger`: how many seconds it stays without a connection and without an attempt."""
 
     listener: socket.socket
     records: Records
@@ -62,9 +55,7 @@ class Zygote:
     processes: dict[int, Process] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
-    unshared: str = ""
     _tried: set[str] = field(default_factory=set)
-    _wakeup: tuple[int, int] = (-1, -1)
     _sweep_at: float | None = None
     _since: float = field(default_factory=time.monotonic)
 
@@ -80,10 +71,10 @@ class Zygote:
                 self._sweep()
 
     def _listen(self) -> None:
-        reader, writer = (
-            os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if sys.platform == "linux" else os.pipe()
-        )
-        self._wakeup = (reader, writer)
+        # A signal that comes just before the selector waits must wake it all the same.
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.listener.setblocking(False)
@@ -214,7 +205,7 @@ class Zygote:
         self._preload(job.preload)
         if job.reuse and job.ours and not isolation.fork_hazard():
             return self._worker_for(job)
-        process, mode = new_attempt(job, self._fork)
+        process, mode = births.new_attempt(job, self._fork)
         process.capture.aim(job.log, job.limit)
         return self._watch(process), mode
 
@@ -234,7 +225,7 @@ class Zygote:
         return process, mode
 
     def _new_worker(self, job: Job) -> Process:
-        process = self._watch(new_worker(job, self._fork))
+        process = self._watch(births.new_worker(job, self._fork))
         assert process.channel is not None
         self.selector.register(
             process.channel.socket, selectors.EVENT_READ, lambda _: self._hear(process)
@@ -256,7 +247,9 @@ class Zygote:
         fresh = [m for m in modules if m not in self._tried]
         if fresh:
             self._tried.update(fresh)
-            self.unshared = isolation.preload(fresh) or self.unshared
+            why = isolation.preload(fresh)
+            if why:
+                print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the zygote's log
 
     def _fork(self, run: Callable[[], int]) -> int:
         pid = os.fork()

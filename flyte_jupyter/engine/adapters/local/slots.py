@@ -60,7 +60,8 @@ class Slots:
         for attempt, wants in list(self._queue.items()):
             if cpu <= 0:
                 break
-            fits = wants.cpu <= cpu and wants.memory <= memory and wants.gpu <= gpu
+            asked = ((wants.cpu, cpu), (wants.memory, memory), (wants.gpu, gpu))
+            fits = all(size <= left for size, left in asked if size)
             cpu -= wants.cpu
             memory -= wants.memory
             gpu -= wants.gpu

@@ -1,0 +1,132 @@
+"""Bundles are unpacked with suspicion: nothing is ever written outside of their folder."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+
+import pytest
+
+from flyte_jupyter.kernel.runtime import bundle
+from flyte_jupyter.kernel.runtime.bundle import BundleRefused, BundleUnavailable
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def named(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = link
+    return info
+
+
+def stored(folder, data: bytes) -> str:
+    path = folder / "bundle.tar.gz"
+    path.write_bytes(data)
+    return f"file://{path}"
+
+
+WICKED = {
+    "climbs": [(named("../evil.py"), b"x")],
+    "climbs inside": [(named("a/../../evil.py"), b"x")],
+    "absolute": [(named("/tmp/flyte-jupyter-evil.py"), b"x")],
+    "symlink": [(named("out", tarfile.SYMTYPE, ".."), b"")],
+    "write through a symlink": [
+        (named("out", tarfile.SYMTYPE, ".."), b""),
+        (named("out/evil.py"), b"x"),
+    ],
+    "hard link": [(named("out", tarfile.LNKTYPE, "/etc/passwd"), b"")],
+    "character device": [(named("null", tarfile.CHRTYPE), b"")],
+    "block device": [(named("disk", tarfile.BLKTYPE), b"")],
+    "fifo": [(named("pipe", tarfile.FIFOTYPE), b"")],
+}
+
+
+@pytest.mark.parametrize("kind", WICKED)
+def test_a_wicked_bundle_is_refused_and_leaves_nothing(tmp_path, kind):
+    cache = tmp_path / "deep" / "cache"
+    uri = stored(tmp_path, archive(*WICKED[kind]))
+    with pytest.raises(BundleRefused):
+        bundle.fetch(uri, cache)
+    assert not list(cache.iterdir())
+    assert {p.name for p in tmp_path.iterdir()} == {"bundle.tar.gz", "deep"}
+
+
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "MOST_FILES", 5)
+    uri = stored(tmp_path, archive(*[(named(f"f{n}"), b"") for n in range(6)]))
+    with pytest.raises(BundleRefused, match="more than 5 files"):
+        bundle.fetch(uri, tmp_path / "cache")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "MOST_BYTES", 1 << 20)
+    uri = stored(tmp_path, archive((named("zeros"), bytes(2 << 20))))
+    with pytest.raises(BundleRefused):
+        bundle.fetch(uri, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("data", [b"", b"not an archive", b"\x1f\x8b\x08garbage"])
+def test_what_is_no_archive_is_refused(tmp_path, data):
+    with pytest.raises(BundleRefused):
+        bundle.fetch(stored(tmp_path, data), tmp_path / "cache")
+
+
+def test_a_missing_bundle_says_where_it_should_be(tmp_path):
+    with pytest.raises(BundleUnavailable, match="nowhere"):
+        bundle.fetch(f"file://{tmp_path}/nowhere.tar.gz", tmp_path / "cache")
+
+
+def test_a_bundle_is_unpacked_once(tmp_path):
+    uri = stored(tmp_path, archive((named("a/b.py"), b"x = 1")))
+    first = bundle.fetch(uri, tmp_path / "cache")
+    stamp = (first.folder / "a" / "b.py").stat().st_mtime_ns
+    second = bundle.fetch(uri, tmp_path / "cache")
+    assert second.folder == first.folder
+    assert (second.folder / "a" / "b.py").stat().st_mtime_ns == stamp
+
+
+def test_many_at_once_unpack_one_bundle(tmp_path):
+    uri = stored(tmp_path, archive(*[(named(f"m{n}.py"), b"x = 1") for n in range(50)]))
+    seen = []
+    together = threading.Barrier(8)
+
+    def fetch():
+        together.wait()
+        seen.append(len(list(bundle.fetch(uri, tmp_path / "cache").folder.iterdir())))
+
+    threads = [threading.Thread(target=fetch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [50] * 8
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_bundle_over_fsspec(tmp_path):
+    import fsspec
+
+    uri = "memory://bundles/one.tar.gz"
+    with fsspec.open(uri, "wb") as file:
+        file.write(archive((named("b.py"), b"x = 1")))
+    assert (bundle.fetch(uri, tmp_path / "cache").folder / "b.py").read_bytes() == b"x = 1"
+
+
+def test_a_name_that_is_not_there_says_so(tmp_path):
+    uri = stored(tmp_path, archive((named("a_module_for_this_test.py"), b"x = 1")))
+    code = bundle.fetch(uri, tmp_path / "cache")
+    assert bundle.load(code, "a_module_for_this_test:x") == 1
+    with pytest.raises(BundleRefused, match="has no 'y'"):
+        bundle.load(code, "a_module_for_this_test:y")
+    with pytest.raises(BundleRefused, match="must read"):
+        bundle.load(code, "nonsense")
