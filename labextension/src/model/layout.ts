@@ -20,9 +20,14 @@ export interface Placed {
   routes: ReadonlyMap<string, readonly Point[]>;
 }
 
-const BETWEEN_LAYERS = 44;
+const BETWEEN_LAYERS = 32;
 const BETWEEN_NODES = 16;
 const MARGIN = 12;
+/** Boxes, in pixels: what a letter takes, what stands beside the name, and the limits. */
+const PER_LETTER = 8;
+const BESIDE_LABEL = 56;
+const NARROWEST = 156;
+const WIDEST = 240;
 
 const ELK_OPTIONS = {
   'elk.algorithm': 'layered',
@@ -36,11 +41,13 @@ const ELK_OPTIONS = {
   'elk.padding': `[top=${MARGIN},left=${MARGIN},bottom=${MARGIN},right=${MARGIN}]`
 };
 
-/** The size of a node's box; the ends of the graph are small. */
+/** The size of a node's box, wide enough for most names; the ends of the graph are small. */
 export function sizeOf(node: GraphNode): { width: number; height: number } {
-  return node.kind === 'start' || node.kind === 'end'
-    ? { width: 56, height: 24 }
-    : { width: 184, height: 52 };
+  if (node.kind === 'start' || node.kind === 'end') {
+    return { width: 46, height: 24 };
+  }
+  const width = BESIDE_LABEL + node.label.length * PER_LETTER;
+  return { width: Math.min(WIDEST, Math.max(NARROWEST, width)), height: 52 };
 }
 
 /** What elk is asked. */
@@ -94,7 +101,7 @@ export function layered(graph: Graph): Placed {
     const width = Math.max(0, ...column.map(node => sizeOf(node).width));
     for (const node of column) {
       const size = sizeOf(node);
-      boxes.set(node.id, { x: x + (width - size.width) / 2, y, ...size });
+      boxes.set(node.id, { x, y, ...size });
       y += size.height + BETWEEN_NODES;
     }
     x += width + BETWEEN_LAYERS;

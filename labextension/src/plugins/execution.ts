@@ -139,6 +139,7 @@ class Pages {
     const page = new MainAreaWidget({
       content: new ExecutionContent(this.services, id)
     });
+    page.toolbar.hide();
     page.id = key;
     page.title.label = id.name;
     page.title.caption = this.trans.__('Flyte execution %1', id.name);

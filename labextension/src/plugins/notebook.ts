@@ -11,7 +11,12 @@ interface Found {
   index: number;
 }
 
-/** The cell with this id, or the one that ran as `In[n]`, in any open notebook. */
+/**
+ * The cell that a traceback names as `In [n]`, else the one with this id, in any open notebook.
+ *
+ * Numbers change when cells run again and say nothing of the notebook, so when the id is known
+ * only its own notebook is searched.
+ */
 function find(
   tracker: INotebookTracker,
   cellId: string,
@@ -20,13 +25,12 @@ function find(
   const ran = /^In ?\[(\d+)\]$/.exec(label)?.[1];
   let found: Found | undefined;
   tracker.forEach(panel => {
-    const cells = panel.content.widgets;
-    const index = cells.findIndex(
-      ({ model }) =>
-        (cellId !== '' && model.id === cellId) ||
-        (label !== '' && model.id === label) ||
-        (cellId === '' && ran !== undefined && executionCount(model) === Number(ran))
+    const cells = panel.content.widgets.map(cell => cell.model);
+    const byId = cells.findIndex(cell => cellId !== '' && cell.id === cellId);
+    const byNumber = cells.findIndex(
+      cell => ran !== undefined && executionCount(cell) === Number(ran)
     );
+    const index = byNumber >= 0 && (byId >= 0 || cellId === '') ? byNumber : byId;
     if (index >= 0) {
       found ??= { panel, index };
     }

@@ -83,8 +83,7 @@ export function BoxContent(props: {
   }
   const details = [
     phaseText(trans, state?.phase),
-    brief(state?.duration),
-    state?.cached ? trans.__('cached') : '',
+    state?.cached ? trans.__('cached') : brief(state?.duration),
     state && state.attempts > 1 ? trans.__('attempt %1', state.attempts) : ''
   ].filter(Boolean);
   return (

@@ -12,8 +12,8 @@ export function Failure(props: {
 }): React.ReactElement {
   const { trans, commands } = useServices();
   const { error, cellId } = props;
-  const go = (cell: string, line?: number): void =>
-    void commands.execute(CommandIDs.goToCell, { cell, line: line ?? 0, cellId });
+  const go = (cell: string, line = 0): void =>
+    void commands.execute(CommandIDs.goToCell, { cell, line, cellId });
   const mine = error.kind === 'USER';
   return (
     <div className="jp-Flyte-failure">
@@ -24,11 +24,6 @@ export function Failure(props: {
             ? trans.__('raised by the task')
             : trans.__('of the system, not of the task')}
         </span>
-        {cellId && (
-          <button className="jp-Flyte-link" onClick={() => go('')}>
-            {trans.__('Go to the cell')}
-          </button>
-        )}
       </p>
       <pre>
         {stretches(error.message).map((part, index) =>
