@@ -422,3 +422,34 @@ def test_a_table_and_a_file_are_read_without_an_annotation(storage, tmp_path):
 def test_a_literal_type_gives_the_python_type_back(python_type):
     literal_type = REGISTRY.of(python_type).literal_type
     assert REGISTRY.of(REGISTRY.guess(literal_type)).name == REGISTRY.of(python_type).name
+
+
+def test_a_file_by_its_uri_is_fetched(tmp_path):
+    (tmp_path / "a.txt").write_text("hi")
+    file = FlyteFile((tmp_path / "a.txt").as_uri())
+    assert REGISTRY.of(FlyteFile).check(file) is file
+    assert Path(file).read_text() == "hi"
+    assert Path(file) != tmp_path / "a.txt"
+
+
+def test_data_goes_through_other_file_systems_too(tmp_path):
+    storage = PrefixStorage("memory://bucket/raw", tmp_path / "work")
+    (tmp_path / "a.txt").write_text("hi")
+    file = there_and_back(FlyteFile(tmp_path / "a.txt"), FlyteFile, storage)
+    assert file.uri.startswith("memory://bucket/raw/")
+    assert Path(file).read_text() == "hi"
+    table = pd.DataFrame({"a": [1]})
+    pd.testing.assert_frame_equal(there_and_back(table, pd.DataFrame, storage), table)
+    with pytest.raises(StorageError, match="nonsense"):
+        FlyteFile("nonsense://x/y").open()
+
+
+def test_a_table_stored_as_a_folder_of_parts_is_read(tmp_path):
+    """As flytekit stores it."""
+    folder = tmp_path / "table"
+    folder.mkdir()
+    pd.DataFrame({"a": [1, 2]}).to_parquet(folder / "00000")
+    literal = core.Literal()
+    literal.scalar.structured_dataset.uri = folder.as_uri()
+    storage = PrefixStorage("", tmp_path / "work")
+    assert REGISTRY.of(pd.DataFrame).decode(literal, storage)["a"].tolist() == [1, 2]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +17,7 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.kernel.types.errors import Unfit, shown
 from flyte_jupyter.kernel.types.primitives import literal_kind
 from flyte_jupyter.kernel.types.registry import Converter, TypeRegistry
-from flyte_jupyter.kernel.types.storage import Storage
+from flyte_jupyter.kernel.types.storage import Storage, fetch
 
 
 class FlyteFile(os.PathLike[str]):
@@ -70,24 +73,21 @@ class FlyteFile(os.PathLike[str]):
         return f"FlyteFile({self._uri or str(self._local)!r})"
 
     def _download(self) -> Path:
-        storage = self._storage or _anywhere()
-        local = storage.scratch() / (Path(self._uri).name or "file")
-        storage.get(self._uri, local)
-        return local
+        name = Path(self._uri).name or "file"
+        if self._storage is not None:
+            local = self._storage.scratch() / name
+            self._storage.get(self._uri, local)
+            return local
+        # A URI that the author wrote down: nobody else looks after the copy.
+        folder = Path(tempfile.mkdtemp(prefix="flyte-file-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        fetch(self._uri, folder / name)
+        return folder / name
 
 
 @lru_cache(maxsize=256)
 def _with_format(file_format: str) -> type[FlyteFile]:
     return type(f"FlyteFile[{file_format}]", (FlyteFile,), {"format": file_format})
-
-
-def _anywhere() -> Storage:
-    """Storage that only reads: for a URI that the author wrote down."""
-    import tempfile
-
-    from flyte_jupyter.kernel.types.storage import PrefixStorage
-
-    return PrefixStorage("", Path(tempfile.mkdtemp(prefix="flyte-file-")))
 
 
 def is_uri(text: str) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import posixpath
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
-from flyte_jupyter.kernel.errors import FlyteJupyterError
+from flyte_jupyter.kernel.errors import RecoverableError
 
 
-class StorageError(FlyteJupyterError):
-    """Data could not be written to, or read from, the place a URI names."""
+class StorageError(RecoverableError):
+    """Data could not be written to, or read from, the place a URI names. Another attempt may fare better."""
 
 
 class Storage(Protocol):
@@ -51,10 +52,10 @@ class PrefixStorage:
     def put(self, local: Path, name: str) -> str:
         """Copy a file below the prefix and return its URI."""
         uri = f"{self._prefix}/{uuid.uuid4().hex}/{posixpath.basename(name) or 'file'}"
-        filesystem, path = _filesystem(uri)
         try:
-            filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-            filesystem.put_file(str(local), path)
+            _write(local, uri)
+        except StorageError:
+            raise
         except Exception as error:
             raise StorageError(f"could not write {local} to {uri}: {error}") from error
         return uri
@@ -76,14 +77,45 @@ def fetch(uri: str, local: Path) -> None:
     Raises:
         StorageError: it could not be read.
     """
-    filesystem, path = _filesystem(uri)
     try:
-        if filesystem.isdir(path):  # flytekit stores a table as a folder of parts
+        _read(uri, local)
+    except StorageError:
+        raise
+    except Exception as error:
+        raise StorageError(f"could not read {uri}: {error}") from error
+
+
+def _write(local: Path, uri: str) -> None:
+    beside = _local_path(uri)
+    if beside is not None:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(local, beside)
+        return
+    filesystem, path = _filesystem(uri)
+    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    filesystem.put_file(str(local), path)
+
+
+def _read(uri: str, local: Path) -> None:
+    # flytekit stores a table as a folder of parts, so a folder is read too.
+    beside = _local_path(uri)
+    if beside is not None and beside.is_dir():
+        shutil.copytree(beside, local)
+    elif beside is not None:
+        shutil.copyfile(beside, local)
+    else:
+        filesystem, path = _filesystem(uri)
+        if filesystem.isdir(path):
             filesystem.get(path, str(local), recursive=True)
         else:
             filesystem.get_file(path, str(local))
-    except Exception as error:
-        raise StorageError(f"could not read {uri}: {error}") from error
+
+
+def _local_path(uri: str) -> Path | None:
+    """The path of a ``file:`` URI, nothing unquoted, as fsspec has it: loading fsspec costs more than the copy."""
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else Path(uri)
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:
