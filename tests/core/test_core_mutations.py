@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from mutations import MUTATIONS, Mutation
 
 HERE = Path(__file__).resolve().parent
@@ -77,6 +78,7 @@ def test_the_copy_is_what_is_tested_and_passes(tmp_path):
     assert Path(where.stdout.strip()).is_relative_to(place)
 
 
+@pytest.mark.timeout(900)  # a run of pytest per bug, on a machine that may be busy
 def test_every_deliberate_bug_is_caught(tmp_path):
     assert len(MUTATIONS) >= 20
     assert len({m.name for m in MUTATIONS}) == len(MUTATIONS)

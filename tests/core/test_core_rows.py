@@ -12,9 +12,17 @@ from flyte_jupyter.engine.core import actions as a
 from flyte_jupyter.engine.core import observations as o
 from flyte_jupyter.engine.core import state as s
 from flyte_jupyter.engine.core.index import next_wake
-from flyte_jupyter.engine.core.plan import END, START, CachePlan, OnFailure, Plan
+from flyte_jupyter.engine.core.plan import (
+    END,
+    START,
+    CachePlan,
+    NodeKind,
+    NodePlan,
+    OnFailure,
+    Plan,
+)
 from flyte_jupyter.engine.core.state import Blame, Failure, RunPhase, Tries
-from flyte_jupyter.engine.core.step import fold, initial, step
+from flyte_jupyter.engine.core.step import fold, give_up, initial, step
 from flyte_jupyter.engine.core.transitions import TABLE
 
 N0, N1, N2, THE_END = ("n0",), ("n1",), ("n2",), (END,)
@@ -153,6 +161,18 @@ def test_the_start_begins_what_waits_for_nothing():
     assert run.node() == s.Resolving()
     assert run.node(N1) == s.Blocked(1)
     assert run.summary.phase is RunPhase.RUNNING
+
+
+def test_a_run_begins_once():
+    rootless = NodePlan("n0", NodeKind.TASK)
+    run = Run(Plan("plan", {START: NodePlan(START, NodeKind.START), "n0": rootless}))
+    assert run.hear(o.Started()) == (a.ResolveInputs(N0),)
+    run.hear(o.InputsReady(N0, "d"))
+    before = run.state
+    assert run.hear(o.Started()) == ()
+    assert run.state is before
+    run.hear(o.AttemptSucceeded(N0, 0, "out"))
+    assert run.summary.phase is RunPhase.SUCCEEDED
 
 
 def test_the_end_makes_the_run_succeed():
@@ -503,6 +523,31 @@ def test_an_abort_of_a_failing_run_ends_aborted():
     assert run.hear(o.AbortRequested("enough")) == (a.Kill(N1, 0),)
     assert run.summary.phase is RunPhase.ABORTED
     assert run.node() == s.Failed(BUG)
+
+
+def test_giving_up_fails_the_run_and_stops_what_is_in_flight():
+    run = three(OnFailure.FINISH_RUNNABLE)
+    done = give_up(run.plan, run.state, MACHINE, at(1))
+    assert done.actions == (a.Kill(N0, 0), a.Kill(N1, 0))
+    assert (done.state.summary.phase, done.state.summary.failure) == (RunPhase.FAILED, MACHINE)
+    assert done.state.nodes[N2] == s.Aborted(MACHINE.message)
+    again = give_up(run.plan, done.state, BUG, at(2))
+    assert again.state == done.state
+    assert not again.actions
+
+
+def test_a_final_run_moves_no_node_whatever_its_rows_say():
+    run = launching(graph(task("n0", retries=1), task("n1")), max_parallelism=1)
+    ended = s.RunState(replace(run.summary, phase=RunPhase.FAILED), dict(run.state.nodes))
+    heard = [
+        o.AttemptEnded(N0, 0, CLEAN),
+        o.AttemptStarted(N0, 0),
+        o.AttemptFailed(N0, 0, FLAKY),
+        o.Started(),
+    ]
+    done = fold(run.plan, ended, [*heard, o.Tick(), o.Live(frozenset({(N0, 0)}), at(9))], at(9))
+    assert done.actions == (a.Reap(N0, 0), a.Kill(N0, 0), a.Kill(N0, 0))
+    assert not done.changed
 
 
 # -- listings and strangers --

@@ -13,7 +13,7 @@ from flyte_jupyter.engine.core import observations as o
 from flyte_jupyter.engine.core.actions import WakeAt
 from flyte_jupyter.engine.core.step import fold, initial, step
 
-EXAMPLES = int(os.environ.get("CORE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("CORE_EXAMPLES", "60"))
 calmly = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -25,7 +25,9 @@ from flyte_jupyter.idl.ids import Path
 
 
 def settle(draft: Draft) -> None:
-    """Bring the draft to rest: nothing more follows from it at its `now`."""
+    """Bring the draft to rest: nothing more follows from it at its `now`. Nothing follows from a final run."""
+    if draft.summary.phase.final:
+        return
     while draft.ended or _wake(draft) or _promote(draft):
         while draft.ended:
             _conclude(draft, draft.ended.popleft())
@@ -141,7 +143,7 @@ def _children(draft: Draft, path: Path) -> list[Path]:
 
 def _close(draft: Draft) -> None:
     """A run is over when, and only when, no node of it is open."""
-    if draft.open or draft.summary.phase.final:
+    if draft.open:
         return
     if draft.summary.phase is RunPhase.ABORTING:
         phase = RunPhase.ABORTED

@@ -5,7 +5,8 @@
 3. One exception: an attempt that shows itself and that no open state claims is killed or reaped, however often it does.
 4. What names an attempt is believed only while that attempt is in flight; attempt numbers only grow, so an old one never
    passes for a new one.
-5. Terminal is for ever, of a node and of a run. A run is final when, and only when, no node is open.
+5. Terminal is for ever, of a node and of a run. A run is final when, and only when, no node is open; should rows ever say
+   otherwise, a final run still moves no node, and whatever attempt shows itself is a stranger.
 6. An attempt's end is recorded in the same step that asks for its `Reap`; a stop is recorded in the same step that asks for its `Kill`.
    Both are owed until done, so a final run leaves nothing behind.
 7. Time comes only as `now`. Deadlines are judged only at a `Tick`, after its gap has been added to them; back-offs end at any step.
@@ -42,6 +43,7 @@ from flyte_jupyter.engine.core.plan import NodeKind, Plan
 from flyte_jupyter.engine.core.settle import enable, settle, stop_all
 from flyte_jupyter.engine.core.state import (
     Blocked,
+    Failure,
     Queued,
     Running,
     RunPhase,
@@ -93,16 +95,33 @@ def fold(plan: Plan, state: RunState, batch: Sequence[Observation], now: datetim
     return Step(after, changed, tuple(draft.actions))
 
 
+def give_up(plan: Plan, state: RunState, why: Failure, now: datetime) -> Step:
+    """End a run that its engine cannot go on with: it fails with `why`, and what is in flight is stopped.
+
+    A run that is final stays as it is.
+    """
+    draft = Draft(plan, state, now)
+    if not draft.summary.phase.final:
+        draft.summary = replace(draft.summary, phase=RunPhase.FAILING, failure=why, failed_node="")
+        stop_all(draft, why.message)
+        settle(draft)
+    after, changed = draft.finish()
+    return Step(after, changed, tuple(draft.actions))
+
+
 def _hear(draft: Draft, seen: Observation) -> None:
     match seen:
+        case Live():
+            _judge(draft, seen)
+        case _ if draft.summary.phase.final:
+            if isinstance(seen, AboutNode):
+                draft.ask(transitions.unclaimed(seen))
         case Started():
             _begin(draft)
         case AbortRequested():
             _abort(draft, seen)
         case Tick():
             _tick(draft, seen)
-        case Live():
-            _judge(draft, seen)
         case _:
             _hear_node(draft, seen)
 
@@ -119,8 +138,6 @@ def _begin(draft: Draft) -> None:
 
 
 def _abort(draft: Draft, seen: AbortRequested) -> None:
-    if draft.summary.phase.final:
-        return
     draft.summary = replace(
         draft.summary, phase=RunPhase.ABORTING, abort=seen.cause, principal=seen.principal
     )
@@ -141,7 +158,8 @@ def _tick(draft: Draft, seen: Tick) -> None:
 
 
 def _judge(draft: Draft, seen: Live) -> None:
-    for path in draft.losable:
+    final = draft.summary.phase.final
+    for path in () if final else draft.losable:
         state = draft.get(path)
         assert isinstance(state, Queued | Running)
         if state.since < seen.as_of and (path, state.tries.attempt) not in seen.attempts:
@@ -149,7 +167,7 @@ def _judge(draft: Draft, seen: Live) -> None:
     strangers = [
         (path, attempt)
         for path, attempt in seen.attempts
-        if not transitions.claims(draft.get(path), attempt)
+        if final or not transitions.claims(draft.get(path), attempt)
     ]
     draft.ask(Kill(path, attempt) for path, attempt in sorted(strangers))
 
