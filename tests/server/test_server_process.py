@@ -227,11 +227,18 @@ def test_an_open_websocket_keeps_it_alive(make_server):
 def test_active_runs_keep_it_alive(make_server):
     from datetime import timedelta
 
-    server = make_server(linger=timedelta(milliseconds=50))
-    register(server)
-    server.on_loop(server.attempts.go.clear)
-    server.ok("POST", "/api/v1/executions", as_json(launch("alive", x=integer(2))))
-    server.thread.join(0.5)
+    server = make_server(linger=timedelta(milliseconds=300))
+
+    async def begin(_):
+        import asyncio
+
+        await asyncio.to_thread(register, server)
+        await asyncio.to_thread(server.on_loop, server.attempts.go.clear)
+        request_ = as_json(launch("alive", x=integer(2)))
+        await asyncio.to_thread(server.ok, "POST", "/api/v1/executions", request_)
+
+    follow(server, begin)
+    server.thread.join(1)
     assert server.thread.is_alive()
     server.loop.call_soon_threadsafe(server.attempts.go.set)
     server.thread.join(DEADLINE)
