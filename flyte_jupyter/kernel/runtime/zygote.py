@@ -371,12 +371,16 @@ def main(words: Sequence[str]) -> NoReturn:
     gc.collect()
     gc.freeze()
     status = 1
+    run: Callable[[], int] | None = None
     try:
-        zygote.serve()
-        path.unlink(missing_ok=True)
-        status = 0
-    except InChild as child:
-        status = _run_child(child.run)
+        try:
+            zygote.serve()
+            path.unlink(missing_ok=True)
+            status = 0
+        except InChild as child:
+            run = child.run
+        if run is not None:  # outside of the handler, so that the task's errors have no past here
+            status = _run_child(run)
     finally:
         os._exit(status)
 
