@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -105,28 +106,33 @@ class Prepared:
     """
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=sqlite_dialect(paramstyle="qmark"))
-        self._sql = str(compiled)
-        self._names = tuple(cast("SQLCompiler", compiled).positiontup or ())
-        self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
+        self._statement = statement
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Run it once."""
-        return _driver(connection).execute(self._sql, self._bound(values))
+        sql, bound = self._compiled
+        return _driver(connection).execute(sql, bound(values))
 
     def run_many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it for each row; nothing when there is none."""
-        _driver(connection).executemany(self._sql, map(self._bound, rows))
+        sql, bound = self._compiled
+        _driver(connection).executemany(sql, map(bound, rows))
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         """The first row as a tuple; None when there is none."""
         return self.run(connection, values).fetchone()
 
-    def _bound(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        fixed = self._fixed
+    @cached_property
+    def _compiled(self) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+        """The statement's text, and what puts values in its order; made at the first use, not at import."""
+        compiled = self._statement.compile(dialect=sqlite_dialect(paramstyle="qmark"))
+        names = tuple(cast("SQLCompiler", compiled).positiontup or ())
+        fixed = {name: value for name, value in compiled.params.items() if value is not None}
         if fixed:
-            return tuple(values[n] if n in values else fixed.get(n) for n in self._names)
-        return tuple(map(values.get, self._names))
+            return str(compiled), lambda values: tuple(
+                values[name] if name in values else fixed.get(name) for name in names
+            )
+        return str(compiled), lambda values: tuple(map(values.get, names))
 
 
 def upsert(table: Table, keys: Sequence[str]) -> Insert:

@@ -54,10 +54,12 @@ class NewExecution:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-_run = select(runs.c.id).where(
-    runs.c.project == bindparam("project"),
-    runs.c.domain == bindparam("domain"),
-    runs.c.name == bindparam("name"),
+_run = dialect.Prepared(
+    select(runs.c.id).where(
+        runs.c.project == bindparam("project"),
+        runs.c.domain == bindparam("domain"),
+        runs.c.name == bindparam("name"),
+    )
 )
 _inputs = select(runs.c.inputs).where(runs.c.id == bindparam("run_id"))
 _closure = (
@@ -69,13 +71,17 @@ _active = select(func.count()).select_from(runs).where(runs.c.final.is_(False))
 _keep_closure = dialect.insert_new(closures)
 _add_run = dialect.Prepared(runs.insert())
 _add_execution = executions.insert()
-_node = select(node_executions.c.body).where(
-    node_executions.c.run_id == bindparam("run_id"), node_executions.c.node == bindparam("node")
+_node = dialect.Prepared(
+    select(node_executions.c.body).where(
+        node_executions.c.run_id == bindparam("run_id"), node_executions.c.node == bindparam("node")
+    )
 )
-_task = select(task_executions.c.body).where(
-    task_executions.c.run_id == bindparam("run_id"),
-    task_executions.c.node == bindparam("node"),
-    task_executions.c.attempt == bindparam("attempt"),
+_task = dialect.Prepared(
+    select(task_executions.c.body).where(
+        task_executions.c.run_id == bindparam("run_id"),
+        task_executions.c.node == bindparam("node"),
+        task_executions.c.attempt == bindparam("attempt"),
+    )
 )
 
 
@@ -96,7 +102,7 @@ class Executions:
 
     def _create(self, transaction: Transaction, new: NewExecution) -> None:
         connection, run = transaction.connection, run_of(new.execution.id)
-        if connection.execute(_run, named(run)).first() is not None:
+        if _run.first(connection, named(run)) is not None:
             raise AlreadyExists(f"There is an execution {run} already: choose another name")
         connection.execute(_keep_closure, {"digest": new.closure_digest, "body": new.closure})
         row = {
@@ -235,24 +241,24 @@ def run_of(named_by: core.WorkflowExecutionIdentifier) -> RunId:
 
 
 def _id(connection: Connection, run: RunId) -> int:
-    found: int | None = connection.execute(_run, named(run)).scalar()
+    found: tuple[int] | None = _run.first(connection, named(run))
     if found is None:
         raise NotFound(f"There is no execution {run}: look for it with the list of executions")
-    return found
+    return found[0]
 
 
 def _record(connection: Connection, change: Change) -> Record:
     run_id = _id(connection, change.run)
-    key = {"run_id": run_id, "node": change.node}
+    key = {"run_id": run_id, "node": change.node, "attempt": change.attempt}
     match change.kind:
         case ChangeKind.EXECUTION:
             return read_execution(connection, run_id)
         case ChangeKind.NODE_EXECUTION:
-            body = connection.execute(_node, key).scalar()
-            if body is not None:
-                return admin.NodeExecution.FromString(body)
+            found = _node.first(connection, key)
+            if found is not None:
+                return admin.NodeExecution.FromString(found[0])
         case ChangeKind.TASK_EXECUTION:
-            body = connection.execute(_task, {**key, "attempt": change.attempt}).scalar()
-            if body is not None:
-                return admin.TaskExecution.FromString(body)
+            found = _task.first(connection, key)
+            if found is not None:
+                return admin.TaskExecution.FromString(found[0])
     raise NotFound(f"{change.run} has no {change.kind} {change.node}/{change.attempt} (yet)")

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 NETWORK = frozenset(
     {
         "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "glusterfs", "gpfs", "lustre", "ncpfs",
-        "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs", "virtiofs", "vboxsf", "webdav",
+        "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "webdav",
     }
 )  # fmt: skip
 NETWORK_FUSE = re.compile(

@@ -88,6 +88,17 @@ def test_a_cut_log_is_refused(path, tmp_path, keep):
     assert "last" in str(refused.value)
 
 
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.9])
+def test_flipped_bytes_in_the_log_are_refused(path, tmp_path, where):
+    copy = left_by_a_crash(path, tmp_path / "crashed")
+    wal = Path(f"{copy}-wal")
+    content = bytearray(wal.read_bytes())
+    content[int(len(content) * where)] ^= 0xFF
+    wal.write_bytes(content)
+    with pytest.raises(DatabaseDamaged):
+        Database.open(copy)
+
+
 def test_a_removed_log_is_refused(path, tmp_path):
     copy = left_by_a_crash(path, tmp_path / "crashed")
     Path(f"{copy}-wal").unlink()
