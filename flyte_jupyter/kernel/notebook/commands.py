@@ -33,9 +33,10 @@ def run(session: Session, words: Sequence[str]) -> Any:
         name: _value(text, parameters[name].python_type, session.shell.user_ns)
         for name, text in asked.items()
     }
-    from flyte_jupyter.kernel.launching import launch
+    from flyte_jupyter.kernel.launching import LaunchOptions, launch
 
-    execution = launch(entity, **inputs)
+    options = LaunchOptions(bundle=_provider(session, entity))
+    execution = launch(entity, options=options, **inputs)
     session.latest = execution
     if wait:
         execution.wait()
@@ -50,7 +51,8 @@ def register(session: Session, words: Sequence[str]) -> None:
     from flyte_jupyter.kernel.launching import register as register_entity
 
     for name in names:
-        done = register_entity(entity_named(session, name))
+        entity = entity_named(session, name)
+        done = register_entity(entity, bundle=_provider(session, entity))
         already = " (unchanged)" if done.already else ""
         _say(f"{name}: version {done.version}{already}")
 
@@ -166,6 +168,11 @@ def is_entity(value: object) -> bool:
     from flyte_jupyter.kernel.authoring.workflows import Workflow
 
     return isinstance(value, Task | Workflow)
+
+
+def _provider(session: Session, entity: Any) -> Session | None:
+    """The notebook, for what its cells define; what it imported comes from its module."""
+    return session if entity.module == session.shell.user_ns.get("__name__") else None
 
 
 def _options(words: Sequence[str]) -> dict[str, str]:
