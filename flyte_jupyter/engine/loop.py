@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers import RunContext
 from flyte_jupyter.engine.core.observations import Observation
-from flyte_jupyter.engine.ports import BlobFailure, Fenced, OwedAction, Stale, StoredRun, StoreFull
+from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoredRun, StoreFull
 from flyte_jupyter.engine.program import Program, program_of
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import RunId
 
 log = logging.getLogger(__name__)
+
+_LARGE = 1 << 18
+"""A closure of more bytes is made ready in a thread, so that nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ class Loop:
             if actor is not None:
                 actor.take_messages(stored.inbox)
             else:
-                actor = self._adopt(stored)
+                actor = await self._adopt(stored)
         except Exception as error:
             self._unreadable.add(run)
             self._events.trouble(run, f"cannot be loaded: {error!r}")
@@ -219,24 +222,23 @@ class Loop:
         elif actor.over:
             self._actors.pop(run, None)
 
-    def _adopt(self, stored: StoredRun) -> RunActor:
-        context = RunContext(stored.id, self._program(stored), stored.inputs, stored.env)
-        actor = RunActor(self._world, context, stored)
+    async def _adopt(self, stored: StoredRun) -> RunActor:
+        known = self._programs.get(stored.plan)
+        if len(stored.closure) > _LARGE:
+            program, actor = await asyncio.to_thread(self._make, stored, known)
+        else:
+            program, actor = self._make(stored, known)
+        self._programs[stored.plan] = program
+        self._programs.move_to_end(stored.plan)
+        if len(self._programs) > self._settings.programs:
+            self._programs.popitem(last=False)
         self._actors[stored.id] = actor
-        self._redeliver(stored.id, stored.owed)
+        if stored.owed:
+            self._world.deliver(stored.id, stored.owed)
         return actor
 
-    def _redeliver(self, run: RunId, owed: Sequence[OwedAction]) -> None:
-        if owed:
-            self._world.deliver(run, owed)
-
-    def _program(self, stored: StoredRun) -> Program:
-        program = self._programs.get(stored.plan)
+    def _make(self, stored: StoredRun, program: Program | None) -> tuple[Program, RunActor]:
         if program is None:
-            closure = core.CompiledWorkflowClosure.FromString(stored.closure)
-            program = self._programs[stored.plan] = program_of(closure)
-            if len(self._programs) > self._settings.programs:
-                self._programs.popitem(last=False)
-        else:
-            self._programs.move_to_end(stored.plan)
-        return program
+            program = program_of(core.CompiledWorkflowClosure.FromString(stored.closure))
+        context = RunContext(stored.id, program, stored.inputs, stored.env)
+        return program, RunActor(self._world, context, stored)
