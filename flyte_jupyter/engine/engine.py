@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -41,6 +41,9 @@ from flyte_jupyter.engine.watch import Timers, news_from
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+"""Seconds before listening again when listening failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,11 @@ class Engine:
         self._notice = ""
         reign = _Reign(self._ports, self._settings, self._tenure)
         self._reign = reign
-        await reign.begin()
+        try:
+            await reign.begin()
+        except Exception:
+            await self._end()
+            raise
 
     async def _lose(self) -> None:
         self._notice = "another engine has taken over: standing by"
@@ -222,9 +229,26 @@ class _Reign:
 
     # -- what comes in --
 
-    async def _hear(self, arrivals: Any) -> None:
-        async for run in arrivals:
-            self.loop.notice(run)
+    async def _hear(self, arrivals: AsyncIterator[RunId]) -> None:
+        missed: Sequence[RunId] = ()
+        while True:
+            try:
+                for run in missed:
+                    self.loop.notice(run)
+                async for run in arrivals:
+                    self.loop.notice(run)
+            except Exception:
+                log.exception("messages for runs are not heard of, listening again")
+            await asyncio.sleep(_PAUSE)
+            arrivals, missed = self._ports.runs.arrivals(), await self._missed()
+
+    async def _missed(self) -> Sequence[RunId]:
+        """Whatever may have had a message while nobody listened."""
+        try:
+            return await self._ports.runs.open_runs()
+        except Exception:
+            log.exception("open runs cannot be listed")
+            return ()
 
     def _news(self, news: AttemptNews) -> None:
         attempt, how = news.id, news.how
