@@ -1,6 +1,7 @@
 """Workflows from notebook cells: Flyte's platform, native to Jupyter.
 
-Everything public is imported when it is first used, so that importing this package costs almost nothing.
+Everything public is imported when it is first used, so that importing this package costs almost nothing; by name, so that
+the layers below do not seem to import those above through it.
 """
 
 from __future__ import annotations
@@ -46,22 +47,17 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext flyte_jupyter``: add the magics to this IPython."""
-    from flyte_jupyter.kernel.notebook.extension import load
-
-    load(shell)
+    import_module("flyte_jupyter.kernel.notebook.extension").load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """``%unload_ext flyte_jupyter``: take them away again."""
-    from flyte_jupyter.kernel.notebook.extension import unload
-
-    unload(shell)
+    import_module("flyte_jupyter.kernel.notebook.extension").unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from flyte_jupyter.server.extension import FlyteJupyter
-
-    return [{"module": "flyte_jupyter", "app": FlyteJupyter}]
+    extension = import_module("flyte_jupyter.server.extension")
+    return [{"module": "flyte_jupyter", "app": extension.FlyteJupyter}]
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:

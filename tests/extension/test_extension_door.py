@@ -162,7 +162,7 @@ def test_a_name_that_is_not_ours_is_refused(server):
 def connect(server, **headers):
     async def talk():
         url = server.url.replace("http", "ws", 1) + "flyte-jupyter/x/v1/events"
-        line = await websocket_connect(HTTPRequest(url, headers=headers), connect_timeout=20)
+        line = await websocket_connect(HTTPRequest(url, headers=headers, connect_timeout=20))
         await line.write_message(
             json.dumps(
                 {
