@@ -9,7 +9,7 @@ from datetime import datetime
 
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.index import node_at, rebuild
-from flyte_jupyter.engine.core.persistent import PersistentMap
+from flyte_jupyter.engine.core.persistent import Ordered, PersistentMap
 from flyte_jupyter.engine.core.plan import NodeKind, Plan
 from flyte_jupyter.engine.core.state import (
     HOLDS_SLOT,
@@ -72,6 +72,15 @@ class Draft:
     def open_paths(self) -> list[Path]:
         """Every node that is not terminal. Looks at all nodes: for the end of a run only."""
         return sorted(path for path in self._base if not isinstance(self.get(path), TERMINAL))
+
+    def clear_indexes(self) -> None:
+        """Every open node is about to end: nothing waits, nothing is timed, nothing can be lost."""
+        self.ready, self.naps, self.deadlines, self.losable = (
+            Ordered(),
+            Ordered(),
+            Ordered(),
+            Ordered(),
+        )
 
     def ask(self, actions: Iterable[Action]) -> None:
         """Owe these actions."""

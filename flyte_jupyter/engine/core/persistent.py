@@ -124,20 +124,18 @@ class Ordered(Generic[E]):
         chunks = self._chunks
         if not chunks:
             return self._of(((entry,),))
+        last = chunks[-1]
+        if entry > last[-1]:
+            # Entries mostly arrive in order: leave full chunks full.
+            grown = (*chunks, (entry,)) if len(last) == _CHUNK else (*chunks[:-1], (*last, entry))
+            return self._of(grown)
         at, spot = self._find(entry)
         chunk = chunks[at]
         if spot < len(chunk) and chunk[spot] == entry:
             return self
-        parts: tuple[tuple[E, ...], ...]
-        if len(chunk) < _CHUNK:
-            parts = ((*chunk[:spot], entry, *chunk[spot:]),)
-        elif spot == len(chunk):
-            # Entries mostly arrive in order: leave full chunks full.
-            parts = (chunk, (entry,))
-        else:
-            middle = len(chunk) // 2
-            grown = (*chunk[:spot], entry, *chunk[spot:])
-            parts = (grown[:middle], grown[middle:])
+        full = (*chunk[:spot], entry, *chunk[spot:])
+        middle = len(full) // 2
+        parts = (full,) if len(full) <= _CHUNK else (full[:middle], full[middle:])
         return self._of(chunks[:at] + parts + chunks[at + 1 :])
 
     def discard(self, entry: E) -> Ordered[E]:

@@ -49,7 +49,9 @@ def enable(draft: Draft, path: Path, tries: Tries | None = None, digest: str = "
 
 def stop_all(draft: Draft, cause: str) -> None:
     """Abort every open node: once in a run's life, so it may look at all of them."""
-    for path in draft.open_paths():
+    paths = draft.open_paths()
+    draft.clear_indexes()
+    for path in paths:
         state = draft.get(path)
         assert state is not None
         attempt, actions = transitions.stopped(path, state)
