@@ -107,3 +107,7 @@ def test_an_edited_cell_run_again_counts_and_running_the_old_one_again_undoes_it
     edited = CELLS[4].replace("RATE *", "RATE +")
     assert version([*CELLS, edited]) != BEFORE
     assert version([*CELLS, edited, CELLS[4]]) == BEFORE
+
+
+def test_a_cell_that_ran_a_thousand_times_is_one_cell():
+    assert version([*CELLS, *([CELLS[0], CELLS[4]] * 1000)]) == BEFORE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -27,6 +28,8 @@ class History:
                 self._changes[name].append(statement)
             for name in statement.calls - statement.changes:
                 self._calls[name].append(statement)
+        for statement in self.executed:
+            self._repeated(statement)  # in this order none has to look far back
 
     def binding(self, name: str, before: Order | None = None) -> Statement | None:
         """The statement that last bound (or deleted) ``name`` before ``before``, or at all.
@@ -34,11 +37,7 @@ class History:
         A statement that only repeats what the name already had is told as the one it repeats,
         so that running an unchanged cell again changes nothing.
         """
-        found = None
-        for statement in self._bindings.get(name, ()):
-            if before is not None and statement.order >= before:
-                break
-            found = statement
+        found = self._bound_just_before(name, before)
         return self._repeated(found) if found else None
 
     def changes(
@@ -64,7 +63,7 @@ class History:
         """The first of a run of identical statements that nothing came between."""
         known = self._first.get(statement.order)
         if known is None:
-            known = self._first[statement.order] = statement  # ends a circle of names
+            known = self._first[statement.order] = statement
             earlier = self._same_before(statement)
             if earlier is not None:
                 known = self._first[statement.order] = earlier
@@ -86,16 +85,26 @@ class History:
                 return None
         return self._repeated(earlier)
 
-    def _bound_just_before(self, name: str, before: Order) -> Statement | None:
-        bound = [s for s in self._bindings.get(name, ()) if s.order < before]
-        return bound[-1] if bound else None
+    def _bound_just_before(self, name: str, before: Order | None) -> Statement | None:
+        bound = self._bindings.get(name, [])
+        index = len(bound) if before is None else bisect_left(bound, before, key=_order_of)
+        return bound[index - 1] if index else None
 
     def _touched(self, name: str, since: Order, until: Order) -> bool:
-        called = any(since < s.order < until for s in self._calls.get(name, ()))
+        called = _any_between(self._calls.get(name, []), since, until)
         return called or self._changed(name, since, until)
 
     def _changed(self, name: str, since: Order, until: Order) -> bool:
-        return any(since < s.order < until for s in self._changes.get(name, ()))
+        return _any_between(self._changes.get(name, []), since, until)
+
+
+def _order_of(statement: Statement) -> Order:
+    return statement.order
+
+
+def _any_between(statements: list[Statement], since: Order, until: Order) -> bool:
+    index = bisect_right(statements, since, key=_order_of)
+    return index < len(statements) and statements[index].order < until
 
 
 def _without_repetitions(changes: list[Statement]) -> list[Statement]:
