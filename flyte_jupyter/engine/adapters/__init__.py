@@ -1,1 +1,1 @@
-
+"""The outside world as the engine sees it: processes, files, clocks; and their fakes."""
