@@ -71,7 +71,7 @@ def test_a_reused_worker_serves_the_next_attempt(tmp_path):
             pids = set()
             for at in range(4):
                 spec = b.task(ECHO, "pid", attempt_id(f"n{at}"), reuse="true")
-                await b.run(spec)
+                assert (await b.run(spec)).code == 0
                 assert b.outputs(spec) is not None
                 pids.add(await b.log(spec))
             assert len(pids) == 1
