@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_jupyter.kernel.errors import FlyteJupyterError
+from flyte_jupyter.kernel.notebook.session import Session
 from flyte_jupyter.kernel.notebook.snapshot import MIME, Snapshot
 from flyte_jupyter.kernel.notebook.snapshots import snapshot_of
 from flyte_jupyter.kernel.notebook.svg import draw
@@ -26,8 +27,9 @@ class _Shown:
 class Displays:
     """The outputs of this notebook that show executions."""
 
-    def __init__(self, shell: Any) -> None:
-        self._shell = shell
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._shell = session.shell
         self._open: list[_Shown] = []
         self._count = 0
 
@@ -43,6 +45,7 @@ class Displays:
 
     def show(self, execution: Any) -> None:
         """Publish the execution as it stands, as an output that can be updated."""
+        self._session.latest = execution
         self._count += 1
         shown = _Shown(execution, f"flyte-{execution.name}-{self._count}")
         if not execution.ended:

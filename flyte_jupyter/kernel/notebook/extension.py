@@ -17,7 +17,7 @@ class _Loaded(Session):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._displays = Displays(shell)
+        self._displays = Displays(self)
         self._matcher = matcher_for(self)
 
     def start(self) -> None:

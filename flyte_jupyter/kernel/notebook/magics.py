@@ -25,6 +25,9 @@ from flyte_jupyter.kernel.notebook.flyte_task import (
 )
 from flyte_jupyter.kernel.notebook.session import Session
 
+SUBCOMMANDS = tuple(commands.COMMANDS)
+"""What may follow ``%flyte``."""
+
 
 @magics_class
 class FlyteMagics(Magics):

@@ -24,7 +24,7 @@ class Session:
 
     Attributes:
         recorder: what the cells did.
-        latest: the execution that this notebook launched last, None before the first.
+        latest: the execution that this notebook launched or showed last, None before the first.
     """
 
     def __init__(self, shell: Any) -> None:
