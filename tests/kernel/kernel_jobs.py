@@ -62,3 +62,9 @@ def endless(go: str) -> None:
 @workflow
 def waiting(go: str) -> None:
     endless(go)
+
+
+@workflow
+def one_of_two(go: str) -> None:
+    endless(go)
+    broken(1)

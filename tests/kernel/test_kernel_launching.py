@@ -146,6 +146,14 @@ def test_a_failure_says_node_and_traceback():
     assert "kernel_jobs.py" in str(caught.value)
 
 
+def test_the_node_that_failed_is_named_not_those_it_took_along(tmp_path):
+    execution = flyte_jupyter.launch(jobs.one_of_two, go=str(tmp_path / "never")).wait(LONG)
+    with pytest.raises(ExecutionFailed, match="no luck with 1") as caught:
+        execution.outputs  # noqa: B018 - asking is the point
+    assert caught.value.node == "n1"
+    assert execution.node("n0").phase == "ABORTED"
+
+
 def test_waiting_can_end_before_the_run_does(tmp_path):
     go = tmp_path / "go"
     execution = flyte_jupyter.launch(jobs.waiting, go=str(go))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.kernel.client import Client, NotFound, UploadStorage
+from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
 from flyte_jupyter.kernel.launching.errors import (
     ExecutionFailed,
     NotFinished,
@@ -20,6 +21,7 @@ from flyte_jupyter.kernel.launching.values import Values
 from flyte_jupyter.kernel.types import Converter
 
 _ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
+_FAILED = ("FAILED", "TIMED_OUT")
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 _NAME_BYTES = 9
 
@@ -166,8 +168,9 @@ class Execution:
         if phase not in _ENDED:
             raise NotFinished(f"{self.name} is {phase}: call .wait() first")
         if phase != "SUCCEEDED":
-            failed = next((node for node in self.nodes if node.error), None)
-            text = failed.error if failed else self.error
+            # Nodes that were aborted because another failed have errors too: those are not the reason.
+            failed = next((node for node in self.nodes if node.phase in _FAILED), None)
+            text = (failed.error if failed else "") or self.error
             raise ExecutionFailed(self.name, phase, failed.id if failed else "", text)
         return self._given
 
@@ -210,7 +213,12 @@ class Execution:
 
     def relaunch(self) -> Execution:
         """Run the same version again with the same inputs."""
-        run = self._client.relaunch(self._run, new_name())
+        run = core.WorkflowExecutionIdentifier(
+            project=self.project, domain=self.domain, name=new_name()
+        )
+        # A name of our making exists: an earlier try did arrive before its connection broke.
+        with contextlib.suppress(AlreadyExists):
+            self._client.relaunch(self._run, run.name)
         return Execution(self._client, run, self._outputs)
 
     def deck(self, node_id: str) -> str:
