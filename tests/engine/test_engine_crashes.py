@@ -103,7 +103,11 @@ class Play:
         known = spec.id in self.world.executor.queued | self.world.executor.running
         if spec.id not in self.world.executor.ended and not known:
             assert not isinstance(node, TERMINAL), (spec.id, node)
-        return await launch(spec)
+        answer = await launch(spec)
+        # The attempt may begin, end and be recorded before the executor's answer arrives.
+        for _ in range(self.rng.choice([0, 0, 5, 60])):
+            await asyncio.sleep(0)
+        return answer
 
     async def engine(self):
         """Start an engine; None when it was dropped before it had even started."""
