@@ -1,7 +1,7 @@
 """The control plane's process: ``python -m flyte_jupyter.server.app --data-dir DIR``.
 
-Exit status: 0 after an orderly stop, 2 for wrong arguments, 3 when another control plane owns the data, 4 when the
-database cannot be used, 5 when it cannot listen. Each of them with one line on standard error.
+Exit status: 0 after an orderly stop, 1 after a defect of ours, 2 for wrong arguments, 3 when another control plane
+owns the data, 4 when the database cannot be used, 5 when it cannot listen. Each but 0 with one line on standard error.
 """
 
 from __future__ import annotations
@@ -81,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"The control plane cannot start in {settings.data_dir}: {place}"
             f"{error.strerror or error}. Mend that, or set FLYTE_JUPYTER_DATA_DIR.",
         )
+    except Exception as error:
+        log.exception("the control plane failed")
+        return _refuse(1, f"The control plane failed: {error!r}. {settings.log_file} says more.")
 
 
 def _run(settings: Settings) -> int:

@@ -20,6 +20,7 @@ from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.process_handlers import Control
 from flyte_jupyter.server.settings import TcpSettings
 from flyte_jupyter.server.wiring import Parts, make_platform, make_server, runtime_facts
+from flyte_jupyter.store.errors import StoreError
 
 log = logging.getLogger(__name__)
 _SHORTEST_LOOK = 0.05
@@ -149,6 +150,6 @@ class ControlPlane:
             await asyncio.sleep(max(remaining, min(linger, 5.0), _SHORTEST_LOOK))
 
     async def _active(self) -> int:
-        with contextlib.suppress(StoreFull):
+        with contextlib.suppress(StoreError, StoreFull):
             return await self._platform.executions.active()
         return 1

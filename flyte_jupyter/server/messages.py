@@ -22,6 +22,7 @@ _LONG = {
 }
 _FLOATS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 _INTEGERS = _LONG | {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_UINT32}
+_TIMES = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 Json = Any
@@ -167,7 +168,7 @@ def _writer(field: Any) -> Writer:
 def _single(field: Any) -> Writer:
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_MESSAGE:
-        return to_json
+        return _text if field.message_type.full_name in _TIMES else to_json
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         names = field.enum_type.values_by_number
         return lambda number: names[number].name if number in names else number
@@ -178,6 +179,11 @@ def _single(field: Any) -> Writer:
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda data: base64.b64encode(data).decode()
     return lambda value: value
+
+
+def _text(message: Any) -> str:
+    text: str = message.ToJsonString()
+    return text
 
 
 def _key(key: object) -> str:

@@ -19,7 +19,7 @@ BINARY = "application/octet-stream"
 JSON = "application/json"
 _HEARD_OUT = 4
 """A body up to so many times too large is heard out, so that its sender gets the answer."""
-_LARGE = 256 * 1024
+_LARGE = 32 * 1024
 """Bytes from which on a message is converted beside the event loop."""
 
 

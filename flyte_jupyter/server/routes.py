@@ -96,6 +96,11 @@ class OwnRoute:
     passed_on: bool = True
     """Whether the Jupyter server extension passes it on."""
 
+    @property
+    def pattern(self) -> str:
+        """The template as a regular expression, a group for each part of the path; a blob's key has many parts."""
+        return _PLACEHOLDER.sub("([^/]+)", self.template.replace("{key}", ".*"))
+
 
 OWN_ROUTES: Sequence[OwnRoute] = (
     OwnRoute("status", "GET", "/x/v1/status", Action.READ, "version"),

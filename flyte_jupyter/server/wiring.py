@@ -34,6 +34,8 @@ from flyte_jupyter.server.process_handlers import (
     StopHandler,
 )
 from flyte_jupyter.server.rest import RpcHandler
+from flyte_jupyter.server.routes import API as API_ROOT
+from flyte_jupyter.server.routes import OWN_ROUTES
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.subscriptions import Sources
 from flyte_jupyter.store.database import Database
@@ -96,7 +98,7 @@ def make_server(
     parts: Parts, platform: Platform, control: Control, presence: Presence, *, token: str = ""
 ) -> HTTPServer:
     """An HTTP server for one listener: with a token on TCP, without on the owner's socket."""
-    listener = Listener(presence, getpass_user(), token)
+    listener = Listener(presence, owner_name(), token)
     application = Application(
         _handlers(parts, platform, control, listener),
         default_handler_class=NowhereHandler,
@@ -128,19 +130,18 @@ def _handlers(
         "limit": limits.upload,
     }
     sources = Sources(platform.executions, feed, logs, parts.settings)
-    part = "([^/]+)"
+    served: Mapping[str, tuple[type[Any], dict[str, Any]]] = {
+        "status": (StatusHandler, process),
+        "stop": (StopHandler, process),
+        "upload": (BlobHandler, blobs),
+        "download": (BlobHandler, blobs),
+        "deck": (DeckHandler, own | {"platform": platform}),
+        "log": (LogHandler, own | {"logs": logs, "limit": limits.log_read}),
+        "events": (EventsHandler, own | {"sources": sources}),
+    }
     return (
-        (r"/api/v1/.*", RpcHandler, rpc),
-        (r"/x/v1/status", StatusHandler, process),
-        (r"/x/v1/stop", StopHandler, process),
-        (r"/x/v1/blobs/.*", BlobHandler, blobs),
-        (f"/x/v1/decks/{part}/{part}/{part}/{part}", DeckHandler, own | {"platform": platform}),
-        (
-            f"/x/v1/logs/{part}/{part}/{part}/{part}/{part}",
-            LogHandler,
-            own | {"logs": logs, "limit": limits.log_read},
-        ),
-        (r"/x/v1/events", EventsHandler, own | {"sources": sources}),
+        (f"{API_ROOT}/.*", RpcHandler, rpc),
+        *((route.pattern, *served[route.name]) for route in OWN_ROUTES),
     )
 
 
@@ -155,7 +156,7 @@ def runtime_facts(settings: Settings, started: datetime) -> Mapping[str, object]
     }
 
 
-def getpass_user() -> str:
+def owner_name() -> str:
     """The owner of the process, by name when the system knows one."""
     try:
         return getpass.getuser()

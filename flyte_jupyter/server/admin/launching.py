@@ -43,7 +43,7 @@ class LaunchCases:
         spec = admin.ExecutionSpec()
         spec.CopyFrom(request.spec)
         spec.ClearField("inputs")
-        spec.metadata.principal = spec.metadata.principal or caller.principal
+        spec.metadata.principal = caller.principal
         return await self._launch(run, spec, inputs)
 
     async def relaunch(
