@@ -51,7 +51,7 @@ def _imported(tree: ast.AST) -> set[str]:
 
 
 def _files_of(name: str, folder: Path) -> dict[str, bytes]:
-    origin = _origin(name)
+    origin = None if name in sys.stdlib_module_names else _origin(name)
     if origin is None or not _is_local(origin, folder):
         return {}
     if origin.name != "__init__.py":
@@ -80,4 +80,5 @@ def _is_local(origin: Path, folder: Path) -> bool:
     if not origin.is_relative_to(folder) or _INSTALLED & set(origin.parts):
         return False
     own = Path(__file__).resolve().parents[2]
-    return not (origin.is_relative_to(own) or origin.is_relative_to(Path(sys.prefix).resolve()))
+    installed = (own, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+    return not any(origin.is_relative_to(place) for place in installed)

@@ -31,6 +31,7 @@ class Session:
         self.shell = shell
         self.recorder = Recorder(shell)
         self.latest: Any = None
+        self._folder = Path.cwd()  # where the kernel started: the notebook's own
 
     def capture(self, entity: Any) -> Captured:
         """The source of a task, workflow, class or function and of all that it uses.
@@ -45,7 +46,7 @@ class Session:
         names = self.shell.user_ns
         name = entity if isinstance(entity, str) else self.name_of(entity)
         ordered = capture(History(self.recorder.executed()), name, names, _star_names)
-        local = local_files((statement.node for statement in ordered), Path.cwd())
+        local = local_files((statement.node for statement in ordered), self._folder)
         return write(name, ordered, local)
 
     def bundle_of(self, entity: Any) -> Bundle:
