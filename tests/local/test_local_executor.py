@@ -235,3 +235,46 @@ def test_system_failures_are_retryable_and_the_systems(tmp_path):
             assert how.why.retryable
 
     asyncio.run(main())
+
+
+AUTHORED = """
+from flyte_jupyter import task
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+@task
+def wrong(x: int) -> str:
+    return x
+"""
+
+
+def test_a_task_of_the_authors_library(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.task(AUTHORED, "double")
+            await b.run(spec)
+            assert b.outputs(spec).literals["o0"].scalar.primitive.integer == 6
+            spec = b.task(AUTHORED, "wrong", attempt_id("n1"))
+            await b.run(spec)
+            first = b.error(spec).message.splitlines()[0]
+            assert "str" in first
+            assert "int" in first
+
+    asyncio.run(main())
+
+
+def test_a_machine_that_cannot_give_a_folder_says_so(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.command(["true"])
+            attempts = tmp_path / "local" / "attempts"
+            attempts.rmdir()
+            attempts.touch()
+            why = (await b.executor.launch(spec)).why
+            assert (why.code, why.blame, why.retryable) == ("LaunchFailed", Blame.SYSTEM, True)
+            attempts.unlink()
+            assert (await b.run(spec)).code == 0
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,8 +26,10 @@ class Capture:
         """From now on append to the file `log`. Without a file (a full disk, no permission) the output is dropped."""
         self._close_log()
         self._limit = self._room = limit
-        with suppress(OSError):
+        try:
             self._log = _append_to(log)
+        except OSError as e:
+            print(f"no log at {log}: {e}", file=sys.stderr)  # noqa: T201  # the zygote's own log
 
     def pump(self) -> bool:
         """Take what is there, at most one chunk. False when every writer has closed the pipe."""

@@ -136,7 +136,11 @@ class LocalExecutor:
         if problem:
             return problem
         entry = Entry(spec, key_of(spec.id), Grant(wants))
-        self._folders.keep(entry.key, Kept(spec, entry.grant))
+        try:
+            self._folders.keep(entry.key, Kept(spec, entry.grant))
+        except OSError as e:
+            message = f"{task_of(spec)} could not be given a working directory: {e}."
+            return Rejected(system_failure("LaunchFailed", message))
         self._enter(entry)
         self._slots.ask(spec.id, wants)
         self._dispatch()
