@@ -158,7 +158,12 @@ export class FlyteClient {
   private async request(where: string, ask: Ask): Promise<Response> {
     const query = ask.query ? URLExt.objectToQueryString(ask.query) : '';
     const url = URLExt.join(this.settings.baseUrl, ROOT, where) + query;
-    const init: RequestInit = { method: ask.method ?? 'GET', signal: ask.signal };
+    const init: RequestInit = {
+      method: ask.method ?? 'GET',
+      signal: ask.signal,
+      // JupyterLab's default, no-store, adds the time to the URL: the API knows no such field.
+      cache: 'no-cache'
+    };
     if (ask.body !== undefined) {
       init.body = JSON.stringify(ask.body);
       init.headers = { 'Content-Type': 'application/json' };

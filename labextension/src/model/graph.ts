@@ -139,11 +139,23 @@ class Drawing {
     this.edges.set(id, { id, source: from, target });
   }
 
+  /** Arrows from the start or to the end that others imply are left out: they only blur the picture. */
   graph(): Graph {
+    const edges = [...this.edges.values()].filter(
+      edge => this.nodes.has(edge.source) && this.nodes.has(edge.target)
+    );
+    const led = new Set(
+      edges.filter(edge => edge.source !== START).map(edge => edge.target)
+    );
+    const leading = new Set(
+      edges.filter(edge => edge.target !== END).map(edge => edge.source)
+    );
     return {
       nodes: [...this.nodes.values()],
-      edges: [...this.edges.values()].filter(
-        edge => this.nodes.has(edge.source) && this.nodes.has(edge.target)
+      edges: edges.filter(
+        edge =>
+          !(edge.source === START && led.has(edge.target)) &&
+          !(edge.target === END && leading.has(edge.source))
       )
     };
   }

@@ -26,7 +26,7 @@ const MARGIN = 12;
 /** Boxes, in pixels: what a letter takes, what stands beside the name, and the limits. */
 const PER_LETTER = 8;
 const BESIDE_LABEL = 56;
-const NARROWEST = 156;
+const NARROWEST = 172;
 const WIDEST = 240;
 
 const ELK_OPTIONS = {

@@ -7,18 +7,18 @@ import { useServices } from './services';
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:";
 
-/** The deck of one attempt. `version` changes when there may be a newer one. */
+/** The deck of one attempt. `uri` is where the control plane keeps it, empty while there is none. */
 export function Deck(props: {
   id: WorkflowExecutionIdentifier;
   node: string;
   attempt: number;
-  version: string;
+  uri: string;
 }): React.ReactElement {
   const { trans, connection } = useServices();
-  const { id, node, attempt, version } = props;
-  const key = JSON.stringify([id.name, node, attempt, version]);
+  const { id, node, attempt, uri } = props;
+  const key = JSON.stringify([id.name, node, attempt, uri]);
   const { answer, problem } = useAnswer(key, async signal => ({
-    html: await connection.client.deck(id, node, attempt, signal)
+    html: uri ? await connection.client.deck(id, node, attempt, signal) : undefined
   }));
   if (problem) {
     return <p className="jp-Flyte-note">{problem}</p>;

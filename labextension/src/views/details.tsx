@@ -106,12 +106,7 @@ export function NodeDetails(
       id: 'deck',
       label: trans.__('Deck'),
       content: () => (
-        <Deck
-          id={id}
-          node={node.id}
-          attempt={attempt}
-          version={deckVersion(props, node.id)}
-        />
+        <Deck id={id} node={node.id} attempt={attempt} uri={closure?.deck_uri ?? ''} />
       )
     }
   ];
@@ -154,11 +149,6 @@ export function NodeDetails(
       />
     </section>
   );
-}
-
-function deckVersion({ run }: DetailsProps, node: string): string {
-  const closure = run.nodes.get(node)?.closure;
-  return `${closure?.phase ?? ''} ${closure?.deck_uri ?? ''}`;
 }
 
 function errorTab(label: string, error: ExecutionError, cellId: string): Tab {

@@ -15,7 +15,9 @@ import { Picture } from './picture';
 import { useServices } from './services';
 
 const Dag = React.lazy(() => import('./dag'));
+/** Pixels: the tallest picture in a notebook, and the room around the graph. */
 const TALLEST = 420;
+const AROUND = 16;
 
 /** What was saved, and nothing else: no request is made. */
 export function SavedOutput(props: {
@@ -90,7 +92,10 @@ export function LiveOutput(props: {
       </OutputHead>
       <div
         className="jp-Flyte-outputDag"
-        style={{ height: Math.min(TALLEST, placed.height + 2 * 16) }}
+        style={{
+          aspectRatio: `${placed.width} / ${placed.height}`,
+          maxHeight: Math.min(TALLEST, placed.height + 2 * AROUND)
+        }}
       >
         <Suspense fallback={picture}>
           <Dag
