@@ -194,7 +194,7 @@ class _Search:
 
 
 def _ordered(search: _Search) -> list[Statement]:
-    """The included statements: imports first, what is needed before what needs it."""
+    """The included statements: imports, then values, and what is needed before what needs it."""
     included = search.included
     before = {
         order: {o for o in needed if o in included} for order, needed in search.before.items()
@@ -205,7 +205,10 @@ def _ordered(search: _Search) -> list[Statement]:
                 writes = name in earlier.writes or name in statement.writes
                 if writes and earlier.order != statement.order:
                     before[statement.order].add(earlier.order)
-    rank = {o: (not s.is_future_import, not s.is_import, s.text) for o, s in included.items()}
+    rank = {
+        order: (not s.is_future_import, not s.is_import, not s.is_assignment, s.text)
+        for order, s in included.items()
+    }
     waiting = {order: len(needed) for order, needed in before.items()}
     after: dict[Order, list[Order]] = {}
     for order, needed in before.items():

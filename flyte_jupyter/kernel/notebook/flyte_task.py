@@ -113,7 +113,10 @@ def task_cell(header: Header, body: str, body_lines: Sequence[int]) -> TaskCell:
         "import flyte_jupyter",
         f"@flyte_jupyter.task({arguments})" if arguments else "@flyte_jupyter.task",
         f"def {header.name}({ast.unparse(inputs)}) -> {returned}:",
-        *(row if number in inside else _INDENT + row for number, row in enumerate(rows, 1)),
+        *(
+            row if number in inside or not row.strip() else _INDENT + row
+            for number, row in enumerate(rows, 1)
+        ),
     ]
     mapped = [1, 1, 1, *(body_lines or [1])]
     if not ast.parse(body).body and body:
