@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
@@ -56,6 +57,7 @@ def make_server(tmp_path):
     yield make
     for server in started:
         stop(server)
+        shutil.rmtree(server.settings.run_dir)
 
 
 @pytest.fixture

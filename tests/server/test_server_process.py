@@ -52,7 +52,8 @@ class Process:
 
 @pytest.fixture
 def run_dir():
-    return Path(tempfile.mkdtemp(prefix="fj-"))
+    with tempfile.TemporaryDirectory(prefix="fj-") as folder:  # a socket's path must be short
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -113,8 +114,7 @@ def test_a_second_one_is_refused_in_one_line(launch_process, tmp_path):
     assert code == 3
     assert len(said.splitlines()) == 1
     assert "Another control plane owns" in said
-    other = Path(tempfile.mkdtemp(prefix="fj-"))
-    code, said = launch_process(run=other).end()
+    code, said = launch_process(run=tmp_path / "run").end()
     assert code == 3, "the same data by another run folder"
     assert len(said.splitlines()) == 1
 
