@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_attempts import ROOMY, Bench, attempt_id
 
@@ -146,6 +146,7 @@ sizes = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(sizes, max_size=30), st.randoms(use_true_random=False))
 def test_everybody_runs_and_the_machine_is_never_overbooked(wants, order):
     slots = Slots(Capacity(4, GIB, 2))

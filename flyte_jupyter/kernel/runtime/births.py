@@ -91,9 +91,11 @@ def _spawn(job: Job, out: int) -> int:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process group; nothing when it is gone."""
+    """Kill a child and its process group. The child by its own number too: right after the fork it has no group yet."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def next_ended() -> tuple[int, Ended] | None:

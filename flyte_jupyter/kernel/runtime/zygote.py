@@ -328,8 +328,6 @@ class Zygote:
         for pid in isolation.children():
             if pid not in self.processes:
                 kill_group(pid)
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
                 self._sweep_soon()
 
 

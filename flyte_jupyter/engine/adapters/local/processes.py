@@ -29,6 +29,8 @@ def kill_group(pid: int, known: str) -> None:
     if is_same(pid, known):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def end(pid: int, known: str) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,6 +139,8 @@ class Zygotes:
     def clear(self, folder: Path) -> None:
         """Remove a dead zygote's folder once no record of it is left."""
         if folder not in self._live and not any(records_in(folder)):
+            with suppress(OSError, ValueError, KeyError):
+                Path(json.loads((folder / "zygote.json").read_bytes())["socket"]).unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
     def _touch(self, zygote: Zygote) -> Zygote:
