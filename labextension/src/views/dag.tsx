@@ -4,13 +4,14 @@ import {
   Controls,
   type Edge,
   type EdgeProps,
+  type FitViewOptions,
   Handle,
   type Node,
   type NodeProps,
   Position,
   ReactFlow
 } from '@xyflow/react';
-import React, { useCallback, useMemo } from 'react';
+import React, { useCallback, useMemo, useState } from 'react';
 import type { Graph, GraphNode } from '../model/graph';
 import { pathThrough, type Placed, type Point } from '../model/layout';
 import { lookOf } from '../model/phases';
@@ -22,6 +23,8 @@ type RoutedEdge = Edge<{ points: readonly Point[] }, 'routed'>;
 
 /** From how many nodes on only what is in view is drawn. */
 const MANY_NODES = 150;
+/** Below this zoom text can't be read: boxes are blocks of colour, and a graph opens closer than that. */
+const FAR = 0.3;
 
 function DagBox({ data }: NodeProps<BoxNode>): React.ReactElement {
   const { trans } = useServices();
@@ -92,6 +95,8 @@ export default function Dag(props: DagProps): React.ReactElement {
     [onChoose]
   );
   const clear = useCallback(() => onChoose(undefined), [onChoose]);
+  const [far, setFar] = useState(false);
+  const [opening] = useState(() => firstLook(props));
   const chooseByKey = (event: React.KeyboardEvent): void => {
     const id = (event.target as HTMLElement).dataset['id'];
     if (id && (event.key === 'Enter' || event.key === ' ')) {
@@ -101,7 +106,8 @@ export default function Dag(props: DagProps): React.ReactElement {
   };
   return (
     <ReactFlow<BoxNode, RoutedEdge>
-      className="jp-Flyte-dag"
+      className={far ? 'jp-Flyte-dag jp-Flyte-far' : 'jp-Flyte-dag'}
+      onMove={(_, viewport) => setFar(viewport.zoom < FAR)}
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
@@ -117,10 +123,10 @@ export default function Dag(props: DagProps): React.ReactElement {
       zoomOnScroll={wheelZooms}
       preventScrolling={wheelZooms}
       zoomOnDoubleClick={false}
-      minZoom={0.05}
+      minZoom={0.02}
       maxZoom={2}
       fitView
-      fitViewOptions={FIT}
+      fitViewOptions={opening}
       onlyRenderVisibleElements={nodes.length > MANY_NODES}
       aria-label={trans.__('Graph of the workflow')}
     >
@@ -129,5 +135,25 @@ export default function Dag(props: DagProps): React.ReactElement {
   );
 }
 
+/** All of a graph, or of a large one the part where something happens. */
+function firstLook({ graph, placed, states }: DagProps): FitViewOptions {
+  const centre =
+    graph.nodes.find(node => lookOf(states.get(node.id)?.phase) === 'failed') ??
+    graph.nodes.find(node => lookOf(states.get(node.id)?.phase) === 'running') ??
+    graph.nodes[0];
+  const at = placed.boxes.get(centre?.id ?? '');
+  if (!at || graph.nodes.length <= CLOSE_NODES) {
+    return FIT;
+  }
+  const distance = (node: GraphNode): number => {
+    const box = placed.boxes.get(node.id) ?? ORIGIN;
+    return Math.hypot(box.x - at.x, box.y - at.y);
+  };
+  const near = [...graph.nodes].sort((a, b) => distance(a) - distance(b));
+  return { ...FIT, minZoom: 0.5, nodes: near.slice(0, CLOSE_NODES / 4).map(({ id }) => ({ id })) };
+}
+
+/** The largest graph that is shown as a whole at first. */
+const CLOSE_NODES = 60;
 const ORIGIN = { x: 0, y: 0, width: 0, height: 0 };
 const FIT = { padding: 0.06, maxZoom: 1 };
