@@ -150,7 +150,11 @@ function firstLook({ graph, placed, states }: DagProps): FitViewOptions {
     return Math.hypot(box.x - at.x, box.y - at.y);
   };
   const near = [...graph.nodes].sort((a, b) => distance(a) - distance(b));
-  return { ...FIT, minZoom: 0.5, nodes: near.slice(0, CLOSE_NODES / 4).map(({ id }) => ({ id })) };
+  return {
+    ...FIT,
+    minZoom: 0.5,
+    nodes: near.slice(0, CLOSE_NODES / 4).map(({ id }) => ({ id }))
+  };
 }
 
 /** The largest graph that is shown as a whole at first. */
