@@ -139,7 +139,7 @@ class ExecutionFilter:
     phases: frozenset[str]
     """Names of phases; empty for all."""
     name: str
-    """Part of the name; empty for all."""
+    """Part of the execution's or its workflow's name; empty for all."""
 
     def query(self) -> Query:
         """The same for the store."""
@@ -147,13 +147,14 @@ class ExecutionFilter:
         if self.phases:
             conditions.append(f"value_in(phase,{';'.join(sorted(self.phases))})")
         if self.name:
-            conditions.append(f"contains(name,{self.name})")
+            conditions.append(f"contains(search,{self.name})")
         return Query(filters="+".join(conditions), limit=self.limit)
 
     def takes(self, execution: admin.Execution) -> bool:
         """Whether the execution is among them."""
         phase = core.WorkflowExecution.Phase.Name(execution.closure.phase)
-        return self.name in execution.id.name and (not self.phases or phase in self.phases)
+        names = f"{execution.id.name} {execution.closure.workflow_id.name}".lower()
+        return self.name.lower() in names and (not self.phases or phase in self.phases)
 
 
 class ExecutionsTopic(Changes):

@@ -55,11 +55,14 @@ EXECUTIONS = Listing(
             "launch_plan.version": Field("launch_plan_version"),
             "workflow.name": Field("workflow"),
             "workflow.version": Field("workflow_version"),
+            # Ours, for a person who types a part of either name.
+            "search": Field("search"),
             **_TIMES,
         },
     ),
     (executions.c.run_id.desc(),),
     hidden_state=admin.ExecutionState.EXECUTION_ARCHIVED,
+    computed={"search": executions.c.name + " " + executions.c.workflow},
 )
 NODE_EXECUTIONS = Listing(
     node_executions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table
@@ -31,6 +31,12 @@ class Listing:
     order: tuple[ColumnElement[Any], ...]
     hidden_state: int | None = None
     """Rows in this state are left out unless a filter is about ``state``."""
+    computed: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
+    """What can be asked about without being a column of the table."""
+
+    def column(self, name: str) -> ColumnElement[Any]:
+        """What a field's column stands for in SQL."""
+        return self.computed[name] if name in self.computed else self.table.c[name]
 
 
 def page(
@@ -39,13 +45,12 @@ def page(
     """One page of the statement's rows. Raises `InvalidQuery`."""
     asked = conditions(query.filters, listing.fields)
     start = offset(query)
-    columns = listing.table.c
-    statement = statement.where(*(_where(columns[each.column], each) for each in asked))
+    statement = statement.where(*(_where(listing.column(each.column), each) for each in asked))
     if listing.hidden_state is not None and not mentions(asked, "state"):
-        statement = statement.where(columns.state != listing.hidden_state)
+        statement = statement.where(listing.table.c.state != listing.hidden_state)
     by = sort_column(query.sort_by, listing.fields)
     if by is not None:
-        first = columns[by].desc() if query.descending else columns[by].asc()
+        first = listing.column(by).desc() if query.descending else listing.column(by).asc()
         statement = statement.order_by(first)
     # One row more than asked for tells whether there is another page.
     statement = statement.order_by(*listing.order).limit(query.limit + 1).offset(start)

@@ -246,7 +246,7 @@ function useExecutions(
 function filtersOf(query: Query): string {
   return [
     query.phases.length ? `value_in(phase,${query.phases.join(';')})` : '',
-    query.name ? `contains(name,${query.name})` : ''
+    query.name ? `contains(search,${query.name})` : ''
   ]
     .filter(Boolean)
     .join('+');
