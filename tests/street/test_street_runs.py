@@ -64,7 +64,10 @@ def test_a_task_that_raises_says_where_and_nothing_after_it_runs(tmp_path):
     assert 'return numbers["two"] + x' in str(failed.error)
     assert "kernel/runtime" not in str(failed.error)
     assert traces(tmp_path / "trace") == []
-    assert phase(node(execution, "leaves_trace")) not in ("SUCCEEDED", "RUNNING")
+    assert phase(node(execution, "leaves_trace")) == "NOT_STARTED"
+    assert node(execution, "leaves_trace").logs() == ""
+    with pytest.raises(flyte_jupyter.ExecutionFailed, match=r"n0 \(task flows.raises\): KeyError"):
+        _ = execution.outputs
 
 
 def test_an_exit_without_outputs_is_a_failure_with_a_name():

@@ -27,9 +27,10 @@ class ExecutionFailed(LaunchingError):
     `execution` is its name, `phase` how it ended, `node` the node that failed (or empty).
     """
 
-    def __init__(self, execution: str, phase: str, node: str, message: str) -> None:
+    def __init__(self, execution: str, phase: str, node: str, message: str, task: str = "") -> None:
         self.execution = execution
         self.phase = phase
         self.node = node
         where = f" in node {node}" if node else ""
+        where += f" (task {task})" if task else ""
         super().__init__(f"execution {execution} ended as {phase}{where}: {message}")

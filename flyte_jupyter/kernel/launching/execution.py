@@ -16,7 +16,13 @@ from flyte_jupyter.kernel.launching.errors import (
     WaitInterrupted,
     WaitTimeout,
 )
-from flyte_jupyter.kernel.launching.nodes import NodeView, nodes_of
+from flyte_jupyter.kernel.launching.nodes import (
+    NodeView,
+    PlannedNode,
+    error_text,
+    nodes_of,
+    planned_nodes,
+)
 from flyte_jupyter.kernel.launching.values import Values
 from flyte_jupyter.kernel.types import Converter
 
@@ -110,7 +116,7 @@ class Execution:
         closure = self.message.closure
         if closure.HasField("abort_metadata"):
             return f"aborted: {closure.abort_metadata.cause}"
-        return closure.error.message
+        return error_text(closure.error)
 
     def wait(
         self,
@@ -170,8 +176,9 @@ class Execution:
         if phase != "SUCCEEDED":
             # Nodes that were aborted because another failed have errors too: those are not the reason.
             failed = next((node for node in self.nodes if node.phase in _FAILED), None)
-            text = (failed.error if failed else "") or self.error
-            raise ExecutionFailed(self.name, phase, failed.id if failed else "", text)
+            if failed is None or not failed.error:
+                raise ExecutionFailed(self.name, phase, "", self.error)
+            raise ExecutionFailed(self.name, phase, failed.id, failed.error, failed.task)
         return self._given
 
     @cached_property
@@ -181,24 +188,26 @@ class Execution:
 
     @property
     def nodes(self) -> list[NodeView]:
-        """Its nodes as they stand, in the order in which they were made."""
-        return nodes_of(self._client, self._run, self._storage, self._names)
+        """Its nodes as they stand, in the order in which they were made; those whose turn has not come are the last."""
+        return nodes_of(self._client, self._run, self._storage, self._planned)
 
     @cached_property
-    def _names(self) -> dict[str, str]:
-        """What the workflow calls its nodes, by their ids."""
+    def compiled(self) -> core.CompiledWorkflowClosure:
+        """The compiled workflow that it runs: its nodes, edges and tasks."""
+        return self._client.get_workflow(self.workflow).closure.compiled_workflow
+
+    @cached_property
+    def _planned(self) -> tuple[PlannedNode, ...]:
         try:
-            workflow = self._client.get_workflow(self.workflow)
+            return planned_nodes(self.compiled)
         except NotFound:
-            return {}
-        template = workflow.closure.compiled_workflow.primary.template
-        return {node.id: node.metadata.name for node in template.nodes if node.metadata.name}
+            return ()
 
     def node(self, node_id: str) -> NodeView:
         """One node as it stands.
 
         Raises:
-            KeyError: there is none of that id (yet).
+            KeyError: there is none of that id.
         """
         nodes = {node.id: node for node in self.nodes}
         if node_id not in nodes:

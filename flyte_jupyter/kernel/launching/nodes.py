@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,17 @@ from flyte_jupyter.kernel.launching.values import Values
 from flyte_jupyter.kernel.types import Storage
 
 _ENDS = ("start-node", "end-node")
+NOT_STARTED = "NOT_STARTED"
+"""The phase of a node that nobody has begun with: it waits for others, or its turn never came. Ours, not Flyte's."""
+
+
+@dataclass(frozen=True)
+class PlannedNode:
+    """What the workflow says of a node, whether it ever runs or not."""
+
+    id: str
+    name: str
+    task: str
 
 
 @dataclass(frozen=True)
@@ -22,15 +33,17 @@ class NodeView:
     id: str
     name: str
     """What the workflow calls it: the task's function, unless overridden."""
+    task: str
+    """The registered name of its task."""
     phase: str
-    """Flyte's name: ``QUEUED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ..."""
+    """Flyte's name: ``QUEUED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ...; ``NOT_STARTED`` when its turn has not come."""
     started_at: datetime | None
     seconds: float
     """How long it ran; 0 while it runs."""
     cached: bool
     """Whether its outputs came from an earlier execution."""
     error: str
-    """What went wrong, traceback included; empty unless it failed."""
+    """What went wrong, by name, traceback included; empty unless it failed."""
     message: admin.NodeExecution = field(repr=False)
     _client: Client = field(repr=False)
     _storage: Storage = field(repr=False)
@@ -38,6 +51,8 @@ class NodeView:
     @cached_property
     def executions(self) -> tuple[admin.TaskExecution, ...]:
         """Its attempts, the first one first."""
+        if self.phase == NOT_STARTED:
+            return ()
         found = self._client.list_task_executions(self.message.id)
         return tuple(sorted(found, key=lambda attempt: attempt.id.retry_attempt))
 
@@ -45,11 +60,6 @@ class NodeView:
     def attempts(self) -> int:
         """How many attempts there were; 0 when its outputs came from an earlier execution."""
         return len(self.executions)
-
-    @property
-    def task(self) -> str:
-        """The registered name of its task; empty before its first attempt."""
-        return self.executions[-1].id.task_id.name if self.executions else ""
 
     @cached_property
     def inputs(self) -> Values:
@@ -63,10 +73,14 @@ class NodeView:
 
     @cached_property
     def _data(self) -> admin.NodeExecutionGetDataResponse:
+        if self.phase == NOT_STARTED:
+            return admin.NodeExecutionGetDataResponse()
         return self._client.node_execution_data(self.message.id)
 
     def logs(self, attempt: int | None = None) -> str:
         """All that an attempt has written so far; the last attempt's unless one is named, counted from 0."""
+        if attempt is None and not self.attempts:
+            return ""
         chosen = max(self.attempts - 1, 0) if attempt is None else attempt
         text, offset = [], 0
         while True:
@@ -81,41 +95,64 @@ class NodeView:
         return self._client.deck(self.message.id)
 
 
+def planned_nodes(workflow: core.CompiledWorkflowClosure) -> tuple[PlannedNode, ...]:
+    """The nodes of a workflow in the order of its closure, without start and end."""
+    return tuple(
+        PlannedNode(node.id, node.metadata.name, node.task_node.reference_id.name)
+        for node in workflow.primary.template.nodes
+        if node.id not in _ENDS
+    )
+
+
 def nodes_of(
     client: Client,
     run: core.WorkflowExecutionIdentifier,
     storage: Storage,
-    names: Mapping[str, str],
+    planned: Sequence[PlannedNode],
 ) -> list[NodeView]:
-    """The nodes of an execution in the order in which they were made, without start and end."""
+    """The nodes of an execution in the order in which they were made, then those that were not, without start and end."""
+    plans = {node.id: node for node in planned}
     found = [
-        view(message, client, storage, names.get(message.id.node_id, ""))
-        for message in client.list_node_executions(run)
-        if message.id.node_id not in _ENDS
+        message for message in client.list_node_executions(run) if message.id.node_id not in _ENDS
     ]
-    return sorted(found, key=_age)
-
-
-def _age(node: NodeView) -> tuple[int, str]:
-    return node.message.closure.created_at.ToNanoseconds(), node.id
+    found.sort(key=lambda node: (node.closure.created_at.ToNanoseconds(), node.id.node_id))
+    views = [view(message, client, storage, plans.get(message.id.node_id)) for message in found]
+    begun = {node.id for node in views}
+    for node in planned:
+        if node.id not in begun:
+            name = core.NodeExecutionIdentifier(node_id=node.id, execution_id=run)
+            views.append(view(admin.NodeExecution(id=name), client, storage, node))
+    return views
 
 
 def view(
-    message: admin.NodeExecution, client: Client, storage: Storage, name: str = ""
+    message: admin.NodeExecution,
+    client: Client,
+    storage: Storage,
+    planned: PlannedNode | None = None,
 ) -> NodeView:
-    """One node from admin's message."""
+    """One node from admin's message, or from its identifier alone when it has not begun."""
     closure = message.closure
     started = closure.started_at.ToDatetime(UTC) if closure.HasField("started_at") else None
     cache = closure.task_node_metadata.cache_status
+    name = planned.name if planned else ""
+    begun = message.HasField("closure")
     return NodeView(
         id=message.id.node_id,
         name=name or message.metadata.spec_node_id or message.id.node_id,
-        phase=core.NodeExecution.Phase.Name(closure.phase),
+        task=planned.task if planned else "",
+        phase=core.NodeExecution.Phase.Name(closure.phase) if begun else NOT_STARTED,
         started_at=started,
         seconds=closure.duration.ToTimedelta().total_seconds(),
         cached=cache == core.CatalogCacheStatus.CACHE_HIT,
-        error=closure.error.message,
+        error=error_text(closure.error),
         message=message,
         _client=client,
         _storage=storage,
     )
+
+
+def error_text(error: core.ExecutionError) -> str:
+    """An error with its name in front, which an exception's message has already."""
+    first = error.message.partition("\n")[0]
+    return error.message if error.code in first else f"{error.code}: {error.message}"

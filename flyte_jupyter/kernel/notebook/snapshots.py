@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from flyte_jupyter.kernel.notebook.snapshot import NodeSnapshot, Snapshot
 
 if TYPE_CHECKING:
-    from flyte_jupyter.idl import core
     from flyte_jupyter.kernel.launching import Execution, NodeView
 
 _ENDS = {"start-node", "end-node"}
 _CELL = "flyte_jupyter.cell"
+_NOT_STARTED = "NOT_STARTED"
 _MOST_COUNTED = 100
 """Above so many nodes attempts are not counted: each node's would be a request of its own."""
 
@@ -24,7 +24,7 @@ def snapshot_of(execution: Execution) -> Snapshot:
     """
     closure = execution.message.closure
     views = {view.id: view for view in execution.nodes}
-    compiled = _compiled(execution)
+    compiled = execution.compiled
     cells = {
         (task.template.id.name, task.template.id.version): task.template.config.get(_CELL, "")
         for task in compiled.tasks
@@ -56,14 +56,9 @@ def snapshot_of(execution: Execution) -> Snapshot:
     )
 
 
-def _compiled(execution: Execution) -> core.CompiledWorkflowClosure:
-    workflow = execution.client.get_workflow(execution.message.closure.workflow_id)
-    return workflow.closure.compiled_workflow
-
-
 def _node(planned: NodeSnapshot, view: NodeView | None, *, counted: bool) -> NodeSnapshot:
     """A node of the workflow with what the execution says of it; one that is yet to come waits."""
-    if view is None:
+    if view is None or view.phase == _NOT_STARTED:
         phase, attempts, seconds, cached = "UNDEFINED", 0, None, False
     else:
         phase, cached = view.phase, view.cached
