@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from flyte_jupyter.kernel.errors import FlyteJupyterError
 
 MANIFEST = "bundle.json"
+_OURS = "flyte_jupyter"
+"""Part of the attempt's environment, even where it runs from a checkout that the author's module stands in too."""
 
 
 class BundlingError(FlyteJupyterError):
@@ -142,6 +144,7 @@ class _Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._known = {_OURS}
         self.files: dict[str, bytes] = {}
 
     def add(self, path: Path) -> None:
@@ -173,13 +176,18 @@ class _Sources:
         return found
 
     def _resolve(self, name: str) -> list[Path]:
-        found = []
+        found: list[Path] = []
+        # Finding a package's files again for each of its imports costs seconds.
+        if name.partition(".")[0] in self._known:
+            return found
         folder = self._root
         for part in name.split("."):
             package, module = folder / part / "__init__.py", folder / f"{part}.py"
             if package.is_file():
                 # The whole package comes: what it imports relatively or by name at run time is in there.
                 found += sorted((folder / part).rglob("*.py"))
+                if folder == self._root:
+                    self._known.add(part)
                 break
             if module.is_file():
                 found.append(module)

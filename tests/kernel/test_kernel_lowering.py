@@ -256,6 +256,9 @@ def test_a_module_brings_what_it_imports_from_beside_it(importable):
     )
     (importable / "kj_near.py").write_text("import kj_far\n")
     (importable / "kj_far.py").write_text("")
+    # Standing in a checkout of ours is no reason to carry us along: the attempt's environment has us.
+    (importable / "flyte_jupyter").mkdir()
+    (importable / "flyte_jupyter" / "__init__.py").write_text("")
     (importable / "kj_unused.py").write_text("")
     (importable / "kj_pack").mkdir()
     (importable / "kj_pack" / "__init__.py").write_text("")
