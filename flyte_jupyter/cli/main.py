@@ -13,6 +13,7 @@ from typing import Any
 
 from flyte_jupyter._version import __version__
 from flyte_jupyter.supervisor import SupervisorError, find, find_or_start, places, status, stop
+from flyte_jupyter.supervisor.finding import command_for
 
 FAILED, REFUSED = 1, 3
 
@@ -112,21 +113,15 @@ def _serve(arguments: argparse.Namespace) -> int:
     import os
 
     where = places()
-    command = [
-        sys.executable,
-        "-m",
-        "flyte_jupyter.server.app",
-        "--data-dir",
-        str(where.data),
-        "--run-dir",
-        str(where.run),
-    ]
-    command += ["--linger", "0"]
+    command = [*command_for(where), "--stay"]
     if arguments.tcp:
         command += ["--tcp", arguments.tcp]
     environ = dict(os.environ)
     if arguments.token:
         environ["FLYTE_JUPYTER_TOKEN"] = arguments.token
+    print(f"control plane on {where.data}; it logs to {where.log} and ends with Ctrl+C", flush=True)
+    if where.notice:
+        print(f"  note: {where.notice}", flush=True)
     os.execve(sys.executable, command, environ)  # noqa: S606  our own module, by this interpreter
 
 

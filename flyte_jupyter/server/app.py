@@ -27,6 +27,7 @@ from flyte_jupyter.store.errors import DatabaseBusy, StoreError
 log = logging.getLogger(__name__)
 ANOTHER_OWNS_IT, DATABASE_UNUSABLE, CANNOT_LISTEN = 3, 4, 5
 _LOG_BYTES = 5 * 1024 * 1024
+_LONGEST_LINGER = 10**9
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -35,14 +36,16 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--data-dir", type=Path, required=True, help="where the data is kept")
     parser.add_argument("--run-dir", type=Path, help="where the socket is (default: DATA/run)")
     parser.add_argument("--linger", type=float, default=600.0, help="seconds to live on when idle")
+    parser.add_argument("--stay", action="store_true", help="live on however long it is idle")
+    parser.add_argument("--notice", default="", help="what clients should know about the folders")
     parser.add_argument("--log-file", type=Path, help="default: DATA/logs/control-plane.log")
     parser.add_argument("--tcp", metavar="[HOST:]PORT", help="listen on TCP too; host: 127.0.0.1")
     parser.add_argument(
         "--token", default=os.environ.get("FLYTE_JUPYTER_TOKEN", ""), help="wanted on TCP"
     )
     given = parser.parse_args(arguments)
-    if given.linger < 0:
-        parser.error("--linger is a number of seconds")
+    if not 0 <= given.linger <= _LONGEST_LINGER:
+        parser.error("--linger is a number of seconds; --stay is for ever")
     data = given.data_dir.absolute()
     tcp = None
     if given.tcp:
@@ -55,7 +58,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     return Settings(
         data_dir=str(data),
         run_dir=str((given.run_dir or data / "run").absolute()),
-        linger=timedelta(seconds=given.linger),
+        linger=None if given.stay else timedelta(seconds=given.linger),
+        notice=given.notice,
         log_file=str(given.log_file or data / "logs" / "control-plane.log"),
         tcp=tcp,
     )

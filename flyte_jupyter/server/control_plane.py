@@ -129,16 +129,19 @@ class ControlPlane:
     async def status(self) -> Mapping[str, object]:
         """What ``/x/v1/status`` says."""
         engine = self._engine.status()
+        settings = self._parts.settings
         return {
-            **runtime_facts(self._parts.settings, self._started),
+            **runtime_facts(settings, self._started),
             "engine": "active" if engine.active else "standby",
-            "notices": list(engine.notices),
+            "notices": [*([settings.notice] if settings.notice else []), *engine.notices],
             "slots": dict(self._parts.machine.slots),
             "active_runs": await self._platform.executions.active(),
             "writable": engine.writable,
         }
 
     async def _stop_when_idle(self) -> None:
+        if self._parts.settings.linger is None:
+            return
         linger = self._parts.settings.linger.total_seconds()
         while not self._stopping.is_set():
             remaining = linger - self._presence.idle_seconds()

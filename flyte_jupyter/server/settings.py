@@ -48,8 +48,10 @@ class Settings:
     """Holds ``db/ blobs/ logs/ run/`` and the secret that signs URLs."""
     run_dir: str
     """Holds the socket, the lock and the runtime file; the path of the socket must be short enough for the system."""
-    linger: timedelta = timedelta(minutes=10)
-    """How long after its last client an idle control plane ends itself."""
+    linger: timedelta | None = timedelta(minutes=10)
+    """How long after its last client an idle control plane ends itself; None: never, it stays until it is stopped."""
+    notice: str = ""
+    """What clients should know about the choice of the folders; empty as a rule."""
     log_file: str = ""
     """Where the process logs; empty means ``<data dir>/logs/control.log``."""
     tcp: TcpSettings | None = None

@@ -10,6 +10,7 @@ from flyte_jupyter.supervisor.errors import (
     StartFailed,
     SupervisorError,
     UnsupportedPlatform,
+    UnusualPlace,
 )
 from flyte_jupyter.supervisor.finding import find, find_or_start, status, stop
 from flyte_jupyter.supervisor.places import Places, places
@@ -23,6 +24,7 @@ __all__ = [
     "StartFailed",
     "SupervisorError",
     "UnsupportedPlatform",
+    "UnusualPlace",
     "find",
     "find_or_start",
     "places",

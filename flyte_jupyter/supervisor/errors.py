@@ -8,6 +8,10 @@ SupervisorError
 """
 
 
+class UnusualPlace(UserWarning):
+    """The control plane's data is not where one would look for it; the message says where and why."""
+
+
 class SupervisorError(Exception):
     """The control plane cannot be had; the message says why and what to do."""
 

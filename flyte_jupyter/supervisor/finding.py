@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from flyte_jupyter.supervisor.errors import (
     StartFailed,
     SupervisorError,
     UnsupportedPlatform,
+    UnusualPlace,
 )
 from flyte_jupyter.supervisor.places import Places, make_private, places
 
@@ -165,19 +167,18 @@ def _locked(file: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def command_for(where: Places) -> list[str]:
+    """The command line of a control plane that lives in these places."""
+    module = [sys.executable, "-m", "flyte_jupyter.server.app"]
+    folders = ["--data-dir", str(where.data), "--run-dir", str(where.run)]
+    notice = [f"--notice={where.notice}"] if where.notice else []
+    return [*module, *folders, "--log-file", str(where.log), *notice]
+
+
 def _start(where: Places, timeout: float, linger: float | None) -> Endpoint:
     where.log.parent.mkdir(parents=True, exist_ok=True)
     words = where.run / "start.err"
-    command = [
-        sys.executable,
-        "-m",
-        "flyte_jupyter.server.app",
-        "--data-dir",
-        str(where.data),
-        "--run-dir",
-        str(where.run),
-    ]
-    command += ["--log-file", str(where.log)]
+    command = command_for(where)
     if linger is not None:
         command += ["--linger", str(linger)]
     with words.open("wb") as err:
@@ -202,6 +203,8 @@ def _start(where: Places, timeout: float, linger: float | None) -> Endpoint:
             endpoint = find(where)
             if endpoint is not None:
                 _outlived_by(process)
+                if where.notice:
+                    warnings.warn(where.notice, UnusualPlace, stacklevel=3)
                 return endpoint
         time.sleep(wait)
         wait = min(wait * 1.5, LONGEST_WAIT)

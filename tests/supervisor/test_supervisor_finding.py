@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from processes import eventually
 
 from flyte_jupyter.cli.main import main
 from flyte_jupyter.supervisor import (
@@ -19,6 +20,7 @@ from flyte_jupyter.supervisor import (
     Endpoint,
     IncompatibleControlPlane,
     StartFailed,
+    UnusualPlace,
     find,
     find_or_start,
     places,
@@ -167,6 +169,41 @@ def test_the_token_stays_out_of_what_is_printed():
 def test_an_unknown_path_is_not_found(home):
     endpoint = find_or_start()
     assert request(endpoint, "GET", "/nothing").status == 404
+
+
+def test_a_home_on_the_network_is_told_to_the_first_client_and_in_the_status(tmp_path, monkeypatch):
+    home, local = tmp_path / "home", tmp_path / "local"
+    table = f"/dev/a / ext4 rw 0 0\nserver:/export {home} nfs4 rw 0 0\n"
+    monkeypatch.setattr("flyte_jupyter.supervisor.filesystems._read_mounts", lambda: table)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(home))
+    monkeypatch.setenv("FLYTE_JUPYTER_LOCAL_DIR", str(local))
+    for name in ("FLYTE_JUPYTER_DATA_DIR", "FLYTE_JUPYTER_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.warns(UnusualPlace, match="kept per host"):
+        endpoint = find_or_start()
+    said = status(endpoint)
+    try:
+        assert said["data_dir"] == str(local)
+        assert "nfs4" in said["notices"][0]
+        assert find_or_start().url == endpoint.url
+    finally:
+        stop(endpoint)
+        gone(said["pid"])
+
+
+def test_a_served_control_plane_stays_without_clients(home):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flyte_jupyter.cli.main", "serve"], stdout=subprocess.PIPE, text=True
+    )
+    assert str(home) in process.stdout.readline()
+    try:
+        eventually(find)
+        assert status(find())["pid"] == process.pid
+        assert "nobody was here" not in places().log.read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_the_command_line_tells_what_is_going_on(home, capsys):
