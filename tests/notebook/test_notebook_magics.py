@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from IPython.core.completer import provisionalcompleter
 
@@ -207,3 +209,30 @@ def test_loading_and_unloading_twice_changes_nothing(notebook):
     shell.run_line_magic("load_ext", "flyte_jupyter")
     notebook("N = 1")
     assert shell.flyte_jupyter.recorder.executed()[-1].binds == {"N"}
+
+
+def test_an_error_of_the_body_is_shown_from_the_body_on(notebook, capsys):
+    notebook("def half(v):\n    return v / 0", "x = 3")
+    notebook.run('%%flyte_task t --inputs "x: int" --outputs "y: float"\n\ny = half(x)', fails=True)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+    assert "return v / 0" in shown
+    assert "magics.py" not in shown
+    assert "tasks.py" not in shown
+
+
+def test_an_error_of_ours_is_shown_without_our_insides(notebook, capsys):
+    notebook("x = 3")
+    notebook.run('%%flyte_task t --inputs "x: str"\nprint(x)', fails=True)
+    shown = capsys.readouterr().out
+    assert "task t, parameter x: expected str, given int (3)" in shown
+    assert "flyte_jupyter/kernel" not in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("a = 1\na = = 2", "line 3 of the cell: invalid syntax"), ("a = await f()", "line 2 of the")],
+)
+def test_a_body_that_is_no_python_is_one_line_with_its_place(notebook, body, said):
+    result = notebook.run(f'%%flyte_task t --outputs "a: int"\n{body}', fails=True)
+    assert said in str(result.error_in_exec)
+    assert type(result.error_in_exec).__name__ == "UsageError"

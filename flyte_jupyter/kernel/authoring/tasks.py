@@ -57,6 +57,7 @@ class Task:
             TypeMismatch: an input or output is not of its declared type.
             AuthoringError: an input is missing or unknown.
         """
+        __tracebackhide__ = True
         building = current_context().building
         if isinstance(building, Building):
             return building.call(self, args, kwargs)
@@ -69,6 +70,7 @@ class Task:
         Raises:
             TypeMismatch: an input or output is not of its declared type.
         """
+        __tracebackhide__ = True
         interface = self.interface
         result = self.function(**interface.check_inputs(inputs))
         return interface.check_outputs(interface.split(result))

@@ -73,6 +73,7 @@ class Workflow:
             TypeMismatch: a value is not of the type it should be.
             AuthoringError: an input is missing or unknown, or a workflow is called inside another.
         """
+        __tracebackhide__ = True
         if isinstance(current_context().building, Building):
             raise AuthoringError(
                 f"workflow {self.name} is called inside another workflow, which is not possible yet: "

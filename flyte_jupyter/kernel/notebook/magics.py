@@ -61,6 +61,7 @@ class FlyteMagics(Magics):
         """
         if cell is None:
             raise UsageError("%%flyte_task stands in the first line of a cell, with two %")
+        __tracebackhide__ = True  # an error of the body is shown from the body on
         options = _task_options().parse_args(_split(line))
         made = self._made(options, cell)
         task, filename = self._defined(made, line, cell)
@@ -119,6 +120,10 @@ class FlyteMagics(Magics):
             return task_cell(_header(options), body, lines)
         except FlyteTaskError as error:
             raise UsageError(str(error)) from None
+        except SyntaxError as error:
+            row = error.lineno or 0
+            line = lines[row - 1] if 0 < row <= len(lines) else 1
+            raise _unreadable(options.name, error, line) from None
 
     def _defined(self, made: TaskCell, line: str, cell: str) -> tuple[Any, str]:
         """The task in the notebook's namespace, and the name its code has in tracebacks."""
@@ -127,7 +132,10 @@ class FlyteMagics(Magics):
         shown = self.session.recorder.raw() or f"%%flyte_task {line}\n{cell}"
         compiler = self.session.shell.compile
         filename = compiler.cache(shown, self.session.shell.execution_count - 1, raw_code=shown)
-        code = compile(made.tree(), filename, "exec", compiler.flags, dont_inherit=True)
+        try:
+            code = compile(made.tree(), filename, "exec", compiler.flags, dont_inherit=True)
+        except SyntaxError as error:
+            raise _unreadable(made.header.name, error, error.lineno or 1) from None
         scratch: dict[str, Any] = {}
         try:
             exec(code, self.session.shell.user_ns, scratch)  # noqa: S102 - the user's own cell
@@ -136,10 +144,10 @@ class FlyteMagics(Magics):
                 f"%%flyte_task {made.header.name}: a type names {error.name!r}, which the notebook "
                 "does not define: import it in a cell before this one"
             ) from None
-        keywords = {key: _evaluated(text) for key, text in made.header.options.items()}
-        if made.outputs:
-            keywords["output_names"] = made.outputs
         try:
+            keywords = {key: _evaluated(text) for key, text in made.header.options.items()}
+            if made.outputs:
+                keywords["output_names"] = made.outputs
             task = decorator(**keywords)(scratch[made.header.name])
         except FlyteJupyterError as error:
             raise UsageError(f"%%flyte_task {made.header.name}: {error}") from None
@@ -174,6 +182,12 @@ def _split(line: str) -> list[str]:
         raise UsageError(f"{error} in: {line}") from None
 
 
+def _unreadable(name: str, error: SyntaxError, line: int) -> UsageError:
+    """That the body isn't Python, with its line in the cell."""
+    text = f": {error.text.strip()}" if error.text else ""
+    return UsageError(f"%%flyte_task {name}: line {line} of the cell: {error.msg}{text}")
+
+
 def _header(options: Namespace) -> Header:
     """The task's options as the source of ``@task``'s keyword arguments."""
     asked = {"cpu": options.cpu, "mem": options.mem, "gpu": options.gpu}
@@ -202,6 +216,7 @@ def _evaluated(text: str) -> Any:
 
 def _called(task: Any, given: Mapping[str, Any], filename: str) -> dict[str, Any]:
     """Run the task here; an exception's traceback begins in the cell, not in this library."""
+    __tracebackhide__ = True
     try:
         outputs: dict[str, Any] = task.run(task.interface.bind((), given))
     except FlyteJupyterError:
