@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
-from tornado.ioloop import PeriodicCallback
 from traitlets import Bool, Unicode
 
 from flyte_jupyter._version import __version__
@@ -17,7 +16,8 @@ from flyte_jupyter.server.gateway import routes
 from flyte_jupyter.server.upstream import Upstream
 from flyte_jupyter.supervisor import SupervisorError
 
-ACTIVITY_SECONDS = 120
+ACTIVITY_SECONDS = 60.0
+"""How often it is looked whether runs are active; Jupyter itself looks for idleness as often."""
 
 
 class FlyteJupyter(ExtensionApp):
@@ -54,7 +54,8 @@ class FlyteJupyter(ExtensionApp):
             if value:
                 os.environ[variable] = value
         self._upstream = Upstream(self.log, autostart=self.autostart)
-        self._activity = PeriodicCallback(self._note_activity, ACTIVITY_SECONDS * 1000)
+        self._watching: asyncio.Task[None] | None = None
+        self._runs_active = False
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
@@ -64,21 +65,36 @@ class FlyteJupyter(ExtensionApp):
         """Called on the server's loop when it runs."""
         del serverapp
         self._upstream.start()
-        self._activity.start()
+        self._watching = asyncio.create_task(self._watch_runs())
+
+    def current_activity(self) -> bool:
+        """Whether runs are active: a server that is told to stop when idle stays for them."""
+        return self._runs_active
 
     async def stop_extension(self) -> None:
         """Called when the Jupyter server shuts down."""
-        self._activity.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._upstream.stop()
 
-    async def _note_activity(self) -> None:
+    async def _watch_runs(self) -> None:
         """A run in progress keeps this server from being culled as idle."""
+        while True:
+            self._runs_active = await self._active_runs() > 0
+            if self._runs_active:
+                # The application's own settings: this extension's were copied into them at the start.
+                now = datetime.now(UTC)  # noqa: TID251  Jupyter's own clock
+                assert self.serverapp is not None
+                self.serverapp.web_app.settings["flyte_jupyter_last_activity"] = now
+            await asyncio.sleep(ACTIVITY_SECONDS)
+
+    async def _active_runs(self) -> int:
+        if not self._upstream.known:
+            return 0
         try:
-            answer = await asyncio.wait_for(
-                self._upstream.fetch("GET", "/x/v1/status", body=None, headers={}), 30
-            )
-            active = json.loads(answer.body).get("active_runs", 0)
-        except (SupervisorError, TimeoutError, ValueError):
-            return
-        if active:
-            self.settings["flyte_jupyter_last_activity"] = datetime.now(UTC)  # noqa: TID251  Jupyter's own clock
+            async with asyncio.timeout(ACTIVITY_SECONDS):
+                said = await self._upstream.ask("/x/v1/status")
+            return int(json.loads(said.body).get("active_runs", 0))
+        except (SupervisorError, TimeoutError, ValueError, AttributeError):
+            return 0

@@ -220,16 +220,10 @@ def _outlived_by(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The control plane's: without what belongs to one kernel only."""
-    mine = {
-        "JPY_PARENT_PID",
-        "JPY_SESSION_NAME",
-        "PYTHONSTARTUP",
-        "MPLBACKEND",
-        "PYDEVD_USE_FRAME_EVAL",
-        "CLICOLOR",
-    }
-    return {k: v for k, v in os.environ.items() if k not in mine}
+    """The control plane's: without what belongs to one kernel, and without the secrets of the Jupyter server and its hub."""
+    mine = ("JPY_", "JUPYTERHUB_", "JUPYTER_TOKEN", "CONFIGPROXY_AUTH_TOKEN", "PYDEVD_")
+    also = {"PYTHONSTARTUP", "MPLBACKEND", "CLICOLOR"}
+    return {k: v for k, v in os.environ.items() if k not in also and not k.startswith(mine)}
 
 
 def _last_words(file: Path, code: int | None, where: Places) -> str:

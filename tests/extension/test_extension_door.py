@@ -257,8 +257,9 @@ def test_every_route_needs_a_login():
         ("POST", "api/v1/tasks", "write", "tasks"),
         ("PUT", "x/v1/blobs/a/b", "write", "blobs"),
         ("GET", "x/v1/status", "read", "status"),
+        ("POST", "api/v1/dataproxy/artifact_link", "read", "dataproxy"),
     ],
 )
 def test_a_request_says_what_it_does(method, path, action, resource):
     assert resource_of(path) == resource
-    assert action_of(method, resource) == action
+    assert action_of(method, path) == action
