@@ -49,6 +49,8 @@ def engine(path: Path, *, writer: bool) -> Engine:
         made.execute("PRAGMA cache_size=-16384")
         if writer:
             made.execute("PRAGMA journal_size_limit=67108864")
+            # The commit that moves the log into the file waits for the disk several times: rarely is better.
+            made.execute("PRAGMA wal_autocheckpoint=8000")
         else:
             made.execute("PRAGMA query_only=ON")
         return made

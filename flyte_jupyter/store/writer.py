@@ -120,8 +120,11 @@ class Writer:
     def _commit_together(self, group: Sequence[_Write]) -> None:
         try:
             dialect.begin(self._connection, write=True)
-            for write in group:
-                self._attempt(write)
+            if len(group) == 1:
+                self._alone(group[0])
+            else:
+                for write in group:
+                    self._attempt(write)
             _count.run(self._connection, {"commits": self._commits + 1})
             dialect.commit(self._connection)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the next group is tried
@@ -131,6 +134,12 @@ class Writer:
         # A mark that is behind says nothing wrong: it only notices less.
         with suppress(OSError):
             os.pwrite(self._mark, _mark(self._commits), 0)
+
+    def _alone(self, write: _Write) -> None:
+        """Run the only write of a transaction: its error may take the whole of it along."""
+        transaction = Transaction(self._connection)
+        write.result = write.change(transaction)
+        write.callbacks = transaction.callbacks
 
     def _attempt(self, write: _Write) -> None:
         """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""

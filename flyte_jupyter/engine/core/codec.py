@@ -23,6 +23,7 @@ VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
+_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def encode_node(state: NodeState) -> bytes:
@@ -67,9 +68,7 @@ def decode_action(data: bytes) -> Action:
 
 def _encode(value: Any) -> bytes:
     record = {"v": VERSION, "t": type(value).__name__, "f": _fields_out(value)}
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _text(record).encode("utf-8", "surrogatepass")
 
 
 def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 _FILE = "attempt.json"
+_WORK = "work"
 
 
 def key_of(attempt: AttemptId) -> str:
@@ -45,23 +47,34 @@ class Folders:
 
     def work(self, key: str) -> Path:
         """The attempt's own working directory."""
-        return self._root / key / "work"
+        return self._root / key / _WORK
 
     def keep(self, key: str, kept: Kept) -> None:
         """Write the description, and make the working directory. Raises `OSError`."""
-        self.work(key).mkdir(parents=True, exist_ok=True)
-        path = self._root / key / _FILE
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(_wire(kept)), encoding="utf-8")
-        part.replace(path)
+        # Strings: an attempt waits for this.
+        folder = f"{self._root}/{key}"
+        try:
+            os.mkdir(folder)  # noqa: PTH102
+            os.mkdir(f"{folder}/{_WORK}")  # noqa: PTH102
+        except OSError:
+            self.work(key).mkdir(parents=True, exist_ok=True)
+        part = f"{folder}/{_FILE}.part"
+        with open(part, "wb") as file:  # noqa: PTH123
+            file.write(json.dumps(_wire(kept)).encode())
+        os.replace(part, f"{folder}/{_FILE}")  # noqa: PTH105
 
     def forget(self, key: str) -> None:
         """Remove everything of the attempt."""
-        folder = self._root / key
+        folder = f"{self._root}/{key}"
         # The description goes first: a removal that is cut short is not taken for an attempt.
         with suppress(OSError):
-            (folder / _FILE).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+            os.unlink(f"{folder}/{_FILE}")  # noqa: PTH108
+        with suppress(OSError):
+            os.rmdir(f"{folder}/{_WORK}")  # noqa: PTH106
+        try:
+            os.rmdir(folder)  # noqa: PTH106
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def all(self) -> Iterator[Kept]:
         """Everything kept, oldest first. What cannot be read was never accepted, and is removed."""
