@@ -29,7 +29,7 @@ demo: $(VENV)/.lab ## Set up and run the quickstart notebook on the embedded con
 	@$(BIN)/python tools/demo.py $(NOTEBOOK)
 
 lab: $(VENV)/.lab ## Open JupyterLab on the quickstart notebook
-	$(BIN)/jupyter lab $(NOTEBOOK)
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 
 browser:
 	@tools/ensure_browser.sh
