@@ -8,7 +8,7 @@ NOTEBOOK := examples/notebooks/quickstart.ipynb
 FRONTEND := $(wildcard labextension/src/*.ts* labextension/src/*/*.ts* labextension/style/* labextension/schema/*) labextension/package.json labextension/yarn.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check frontend-check browser bench soak lock clean
+.PHONY: help demo lab test check frontend-check browser bench lock clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
