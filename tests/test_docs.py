@@ -55,6 +55,30 @@ def test_every_environment_variable_is_documented():
     assert not missing
 
 
+def test_every_failure_code_is_documented():
+    """Codes are what people search for: the first argument of whatever makes a failure."""
+    makes = r"(?:Failure|Problem|rejected|system_failure|ZygoteFailed|refuse|_storage_problem)"
+    used = set()
+    for place in ("engine/core", "engine/adapters/local", "kernel/runtime"):
+        for file in (ROOT / "flyte_jupyter" / place).rglob("*.py"):
+            used |= set(re.findall(rf"{makes}\(\s*\"([A-Za-z]+)\"", file.read_text()))
+    for name in ("answers.py", "actor.py"):
+        body = (ROOT / "flyte_jupyter" / "engine" / name).read_text()
+        used |= set(re.findall(rf"{makes}\(\s*\"([A-Za-z]+)\"", body))
+    assert {"TimeoutExpired", "OutputsNotFound", "InterpreterMissing", "NoSpace"} <= used
+    said = text(REFERENCE)
+    missing = {code for code in used - {"Unknown"} if f"`{code}`" not in said}
+    assert not missing
+
+
+def test_every_problem_of_a_workflow_is_documented():
+    from flyte_jupyter.engine.compiler.problems import Code
+
+    said = text(REFERENCE)
+    missing = {code.value for code in Code if f"`{code.value}`" not in said}
+    assert not missing
+
+
 def test_every_magic_is_documented():
     said = text(REFERENCE)
     from flyte_jupyter.kernel.notebook.magics import SUBCOMMANDS
@@ -80,7 +104,9 @@ def test_every_route_outside_flytes_own_is_documented():
             assert f"/x/v1/{path}" in said, f"{file.name}: {path}"
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "file", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name
+)
 def test_links_lead_somewhere(file):
     for target in re.findall(r"\]\(([^)#]+)", file.read_text()):
         if "://" not in target:
@@ -89,18 +115,26 @@ def test_links_lead_somewhere(file):
 
 def test_the_commands_of_the_readme_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for name in re.findall(r"\bmake ([a-z-]+)", text(ROOT / "README.md")):
+    for name in re.findall(r"(?:^|`)make ([a-z-]+)", text(ROOT / "README.md"), flags=re.MULTILINE):
         assert name in targets, name
 
 
 def test_the_project_speaks_of_itself_alone():
     import subprocess
 
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     for name in filter(None, tracked):
         if name.endswith((".png", ".lock")) or name == "tests/test_docs.py":
             continue
         body = (ROOT / name).read_text(errors="replace")
         for word in ("/home/", "/root/", "/work/"):
             for found in re.findall(rf"(?<![\w.}}]){re.escape(word)}[a-z]+", body):
-                assert found in ("/home/ada", "/home/local", "/home/jovyan", "/work/dir"), f"{name} mentions {found}"
+                assert found in (
+                    "/home/ada",
+                    "/home/ann",
+                    "/home/local",
+                    "/home/jovyan",
+                    "/work/dir",
+                ), f"{name} mentions {found}"
