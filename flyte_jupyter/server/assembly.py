@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import shutil
@@ -112,4 +113,6 @@ async def serve(settings: Settings) -> None:
         plane = make_control_plane(settings, database, machine, clock)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, plane.stop)
+        # What the start has made stays for good: no collection need look at it while runs wait.
+        gc.freeze()
         await plane.serve()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from flyte_jupyter.store.errors import DatabaseBusy, DatabaseTooNew, NetworkFile
 from flyte_jupyter.store.mounts import network_file_system
 from flyte_jupyter.store.restoring import back_up, copy_aside
 
+_VERSIONS = "flyte_jupyter.store.migrations.versions"
 MAGIC = b"SQLite format 3\0"
 HEAD = "0001"
 """The newest revision in ``migrations/versions``."""
@@ -110,7 +112,7 @@ def _create(path: Path) -> None:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            _migrate(connection)
+            _make(connection)
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     except dialect.DRIVER_ERRORS as error:
         raise dialect.translated(error, path) from error
@@ -174,6 +176,21 @@ def keep_copy(path: Path) -> None:
         back_up(path)
     except OSError:
         return
+
+
+def _make(connection: Connection) -> None:
+    """The first revision as its own module makes it, marked as Alembic marks it; then the later ones."""
+    first = import_module(f"{_VERSIONS}.0001_first")
+    dialect.begin(connection, write=True)
+    first.make(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+        " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (first.revision,))
+    dialect.commit(connection)
+    if first.revision != HEAD:
+        _migrate(connection)
 
 
 def _migrate(connection: Connection) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -281,6 +282,35 @@ def test_a_database_on_a_network_file_system_is_refused(path):
     with pytest.raises(NetworkFileSystem, match="FLYTE_JUPYTER_DATA_DIR"):
         Database.open(path, mounts=LOCAL + f"server:/x {path.parent.parent} nfs rw 0 0\n")
     assert not path.parent.exists()
+
+
+def test_the_first_database_is_what_alembic_would_make(path):
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    def schema(file):
+        with closing(sqlite3.connect(file)) as connection:
+            made = connection.execute(
+                "SELECT name, sql FROM sqlite_master ORDER BY name"
+            ).fetchall()
+            rows = {
+                name: connection.execute(f"SELECT * FROM {name}").fetchall()
+                for name in ("alembic_version", "ledger", "lease", "projects")
+            }
+        return {name: "".join((sql or "").split()) for name, sql in made}, rows
+
+    asyncio.run(Database.open(path).close())
+    config = Config()
+    config.set_main_option("script_location", str(Path(opening.__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    other = path.with_name("other.db")
+    engine = create_engine(f"sqlite:///{other}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, opening.HEAD)
+    engine.dispose()
+    assert schema(path) == schema(other)
 
 
 def test_migrations_make_what_the_tables_say(path):

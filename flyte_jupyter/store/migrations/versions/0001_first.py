@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from alembic import op
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Index,
     Integer,
     LargeBinary,
@@ -240,8 +240,15 @@ feed = Table(
 
 
 def upgrade() -> None:
+    """As every revision has it."""
+    # A new database is made without Alembic, which takes longer to import than that takes.
+    from alembic import op
+
+    make(op.get_bind())
+
+
+def make(bind: Connection) -> None:
     """Make every table, and the rows that are always there."""
-    bind = op.get_bind()
     metadata.create_all(bind)
     bind.execute(ledger.insert(), {"id": 1, "commits": 0})
     bind.execute(lease.insert(), {"id": 1, "holder": "", "epoch": 0, "expires": 0})
