@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,32 @@ from flyte_jupyter.kernel.runtime.worker import Job
 
 Fork = Callable[[Callable[[], int]], int]
 """Forks a child that does this and ends with the status it gives; returns in the parent only, with the child's number."""
+
+
+class InChild(BaseException):
+    """Raised in a forked child to leave the parent's stack; `run` is what the child is for.
+
+    It passes through the parent's functions, so none of those on its way may clean up in a ``finally``.
+    """
+
+    def __init__(self, run: Callable[[], int]) -> None:
+        super().__init__()
+        self.run = run
+
+
+def lead(run: Callable[[], int]) -> int:
+    """Do what `run` says, and in every child that is forked meanwhile what the child is for. Gives the exit status."""
+    while True:
+        try:
+            return run()
+        except InChild as child:
+            # Run outside of this handler, so that the task's errors have no past here.
+            run = child.run
+        except SystemExit as e:
+            return e.code if isinstance(e.code, int) else 1
+        except BaseException:  # noqa: BLE001  # a child must never return into its parent's code
+            sys.excepthook(*sys.exc_info())
+            return 1
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Measured to hang in a child that was forked after they were imported, whatever their number of threads is at that moment.
-_NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow", "grpc"})
+NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow", "grpc"})
 _SAFE, _UNSAFE = 0, 1
 
 
@@ -22,7 +22,7 @@ def fork_hazard() -> str:
     """Why this process must not fork without exec; empty when it may."""
     if sys.platform == "darwin":
         return "macOS frameworks do not survive a fork"
-    loaded = sorted(_NEVER_FORK_AFTER & sys.modules.keys())
+    loaded = sorted(NEVER_FORK_AFTER & sys.modules.keys())
     if loaded:
         return f"{loaded[0]} is imported"
     torch = sys.modules.get("torch")
@@ -91,6 +91,11 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def outlive_parent() -> None:
+    """Take `die_with_parent` back. Linux only."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
 def _prctl(option: int, value: int) -> None:
     if _libc is not None:
         _libc.prctl(option, value, 0, 0, 0)
@@ -109,6 +114,15 @@ def children() -> list[int]:
         if parent == me and state != "Z":
             found.append(pid)
     return found
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds in RAM; zero where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _pids() -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from flyte_jupyter.kernel.runtime import frames
@@ -48,3 +50,16 @@ class Peer:
             return
         except OSError:
             self._unsent.clear()
+
+
+def bound(path: Path) -> socket.socket:
+    """A listening socket that only its owner can reach."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(16)
+    return listener

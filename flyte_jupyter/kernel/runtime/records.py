@@ -52,7 +52,7 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = folder
+        self.folder = folder
 
     def keep(self, record: Record) -> None:
         """Write the record, in place of an earlier one of the same attempt. Raises `OSError`."""
@@ -67,7 +67,7 @@ class Records:
 
     def all(self) -> Iterator[Record]:
         """The records that can be read; a damaged file is passed over."""
-        for path in sorted(self._folder.glob("*.json")):
+        for path in sorted(self.folder.glob("*.json")):
             try:
                 found = json.loads(path.read_bytes())
                 ended = found.pop("exit")
@@ -76,7 +76,7 @@ class Records:
                 continue
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+        return self.folder / f"{key}.json"
 
 
 def is_key(text: object) -> bool:

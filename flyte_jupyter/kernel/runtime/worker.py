@@ -71,7 +71,7 @@ class Job:
 
 def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
-    _settle_in(job.nice, {1: out, 2: out})
+    settle_in(job.nice, {1: out, 2: out})
     try:
         _dress(job.env, job.cwd)
     except OSError as e:
@@ -85,7 +85,7 @@ def be_attempt(job: Job, out: int) -> int:
 
 def be_worker(nice: int, channel: int, out: int) -> int:
     """Serve attempts that come as frames over `channel` (a connected socket) until it closes."""
-    _settle_in(nice, {1: out, 2: out, _CHANNEL: channel, _OUT: out})
+    settle_in(nice, {1: out, 2: out, _CHANNEL: channel, _OUT: out})
     # A command that the task starts must not hold the channel or the log open.
     os.set_inheritable(_CHANNEL, False)
     os.set_inheritable(_OUT, False)
@@ -123,7 +123,7 @@ def _has_children() -> bool:
     return True
 
 
-def _settle_in(nice: int, fds: Mapping[int, int]) -> None:
+def settle_in(nice: int, fds: Mapping[int, int]) -> None:
     """Leave everything of the parent behind: its session, its signals, its files; `fds` says which of them become which."""
     os.setsid()
     isolation.gather_orphans()

@@ -21,26 +21,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
-from flyte_jupyter.kernel.runtime import births, frames, isolation
-from flyte_jupyter.kernel.runtime.births import Process, kill_group, next_ended
-from flyte_jupyter.kernel.runtime.peers import Peer
+from flyte_jupyter.kernel.runtime import births, frames, isolation, warming
+from flyte_jupyter.kernel.runtime.births import InChild, Process, kill_group, next_ended
+from flyte_jupyter.kernel.runtime.peers import Peer, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
+from flyte_jupyter.kernel.runtime.warming import Warming
 from flyte_jupyter.kernel.runtime.worker import Job
 
 PROTOCOL = 1
 _IDLE_WORKERS = 8
 _SWEEP_SECONDS = 0.05
-
-
-class InChild(BaseException):
-    """Raised in a forked child to leave the parent's stack; `run` is what the child is for.
-
-    It passes through the parent's functions, so none of those on its way may clean up in a ``finally``.
-    """
-
-    def __init__(self, run: Callable[[], int]) -> None:
-        super().__init__()
-        self.run = run
 
 
 @dataclass(slots=True)
@@ -55,9 +45,18 @@ class Zygote:
     processes: dict[int, Process] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
+    warmings: dict[int, Warming] = field(default_factory=dict)
     _tried: set[str] = field(default_factory=set)
     _sweep_at: float | None = None
     _since: float = field(default_factory=time.monotonic)
+
+    def live(self, path: Path) -> int:
+        """A whole life; `path` is where the listener stands. Raises as `serve` does."""
+        gc.collect()
+        gc.freeze()
+        self.serve()
+        path.unlink(missing_ok=True)
+        return 0
 
     def serve(self) -> None:
         """Until there is nothing to stay for. Raises `InChild` in every child it forks."""
@@ -142,6 +141,8 @@ class Zygote:
             )
         elif op == "launch":
             self._launch(peer, message)
+        elif op == "warm":
+            self._warm(peer, message)
         elif op == "kill":
             self._kill(str(key))
         elif op == "reap":
@@ -162,6 +163,9 @@ class Zygote:
         record = self.attempts.get(key)
         if record and record.exit is None:
             kill_group(record.pid)
+        for begun in self.warmings.values():
+            if begun.key == key:
+                begun.stop()
 
     def _reap(self, key: str) -> None:
         record = self.attempts.get(key)
@@ -268,6 +272,35 @@ class Zygote:
             if process.channel:
                 process.channel.socket.close()
 
+    # -- warm parents --
+
+    def _warm(self, peer: Peer, message: frames.Message) -> None:
+        try:
+            order = warming.Order.read(message)
+            begun = warming.begin(order, self._fork, self._next_life)
+        except (KeyError, TypeError, ValueError, OSError) as e:
+            failed = {"op": "warmed", "key": message["key"], "outcome": "cold", "what": ""}
+            peer.send(failed | {"why": f"{type(e).__name__}: {e}"})
+            return
+        self.warmings[begun.reader] = begun
+        self.selector.register(begun.reader, selectors.EVENT_READ, lambda _: self._follow(begun))
+
+    def _next_life(self, order: warming.Order) -> int:
+        """In the fork, once it is warm: a zygote of its own, with nothing of this one but what is imported."""
+        listener, records = bound(order.socket), Records(order.folder / "records")
+        warming.tell_ready()
+        return Zygote(listener, records, self.linger, environment=self.environment).live(
+            order.socket
+        )
+
+    def _follow(self, begun: Warming, *, ended: bool = False) -> None:
+        if begun.listen() and not begun.over and not ended:
+            return
+        del self.warmings[begun.reader]
+        self.selector.unregister(begun.reader)
+        os.close(begun.reader)
+        self._tell_all(begun.answer())
+
     # -- ends --
 
     def _hear(self, process: Process) -> None:
@@ -292,6 +325,8 @@ class Zygote:
             pid, ended = found
             process = self.processes.pop(pid, None)
             self._sweep_soon()
+            for begun in [w for w in self.warmings.values() if w.pid == pid]:
+                self._follow(begun, ended=True)
             if process is None:
                 continue
             if process.channel:
@@ -325,8 +360,9 @@ class Zygote:
     def _sweep(self) -> None:
         """Kill what ended attempts left behind. Orphans of running ones are theirs, so a stranger here belongs to an ended one."""
         self._sweep_at = None
+        relatives = warming.relatives(self.records.folder)
         for pid in isolation.children():
-            if pid not in self.processes:
+            if pid not in self.processes and pid not in relatives:
                 kill_group(pid)
                 self._sweep_soon()
 
@@ -341,57 +377,21 @@ def _swallow(fd: int) -> None:
         os.read(fd, 4096)
 
 
-def _bound(path: Path) -> socket.socket:
-    """A listening socket that only its owner can reach."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    listener.listen(16)
-    return listener
-
-
 def main(words: Sequence[str]) -> NoReturn:
     """Listen, go into the background, serve. Leaves by `os._exit`."""
     options = dict(zip(words[::2], words[1::2], strict=True))
     path = Path(options["--socket"])
-    listener = _bound(path)
+    listener = bound(path)
     if os.fork():
         os._exit(0)
     os.setsid()
     isolation.gather_orphans()
-    zygote = Zygote(
-        listener, Records(Path(options["--records"])), float(options.get("--linger", "600"))
-    )
-    gc.collect()
-    gc.freeze()
+    records, linger = Records(Path(options["--records"])), float(options.get("--linger", "600"))
     status = 1
-    run: Callable[[], int] | None = None
     try:
-        try:
-            zygote.serve()
-            path.unlink(missing_ok=True)
-            status = 0
-        except InChild as child:
-            run = child.run
-        if run is not None:  # outside of the handler, so that the task's errors have no past here
-            status = _run_child(run)
+        status = births.lead(lambda: Zygote(listener, records, linger).live(path))
     finally:
         os._exit(status)
-
-
-def _run_child(run: Callable[[], int]) -> int:
-    status = 1
-    try:
-        status = run()
-    except SystemExit as e:
-        status = e.code if isinstance(e.code, int) else 1
-    except BaseException:  # noqa: BLE001  # the child must never return into its parent's code
-        sys.excepthook(*sys.exc_info())
-    return status
 
 
 if __name__ == "__main__":

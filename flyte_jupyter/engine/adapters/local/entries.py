@@ -24,6 +24,10 @@ class LocalSettings:
     """Seconds that a zygote stays when no control plane is connected and nothing runs."""
     idle_bytes: int = 512 * 1024 * 1024
     """Memory that zygotes without attempts may hold together."""
+    warm_seconds: float = 60.0
+    """What a warm parent may take to import its libraries; those that take longer are left to each attempt."""
+    warm_bytes: int = 1536 * 1024 * 1024
+    """What a warm parent may hold in memory; a library that takes more is left to each attempt."""
     kill_patience: float = 10.0
     """Seconds to wait for a killed process to be gone."""
 

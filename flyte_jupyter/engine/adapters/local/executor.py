@@ -27,6 +27,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
     wants_of,
 )
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
+from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import (
     Orphan,
     Zygote,
@@ -85,6 +86,7 @@ class LocalExecutor:
             linger=self._settings.linger,
             most_bytes=self._settings.idle_bytes,
         )
+        self._warmth = Warmth(self._zygotes, folder / "bundles", self._settings)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
         self._beginning: set[asyncio.Task[None]] = set()
@@ -200,7 +202,8 @@ class LocalExecutor:
 
     async def _begin(self, entry: Entry) -> None:
         try:
-            zygote = await self._zygotes.get(jobs.kind_of(entry.spec))
+            zygote = await self._parent_of(entry)
+            entry.zygote = zygote
             if entry.grant.devices:
                 self._folders.keep(entry.key, Kept(entry.spec, entry.grant))
             message = await self._message(entry, zygote)
@@ -210,11 +213,24 @@ class LocalExecutor:
             why = system_failure("LaunchFailed", f"{task_of(entry.spec)} could not be started: {e}")
             self._finish(entry, Exit(why=why))
         else:
-            entry.zygote = zygote
-            zygote.keys.add(entry.key)
+            if entry.is_ is Is.ENDED:  # its parent died meanwhile
+                return
             zygote.link.send(message)
             if entry.killed:
                 zygote.link.send({"op": "kill", "key": entry.key})
+
+    async def _parent_of(self, entry: Entry) -> Zygote:
+        """The zygote that the attempt is forked from, which from now on is not idle."""
+        plain = await self._zygotes.get(jobs.kind_of(entry.spec))
+        plain.keys.add(entry.key)
+        try:
+            zygote = await self._warmth.parent_of(entry, plain)
+        except BaseException:
+            plain.keys.discard(entry.key)
+            raise
+        plain.keys.discard(entry.key)
+        zygote.keys.add(entry.key)
+        return zygote
 
     async def _message(self, entry: Entry, zygote: Zygote) -> Message:
         log = logs.log_path(self._logs, entry.spec.id)
@@ -259,8 +275,7 @@ class LocalExecutor:
         if entry is None:
             # Forgotten here before its zygote was told.
             zygote.link.send({"op": "kill", "key": found["key"]})
-            zygote.link.send({"op": "reap", "key": found["key"]})
-            zygote.keys.discard(found["key"])
+            self._zygotes.let_go(zygote, found["key"])
             return
         entry.zygote = zygote
         self._slots.adopt(entry.spec.id, entry.grant)
@@ -312,8 +327,7 @@ class LocalExecutor:
             self._folders.work(entry.key).rmdir()
         await asyncio.to_thread(self._folders.forget, entry.key)
         if entry.zygote:
-            entry.zygote.keys.discard(entry.key)
-            entry.zygote.link.send({"op": "reap", "key": entry.key})
+            self._zygotes.let_go(entry.zygote, entry.key)
         if entry.orphan:
             forget_record(entry.orphan)
             self._zygotes.clear(entry.orphan.folder)

@@ -40,10 +40,13 @@ def end(pid: int, known: str) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
-def resident_bytes(pid: int) -> int:
-    """The memory that a process holds in RAM; zero when it is gone."""
+def own_bytes(pid: int) -> int:
+    """The memory that would be free without this process: what it shares with others counts by its share. Zero when it is gone."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
-    except (OSError, IndexError):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+        return (
+            next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+            * 1024
+        )
+    except (OSError, StopIteration, ValueError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import processes
@@ -37,6 +37,13 @@ class Kind:
 
     interpreter: str
     environment: str = ""
+    generation: int = 0
+    """How many forks lie between it and the one that was started by exec: each of them imported more."""
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """What all generations have in common."""
+        return (self.interpreter, self.environment)
 
 
 @dataclass(slots=True)
@@ -78,6 +85,7 @@ class Zygotes:
         self._most_bytes = most_bytes
         self._live: dict[Path, Zygote] = {}
         self._starting: dict[Kind, asyncio.Task[Zygote]] = {}
+        self._asked: dict[str, tuple[Zygote, asyncio.Future[Message]]] = {}
         self._clock = 0
         self._heard: Heard = lambda _z, _m: None
         self._lost: Lost = lambda _z: None
@@ -90,7 +98,7 @@ class Zygotes:
         for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
             try:
                 about = json.loads((folder / "zygote.json").read_bytes())
-                kind = Kind(about["interpreter"], about["environment"])
+                kind = Kind(about["interpreter"], about["environment"], about.get("generation", 0))
                 found.append(await self._join(folder, kind, Path(about["socket"])))
             except (OSError, ValueError, KeyError, LinkFailed):
                 self.clear(folder)
@@ -100,13 +108,13 @@ class Zygotes:
         """A zygote of this kind. Raises `ZygoteFailed`."""
         for zygote in self._live.values():
             if zygote.kind == kind:
-                return self._touch(zygote)
+                return self.touch(zygote)
         task = self._starting.get(kind)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._start(kind))
             self._starting[kind] = task
             task.add_done_callback(lambda _: self._starting.pop(kind, None))
-        return self._touch(await asyncio.shield(task))
+        return self.touch(await asyncio.shield(task))
 
     async def close(self) -> None:
         """Leave all zygotes to themselves; they and their attempts go on."""
@@ -119,14 +127,54 @@ class Zygotes:
             await zygote.link.close()
 
     def trim(self) -> None:
-        """End zygotes without attempts, the least recently used first, until the idle ones fit their memory bound."""
+        """End zygotes without attempts: warm ones that a later generation replaces, then the least recently used until the rest fit."""
         idle = sorted((z for z in self._live.values() if not z.keys), key=lambda z: z.used)
-        sizes = {z.folder: processes.resident_bytes(z.hello.pid) for z in idle}
+        sizes = {z.folder: processes.own_bytes(z.hello.pid) for z in idle}
         total = sum(sizes.values())
-        while idle and total > self._most_bytes:
-            zygote = idle.pop(0)
-            total -= sizes[zygote.folder]
+        for zygote in idle:
+            if total > self._most_bytes or self._is_replaced(zygote):
+                total -= sizes[zygote.folder]
+                processes.end(zygote.hello.pid, zygote.hello.identity)
+
+    def let_go(self, zygote: Zygote, key: str) -> None:
+        """The zygote may forget this attempt. One that is replaced ends with its last."""
+        zygote.link.send({"op": "reap", "key": key})
+        zygote.keys.discard(key)
+        if not zygote.keys and self._is_replaced(zygote):
             processes.end(zygote.hello.pid, zygote.hello.identity)
+
+    def _is_replaced(self, zygote: Zygote) -> bool:
+        newest = self.warmest(zygote.kind)
+        return bool(zygote.kind.generation and newest and newest is not zygote)
+
+    def warmest(self, kind: Kind) -> Zygote | None:
+        """The latest generation of warm parents in a kind's line."""
+        line = (z for z in self._live.values() if z.kind.line == kind.line and z.kind.generation)
+        return max(line, key=lambda z: z.kind.generation, default=None)
+
+    async def fork(self, parent: Zygote, wish: Mapping[str, object], patience: float) -> Message:
+        """Ask a zygote for a warm fork of itself. What it answers; a new one is among the live ones by then."""
+        kind = replace(parent.kind, generation=parent.kind.generation + 1)
+        folder, socket = self._place(kind)
+        key = folder.name
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked[key] = (parent, answer)
+        place = {"op": "warm", "key": key, "folder": str(folder), "socket": str(socket)}
+        parent.link.send({**wish, **place})
+        try:
+            async with asyncio.timeout(patience):
+                said = await answer
+            if said["outcome"] == "ready":
+                self.touch(await self._join(folder, kind, socket))
+        except (TimeoutError, LinkFailed) as e:
+            parent.link.send({"op": "kill", "key": key})
+            said = {"outcome": "cold", "what": f"{type(e).__name__}: {e}"}
+        finally:
+            del self._asked[key]
+        # Not when this is cut short: whoever adopts zygotes next finds it, ready or gone.
+        self.clear(folder)
+        self.trim()
+        return said
 
     def orphans(self) -> Iterator[Orphan]:
         """The records that dead zygotes left."""
@@ -143,18 +191,15 @@ class Zygotes:
                 Path(json.loads((folder / "zygote.json").read_bytes())["socket"]).unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _touch(self, zygote: Zygote) -> Zygote:
+    def touch(self, zygote: Zygote) -> Zygote:
+        """Note that it is used now."""
         self._clock += 1
         zygote.used = self._clock
         return zygote
 
     async def _start(self, kind: Kind) -> Zygote:
         self.trim()
-        folder = self._root / uuid.uuid4().hex[:12]
-        folder.mkdir(mode=0o700)
-        socket = socket_path(folder)
-        about = {"interpreter": kind.interpreter, "environment": kind.environment}
-        (folder / "zygote.json").write_text(json.dumps(about | {"socket": str(socket)}), "utf-8")
+        folder, socket = self._place(kind)
         try:
             await self._exec(kind, folder, socket)
             return await self._join(folder, kind, socket)
@@ -165,6 +210,15 @@ class Zygotes:
         except ZygoteFailed:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _place(self, kind: Kind) -> tuple[Path, Path]:
+        """A folder for a new zygote, which says what it will be, and its socket."""
+        folder = self._root / uuid.uuid4().hex[:12]
+        folder.mkdir(mode=0o700)
+        socket = socket_path(folder)
+        about = asdict(kind) | {"socket": str(socket)}
+        (folder / "zygote.json").write_text(json.dumps(about), "utf-8")
+        return folder, socket
 
     async def _exec(self, kind: Kind, folder: Path, socket: Path) -> None:
         """Run the interpreter until its zygote listens and has gone into the background."""
@@ -197,10 +251,21 @@ class Zygotes:
         link, hello = await Link.open(socket)
         zygote = Zygote(folder, kind, link, hello, {a["key"] for a in hello.attempts})
         self._live[folder] = zygote
-        link.listen(lambda message: self._heard(zygote, message), lambda: self._gone(zygote))
+        link.listen(lambda message: self._hear(zygote, message), lambda: self._gone(zygote))
         return zygote
 
+    def _hear(self, zygote: Zygote, message: Message) -> None:
+        if message["op"] != "warmed":
+            self._heard(zygote, message)
+            return
+        asked = self._asked.get(message["key"])
+        if asked and not asked[1].done():
+            asked[1].set_result(message)
+
     def _gone(self, zygote: Zygote) -> None:
+        for parent, answer in self._asked.values():
+            if parent is zygote and not answer.done():
+                answer.set_result({"outcome": "cold", "what": "its parent died"})
         if self._live.pop(zygote.folder, None) is not None:
             self._lost(zygote)
             self.clear(zygote.folder)

@@ -1,0 +1,94 @@
+"""Which parent an attempt is forked from: one that has imported its libraries, as long as nothing speaks against it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.local import command
+from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
+
+_PRELOAD = "flyte_jupyter.preload"
+_OURS = "FLYTE_"
+# Beyond the time that a warm parent gives itself.
+_GRACE = 15.0
+_TRIES = 4
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is known of one interpreter in one state: bundles by how they fared, and packages that no parent can take in."""
+
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    warm: set[str] = field(default_factory=set)
+    cold: set[str] = field(default_factory=set)
+    avoid: set[str] = field(default_factory=set)
+
+
+class Warmth:
+    """Chooses among the zygotes of an interpreter. `bundles` is where code is unpacked."""
+
+    def __init__(self, zygotes: Zygotes, bundles: Path, settings: LocalSettings) -> None:
+        self._zygotes = zygotes
+        self._bundles = bundles
+        self._settings = settings
+        self._lines: dict[tuple[str, str], _Line] = {}
+
+    async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
+        """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
+        words = list(entry.spec.template.container.args)
+        uri = command.bundle_of([*entry.spec.template.container.command, *words])
+        line = self._lines.setdefault(plain.kind.line, _Line())
+        if not uri or uri in line.cold or not may_share(entry):
+            return plain
+        parent = self._ready(line, plain, uri)
+        if parent is None:
+            # One after the other: each begins with what the one before it has imported.
+            async with line.busy:
+                parent = self._ready(line, plain, uri) or await self._warm(line, entry, plain, uri)
+        return parent
+
+    def _ready(self, line: _Line, plain: Zygote, uri: str) -> Zygote | None:
+        if uri in line.cold:
+            return plain
+        parent = self._zygotes.warmest(plain.kind)
+        if parent is None:
+            line.warm.clear()
+            return None
+        return self._zygotes.touch(parent) if uri in line.warm else None
+
+    async def _warm(self, line: _Line, entry: Entry, plain: Zygote, uri: str) -> Zygote:
+        preload = entry.spec.template.config.get(_PRELOAD, "").split(",")
+        for _ in range(_TRIES):
+            parent = self._zygotes.warmest(plain.kind) or plain
+            wish = {
+                "bundle": uri,
+                "cache": str(self._bundles),
+                "preload": [m for m in preload if m],
+                "avoid": sorted(line.avoid),
+                "seconds": self._settings.warm_seconds,
+                "most_bytes": self._settings.warm_bytes,
+            }
+            answer = await self._zygotes.fork(parent, wish, self._settings.warm_seconds + _GRACE)
+            match answer["outcome"]:
+                case "ready" | "nothing new":
+                    line.warm.add(uri)
+                    return self._zygotes.warmest(plain.kind) or plain
+                case "unsafe" if answer["what"] not in line.avoid:
+                    line.avoid.add(answer["what"])
+                case _:
+                    break
+        line.cold.add(uri)
+        return plain
+
+
+def may_share(entry: Entry) -> bool:
+    """Whether libraries that were imported for others serve this attempt too.
+
+    They look at the number of threads and at other variables only when they are imported, so it must have none of its own.
+    """
+    wants, spec = entry.grant.wants, entry.spec
+    usual = all(name.startswith(_OURS) for name in spec.env) and not spec.template.container.env
+    return command.is_own(spec.template) and wants.threads == 1 and not wants.gpu and usual
