@@ -28,7 +28,9 @@ from flyte_jupyter.kernel.types import Converter
 
 _ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
 _FAILED = ("FAILED", "TIMED_OUT")
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_SHARE = 1 / 20
+"""How much longer than the execution itself a wait may take."""
 _NAME_BYTES = 9
 
 
@@ -129,15 +131,15 @@ class Execution:
 
         Args:
             timeout: seconds to wait at most.
-            poll: longest pause between two looks, in seconds; the first pauses are shorter.
+            poll: longest pause between two looks, in seconds; short executions are looked at more often.
             on_change: called whenever the execution has changed.
 
         Raises:
             WaitTimeout: it did not end in time; it goes on.
             WaitInterrupted: the kernel was interrupted; it goes on.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause, seen = min(_FIRST_PAUSE, poll), -1
+        began = time.monotonic()
+        seen = -1
         try:
             while True:
                 message = self.message
@@ -147,20 +149,22 @@ class Execution:
                 seen = changed
                 if _phase(message) in _ENDED:
                     return self
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
+                waited = time.monotonic() - began
+                pause = min(max(_FIRST_PAUSE, waited * _SHARE), poll)
+                left = pause if timeout is None else timeout - waited
+                if left <= 0:
                     raise WaitTimeout(
                         f"{self.name} is {_phase(message)} after {timeout} s and goes on. {self._find()}"
                     )
-                time.sleep(pause if left is None else min(pause, left))
-                pause = min(pause * _GROWTH, poll)
+                time.sleep(min(pause, left))
         except KeyboardInterrupt:
             raise WaitInterrupted(f"{self.name} goes on. {self._find()}") from None
 
     @cached_property
     def inputs(self) -> Values:
         """What it was launched with."""
-        return Values(self._client.execution_data(self._run).full_inputs, self._storage)
+        data = self._client.execution_data(self._run)
+        return Values(self._client.literals(data.full_inputs, data.inputs), self._storage)
 
     @property
     def outputs(self) -> Values:
@@ -184,7 +188,8 @@ class Execution:
     @cached_property
     def _given(self) -> Values:
         data = self._client.execution_data(self._run)
-        return Values(data.full_outputs, self._storage, self._outputs)
+        literals = self._client.literals(data.full_outputs, data.outputs)
+        return Values(literals, self._storage, self._outputs)
 
     @property
     def nodes(self) -> list[NodeView]:
