@@ -5,8 +5,8 @@ python=$1 venv=$2
 
 "$python" - <<'PY' || exit 1
 import platform, sys
-if sys.version_info < (3, 11):
-    sys.exit(f"flyte-jupyter needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}. Try: make PYTHON=python3.12 ...")
+if not (3, 11) <= sys.version_info < (3, 14):
+    sys.exit(f"flyte-jupyter needs Python 3.11, 3.12 or 3.13 (flyteidl allows no newer one yet); {sys.executable} is {platform.python_version()}. Try: make PYTHON=python3.12 ...")
 if platform.system() not in ("Linux", "Darwin"):
     sys.exit(f"flyte-jupyter runs on Linux and macOS, not on {platform.system()}. On Windows, use it inside WSL.")
 PY

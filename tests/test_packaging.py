@@ -1,0 +1,55 @@
+"""What is installed: plain on a task image, pinned for development, and for every Python that is promised."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# The oldest that is promised; Debian 12's, which is not the newest 3.11; and the newest that flyteidl allows.
+PYTHONS = ("3.11.0", "3.11.2", "3.12.0", "3.13.0")
+
+
+def test_the_lock_names_versions_and_nothing_else():
+    for line in LOCK:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line), line
+
+
+def test_every_python_that_is_promised_can_install_the_lock():
+    refused = []
+    for line in LOCK:
+        name, _, version = line.partition("==")
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue  # belongs to another platform
+        wants = found.metadata.get("Requires-Python")
+        if found.version != version or not wants:
+            continue
+        refused += [
+            f"{line} on {python}" for python in PYTHONS if python not in SpecifierSet(wants)
+        ]
+    assert not refused
+
+
+def test_every_direct_dependency_is_in_the_lock_and_fits():
+    locked = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in LOCK)}
+    extras = PROJECT["optional-dependencies"].values()
+    for text in [*PROJECT["dependencies"], *(one for extra in extras for one in extra)]:
+        wish = Requirement(text)
+        if wish.name != "flyte-jupyter":
+            assert locked[canonicalize_name(wish.name)] in wish.specifier, text
+
+
+def test_a_task_image_gets_little():
+    """Nothing of Jupyter, no database, no web server, no cluster's client: these and what they need themselves."""
+    direct = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert direct == {"flyteidl", "protobuf", "fsspec"}
