@@ -154,3 +154,13 @@ def wrong_type(x: int) -> int:
 @workflow
 def mistyped(x: int = 1) -> int:
     return wrong_type(x=x)
+
+
+@task
+def reverse(numbers: list[int]) -> list[int]:
+    return numbers[::-1]
+
+
+@workflow
+def backwards(numbers: list[int]) -> list[int]:
+    return reverse(numbers=numbers)

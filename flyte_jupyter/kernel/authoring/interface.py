@@ -67,6 +67,9 @@ class Interface:
         Raises:
             AuthoringError: an input is missing, unknown or given twice.
         """
+        unknown = [name for name in kwargs if name not in self.inputs]
+        if unknown:
+            raise AuthoringError(f"{self.entity} has no input {unknown[0]!r}. {self._usage()}")
         if args or any(name not in kwargs for name in self.inputs):
             try:
                 bound = self.signature.bind(*args, **kwargs)
@@ -74,9 +77,6 @@ class Interface:
                 raise AuthoringError(f"{self.entity}: {error}. {self._usage()}") from None
             bound.apply_defaults()
             return dict(bound.arguments)
-        unknown = [name for name in kwargs if name not in self.inputs]
-        if unknown:
-            raise AuthoringError(f"{self.entity} has no input {unknown[0]!r}. {self._usage()}")
         return dict(kwargs)
 
     def check_inputs(self, values: Mapping[str, Any]) -> dict[str, Any]:

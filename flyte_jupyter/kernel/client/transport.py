@@ -91,6 +91,17 @@ class Transport:
             raise error_of(response.status, response.body, f"{method} {path.partition('?')[0]}")
         return response
 
+    def fetch(self, url: str) -> bytes:
+        """Download from a signed URL: through the control plane's own connection when it is the one that signed it.
+
+        Raises:
+            ControlPlaneError: the download was refused.
+        """
+        parts = urlsplit(url)
+        if parts.netloc in ("", self.endpoint.host):
+            return self.send("GET", f"{parts.path}?{parts.query}").body
+        return _outside(url, "GET", b"", {})
+
     def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Upload to a signed URL: through the control plane's own connection when it is the one that signed it.
 
@@ -101,16 +112,22 @@ class Transport:
         if parts.netloc in ("", self.endpoint.host):
             self.send("PUT", f"{parts.path}?{parts.query}", body, headers)
             return
-        from urllib.error import HTTPError, URLError
-        from urllib.request import Request, urlopen
+        _outside(url, "PUT", body, headers)
 
-        if parts.scheme not in ("http", "https"):
-            raise ControlPlaneError(f"the control plane names an upload URL that is no http: {url}")
-        asked = Request(url, data=body, headers=dict(headers), method="PUT")  # noqa: S310 - checked above
-        try:
-            with urlopen(asked) as answer:  # noqa: S310 - checked above
-                answer.read()
-        except HTTPError as error:
-            raise error_of(error.code, error.read(), f"PUT {parts.netloc}") from None
-        except URLError as error:
-            raise Unavailable(f"could not upload to {parts.netloc}: {error.reason}") from None
+
+def _outside(url: str, method: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """A request to a store that is not the control plane itself."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ControlPlaneError(f"the control plane names a data URL that is no http: {url}")
+    asked = Request(url, data=body or None, headers=dict(headers), method=method)  # noqa: S310 - checked above
+    try:
+        with urlopen(asked) as answer:  # noqa: S310 - checked above
+            return bytes(answer.read())
+    except HTTPError as error:
+        raise error_of(error.code, error.read(), f"{method} {parts.netloc}") from None
+    except URLError as error:
+        raise Unavailable(f"could not reach {parts.netloc}: {error.reason}") from None

@@ -44,6 +44,23 @@ class LaunchOptions:
     client: Client | None = None
     """The control plane; found or started when None."""
 
+    def __post_init__(self) -> None:
+        most: object = self.max_parallelism
+        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            raise LaunchingError(
+                f"LaunchOptions(max_parallelism={most!r}): give a whole number from 0 on; 0 leaves it to the platform"
+            )
+        for option in ("env", "labels", "annotations"):
+            for name, value in dict(getattr(self, option)).items():
+                if not isinstance(name, str) or not isinstance(value, str):
+                    raise LaunchingError(
+                        f"LaunchOptions({option}={{{name!r}: {value!r}}}): names and values are text"
+                    )
+
+
+_MIB = 1024 * 1024
+_LARGEST_INPUTS = 19 * _MIB
+"""What a request may hold is 20 MiB, the rest of it included."""
 
 _DEFAULTS = LaunchOptions()
 
@@ -163,10 +180,19 @@ def _spec(identifier: core.Identifier, options: LaunchOptions) -> admin.Executio
 
 def _literals(interface: Interface, values: Mapping[str, Any], storage: Storage) -> core.LiteralMap:
     literals = core.LiteralMap()
+    sizes: dict[str, int] = {}
     for name, parameter in interface.inputs.items():
         try:
             literal = parameter.converter.encode(values[name], storage)
         except Unfit as unfit:
             raise TypeMismatch(interface.entity, f"parameter {name}", unfit) from None
         literals.literals[name].CopyFrom(literal)
+        sizes[name] = literal.ByteSize()
+    if sum(sizes.values()) > _LARGEST_INPUTS:
+        largest = max(sizes, key=lambda each: sizes[each])
+        raise LaunchingError(
+            f"{interface.entity}: the inputs are too large to be sent as values ({largest} alone takes "
+            f"{sizes[largest] / _MIB:.0f} MiB; all together may take {_LARGEST_INPUTS / _MIB:.0f}): "
+            f"declare {largest} as pandas.DataFrame or FlyteFile, which are uploaded"
+        )
     return literals

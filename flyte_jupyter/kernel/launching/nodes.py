@@ -64,12 +64,14 @@ class NodeView:
     @cached_property
     def inputs(self) -> Values:
         """What it was given."""
-        return Values(self._data.full_inputs, self._storage)
+        literals = self._client.literals(self._data.full_inputs, self._data.inputs)
+        return Values(literals, self._storage)
 
     @cached_property
     def outputs(self) -> Values:
         """What it gave; empty unless it succeeded."""
-        return Values(self._data.full_outputs, self._storage)
+        literals = self._client.literals(self._data.full_outputs, self._data.outputs)
+        return Values(literals, self._storage)
 
     @cached_property
     def _data(self) -> admin.NodeExecutionGetDataResponse:

@@ -81,17 +81,21 @@ class UnionConverter:
 
     def _choose(self, value: Any) -> tuple[Converter, Any]:
         accepted: list[tuple[Converter, Any]] = []
+        refusals: list[Unfit] = []
         for variant in self.variants:
             try:
                 checked = variant.check(value)
-            except Unfit:
+            except Unfit as unfit:
+                refusals.append(unfit)
                 continue
             # 1 fits float | int twice: the variant that leaves the value as it is, is the one meant.
             if type(checked) is type(value):
                 return variant, checked
             accepted.append((variant, checked))
         if not accepted:
-            raise Unfit(self.name, shown(value))
+            # A refusal from further inside, or with a remedy, came from the variant that was meant.
+            meant = [unfit for unfit in refusals if unfit.inside or unfit.remedy]
+            raise meant[0] if len(meant) == 1 else Unfit(self.name, shown(value))
         return accepted[0]
 
 

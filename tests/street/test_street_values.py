@@ -1,0 +1,63 @@
+"""Values on the street: large ones, wrong ones, and options that make no sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import flows
+import pytest
+
+import flyte_jupyter
+from flyte_jupyter import Cache, LaunchOptions, TypeMismatch, task
+from flyte_jupyter.kernel.authoring.errors import AuthoringError
+from flyte_jupyter.kernel.launching import LaunchingError
+
+pytestmark = pytest.mark.usefixtures("data_home")
+
+
+def test_values_too_large_for_an_answer_are_fetched():
+    numbers = list(range(600_000))
+    execution = flyte_jupyter.launch(flows.backwards, numbers=numbers).wait(timeout=120)
+    assert execution.outputs.o0 == numbers[::-1]
+    assert execution.inputs.numbers == numbers
+    (node,) = execution.nodes
+    assert node.inputs.numbers == numbers
+    assert node.outputs.o0[0] == numbers[-1]
+
+
+def test_values_too_large_for_a_request_are_refused_with_the_input_and_the_remedy():
+    with pytest.raises(LaunchingError, match=r"backwards.*numbers alone.*FlyteFile"):
+        flyte_jupyter.launch(flows.backwards, numbers=[1] * 4_000_000)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"max_parallelism": -1}, "0 on"), ({"env": {"A": 1}}, "env"), ({"labels": {1: "a"}}, "text")],
+)
+def test_launch_options_that_make_no_sense_are_refused(options, said):
+    with pytest.raises(LaunchingError, match=said):
+        LaunchOptions(**options)
+
+
+def test_what_the_engine_cannot_do_yet_is_said():
+    with pytest.raises(AuthoringError, match="not possible yet"):
+        Cache("1", serialize=True)
+
+
+def test_an_unknown_input_is_named_even_when_another_is_missing():
+    with pytest.raises(AuthoringError, match="no input 'nmae'"):
+        flyte_jupyter.launch(flows.failing, nmae="Ada")
+
+
+@dataclass
+class Moment:
+    when: datetime
+
+
+def test_an_optional_value_is_refused_for_the_reason_of_the_type_that_was_meant():
+    @task
+    def note(moment: Moment | None = None) -> None: ...
+
+    with pytest.raises(TypeMismatch, match=r"time zone.*at moment\.when"):
+        note(moment=Moment(datetime(2024, 1, 1)))  # noqa: DTZ001 - naive on purpose
