@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 import threading
 
 import pytest
 
-from flyte_jupyter.kernel.runtime import bundle
+from flyte_jupyter.kernel.bundling import pack
+from flyte_jupyter.kernel.runtime import bundle, unpacked
 from flyte_jupyter.kernel.runtime.bundle import BundleRefused, BundleUnavailable
 
 
@@ -130,3 +134,47 @@ def test_a_name_that_is_not_there_says_so(tmp_path):
         bundle.load(code, "a_module_for_this_test:y")
     with pytest.raises(BundleRefused, match="must read"):
         bundle.load(code, "nonsense")
+
+
+def test_a_bundle_whose_content_was_changed_is_refused(tmp_path):
+    packed = pack({"steps.py": b"x = 1\n", "pkg/data.txt": b"1"}, "steps")
+    code = bundle.fetch(stored(tmp_path, packed.data), tmp_path / "cache")
+    assert (code.folder / "pkg" / "data.txt").read_bytes() == b"1"
+    manifest = (code.folder / "bundle.json").read_bytes()
+    names = {"steps.py": b"x = 2\n", "pkg/data.txt": b"1", "bundle.json": manifest}
+    other = tmp_path / "other"
+    other.mkdir()
+    uri = stored(other, archive(*[(named(n), content) for n, content in names.items()]))
+    with pytest.raises(BundleRefused, match="changed after it was packed"):
+        bundle.fetch(uri, other / "cache")
+    assert not list((other / "cache").iterdir())
+
+
+@pytest.mark.parametrize("manifest", [b"[]", b"{", b'{"cells": [1]}', b'{"cells": [{}]}'])
+def test_a_damaged_manifest_is_refused(tmp_path, manifest):
+    uri = stored(tmp_path, archive((named("bundle.json"), manifest)))
+    with pytest.raises(BundleRefused, match="damaged"):
+        bundle.fetch(uri, tmp_path / "cache")
+
+
+def test_the_bundle_that_was_not_used_for_longest_goes_unless_somebody_holds_it(tmp_path):
+    cache = tmp_path / "cache"
+    folders = {}
+    for at, name in enumerate(["held", "old", "used"]):
+        (tmp_path / name).mkdir()
+        uri = stored(tmp_path / name, archive((named("a.bin"), bytes(100_000))))
+        folders[name] = bundle.fetch(uri, cache).folder
+        os.utime(folders[name], (at, at))
+    unpacked.let_go()
+    holder = (
+        "import sys; from pathlib import Path; from flyte_jupyter.kernel.runtime import unpacked; "
+    )
+    holder += "unpacked.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", holder, str(folders["held"])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        os.utime(folders["held"], (0, 0))
+        unpacked.prune(cache, 250_000)
+        assert set(cache.iterdir()) == {folders["held"], folders["used"]}
+    unpacked.prune(cache, 0)
+    assert not list(cache.iterdir())

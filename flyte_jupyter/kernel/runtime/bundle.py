@@ -11,18 +11,18 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from flyte_jupyter.kernel.bundling import MANIFEST, content_version
 from flyte_jupyter.kernel.errors import FlyteJupyterError
-from flyte_jupyter.kernel.runtime import storage
+from flyte_jupyter.kernel.runtime import storage, unpacked
 
 MOST_FILES = 10_000
 MOST_BYTES = 2 * 1024**3
 CACHE_VARIABLE = "FLYTE_JUPYTER_BUNDLES"
-_MANIFEST = "bundle.json"
 
 
 class BundleError(FlyteJupyterError):
@@ -69,12 +69,18 @@ class Unpacked:
 def fetch(uri: str, cache: Path | None = None) -> Unpacked:
     """The bundle at `uri`, unpacked in the cache folder; taken from there when it was fetched before.
 
+    It stays there at least as long as this process lives, or until `unpacked.let_go`.
+
     Raises `BundleUnavailable` and `BundleRefused`.
     """
     try:
-        target = (cache or cache_folder()) / hashlib.sha256(_identity(uri).encode()).hexdigest()
-        if not target.is_dir():
-            _unpack_at(target, _archive(uri))
+        cache = cache or cache_folder()
+        target = cache / hashlib.sha256(_identity(uri).encode()).hexdigest()
+        if not unpacked.hold(target):
+            _unpack_at(target, _archive(uri), uri)
+            while not unpacked.hold(target):  # somebody else made room just then
+                _unpack_at(target, _archive(uri), uri)
+            unpacked.prune(cache, unpacked.MOST_CACHED)
     except OSError as e:
         raise BundleUnavailable(
             f"The code bundle {uri} could not be unpacked: {e}. Check the disk of this machine."
@@ -137,12 +143,13 @@ def _unavailable(uri: str, why: Exception) -> BundleUnavailable:
     )
 
 
-def _unpack_at(target: Path, archive: bytes) -> None:
+def _unpack_at(target: Path, archive: bytes, uri: str) -> None:
     """Unpack beside `target` and rename: whoever sees the folder sees all of it, however many attempts race for it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
         unpack(archive, part)
+        _check_version(part, uri)
         part.rename(target)
     except OSError:
         if not target.is_dir():
@@ -181,6 +188,34 @@ def unpack(archive: bytes, folder: Path) -> None:
         raise BundleRefused(f"The code bundle is no .tar.gz archive: {e}") from e
 
 
+class _FilesBelow(Mapping[str, bytes]):
+    """The files of a folder by their paths in it, read one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __iter__(self) -> Iterator[str]:
+        paths = (p for p in self._folder.rglob("*") if p.is_file())
+        names = (p.relative_to(self._folder).as_posix() for p in paths)
+        return (name for name in names if name != MANIFEST)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+
+def _check_version(folder: Path, uri: str) -> None:
+    """What runs must be what was registered. A bundle that names no version was packed by somebody else's tools."""
+    expected = _manifest(folder, uri).get("version")
+    if expected and expected != content_version(_FilesBelow(folder)):
+        raise BundleRefused(
+            f"The code bundle {uri} is not what its {MANIFEST} says (version {expected}): it was changed after it was packed. "
+            "Register the task again."
+        )
+
+
 def _plain_name(member: tarfile.TarInfo) -> PurePosixPath:
     name = PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()):
@@ -193,14 +228,27 @@ def _plain_name(member: tarfile.TarInfo) -> PurePosixPath:
 
 
 def _cells(folder: Path, uri: str) -> Sequence[Cell]:
+    fields = Cell.__dataclass_fields__
     try:
-        manifest = json.loads((folder / _MANIFEST).read_bytes())
-        fields = Cell.__dataclass_fields__
         return [
             Cell(**{k: v for k, v in cell.items() if k in fields})
-            for cell in manifest.get("cells", [])
+            for cell in _manifest(folder, uri).get("cells", [])
         ]
+    except (TypeError, AttributeError) as e:
+        raise _damaged(uri, e) from e
+
+
+def _manifest(folder: Path, uri: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, AttributeError) as e:
-        raise BundleRefused(f"The code bundle {uri} has a damaged {_MANIFEST}: {e}") from e
+        return {}
+    except ValueError as e:
+        raise _damaged(uri, e) from e
+    if not isinstance(manifest, dict):
+        raise _damaged(uri, TypeError("it is no object"))
+    return manifest
+
+
+def _damaged(uri: str, why: Exception) -> BundleRefused:
+    return BundleRefused(f"The code bundle {uri} has a damaged {MANIFEST}: {why}")

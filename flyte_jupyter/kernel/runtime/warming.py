@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyte_jupyter.kernel.runtime import bundle, imports, isolation, storage, worker
+from flyte_jupyter.kernel.runtime import bundle, imports, isolation, storage, unpacked, worker
 from flyte_jupyter.kernel.runtime.births import Fork, kill_group
 
 PID_FILE = "pid"
@@ -159,6 +159,7 @@ def _be_parent(order: Order, reply: int, serve: Callable[[Order], int]) -> int:
     signal.setitimer(signal.ITIMER_REAL, order.seconds)
     conclusion, why = _prepare(order)
     signal.setitimer(signal.ITIMER_REAL, 0)
+    unpacked.let_go()
     if conclusion == _READY:
         isolation.outlive_parent()
         return serve(order)

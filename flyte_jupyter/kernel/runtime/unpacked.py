@@ -1,0 +1,77 @@
+"""The folder of unpacked bundles: what is in use is held, and what was not used for longest goes when there is too much."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+MOST_CACHED = 2 * 1024**3
+_BLOCK = 4096
+# A lock ends with the process that has it, however that ends.
+_held: dict[Path, int] = {}
+
+
+def hold(folder: Path) -> bool:
+    """Keep a bundle for as long as this process lives, and note that it is used now. False when it is gone."""
+    try:
+        if folder not in _held:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _held[folder] = fd
+            # Where there are no locks there is a time of last use.
+            with suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+        os.utime(folder)
+    except FileNotFoundError:
+        if folder in _held:
+            os.close(_held.pop(folder))
+        return False
+    return True
+
+
+def let_go() -> None:
+    """Hold nothing any more."""
+    while _held:
+        os.close(_held.popitem()[1])
+
+
+def prune(cache: Path, most_bytes: int) -> None:
+    """Remove the bundles that nobody holds, the least recently used first, until the others fit."""
+    found = []
+    for folder in cache.iterdir():
+        with suppress(OSError):
+            if not folder.name.startswith("."):
+                found.append((folder.stat().st_mtime_ns, folder, _size(folder)))
+    total = sum(size for _, _, size in found)
+    for _, folder, size in sorted(found):
+        if total <= most_bytes:
+            break
+        if _removed(folder):
+            total -= size
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # In one step out of sight: nobody ever sees a part of a bundle.
+        grave = Path(tempfile.mkdtemp(prefix=".gone-", dir=folder.parent))
+        folder.rename(grave / folder.name)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    shutil.rmtree(grave, ignore_errors=True)
+    return True
+
+
+def _size(folder: Path) -> int:
+    """What it takes on the disk, roughly: a small file takes a block."""
+    files = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return _BLOCK + sum(max(_BLOCK, path.stat().st_size) for path in files)
