@@ -29,7 +29,7 @@ from flyte_jupyter.supervisor.errors import (
     UnsupportedPlatform,
     UnusualPlace,
 )
-from flyte_jupyter.supervisor.places import Places, make_private, places
+from flyte_jupyter.supervisor.places import Places, make_private, owned_by_another, places
 
 API = 1
 """The version of ``docs/protocol.md`` that this client speaks."""
@@ -37,6 +37,7 @@ API = 1
 HTTP_OK = 200
 HTTP_CONFLICT = 409
 LONGEST_WAIT = 0.25
+STOP_SECONDS = 20.0
 
 
 def find(where: Places | None = None) -> Endpoint | None:
@@ -45,6 +46,8 @@ def find(where: Places | None = None) -> Endpoint | None:
     if named is not None:
         return named
     where = where or places()
+    if owned_by_another(where.run) is not None:
+        return None  # what it says of a control plane may lead to anybody's
     try:
         socket = json.loads(where.runtime_file.read_text(encoding="utf-8"))["socket"]
     except (OSError, ValueError, KeyError):
@@ -79,8 +82,14 @@ def find_or_start(*, timeout: float = 60.0, linger: float | None = None) -> Endp
     endpoint = find(where)
     if endpoint is not None and _usable(endpoint):
         return endpoint
-    make_private(where.data)
-    make_private(where.run)
+    try:
+        make_private(where.data)
+        make_private(where.run)
+    except OSError as error:
+        raise StartFailed(
+            f"the control plane has no place for its data in {where.data}: {error}. "
+            "Mend that, or set FLYTE_JUPYTER_DATA_DIR to a folder that you can write to"
+        ) from error
     with _locked(where.start_lock):
         endpoint = find(where)
         if endpoint is not None and _usable(endpoint, replace=True):
@@ -153,8 +162,20 @@ def _usable(endpoint: Endpoint, *, replace: bool = False) -> bool:
             raise
         if replace:
             stop(endpoint)
+            _wait_for_the_end_of(endpoint)
         return False
     return True
+
+
+def _wait_for_the_end_of(endpoint: Endpoint) -> None:
+    """Its successor could not have the data before."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            status(endpoint, timeout=LONGEST_WAIT)
+        except ControlPlaneUnreachable:
+            return
+        time.sleep(LONGEST_WAIT)
 
 
 @contextmanager

@@ -90,12 +90,27 @@ def _run_dir(data: Path, env: Mapping[str, str]) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner can enter; refuse one that somebody else made."""
+    """Make a folder that only its owner can enter; refuse one that somebody else made, or led elsewhere."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = folder.stat()
-    if info.st_uid != os.getuid():
+    foreign = owned_by_another(folder)
+    if foreign is not None:
         raise PermissionError(
-            f"{folder} belongs to another user (uid {info.st_uid}): remove it or set FLYTE_JUPYTER_DATA_DIR"
+            f"{folder} belongs to another user (uid {foreign}): remove it or set FLYTE_JUPYTER_DATA_DIR"
         )
-    if info.st_mode & 0o077:
+    if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
+
+
+def owned_by_another(folder: Path) -> int | None:
+    """The owner of a folder, or of the link that leads to it, when that is not this user; None when it is, or is not there.
+
+    Whoever may write to the folder above, as everybody may to the temporary one, can put a folder or a link of this name there first.
+    """
+    for info in (folder.lstat, folder.stat):
+        try:
+            owner = info().st_uid
+        except OSError:
+            return None
+        if owner != os.getuid():
+            return owner
+    return None

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from flyte_jupyter.supervisor import Places, StartFailed, find, find_or_start
 from flyte_jupyter.supervisor.filesystems import network_filesystem
-from flyte_jupyter.supervisor.places import LONGEST_SOCKET_PATH, make_private, places
+from flyte_jupyter.supervisor.places import (
+    LONGEST_SOCKET_PATH,
+    make_private,
+    owned_by_another,
+    places,
+)
 
 MOUNTS = """\
 /dev/vda1 / ext4 rw 0 0
@@ -79,12 +85,36 @@ def test_a_private_folder_is_the_owners_alone(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(
-    os.getuid() != 0, reason="only root can make a folder that belongs to somebody else"
-)
-def test_somebody_elses_folder_is_refused(tmp_path):
+@pytest.fixture
+def foreign(tmp_path) -> Path:
+    """A folder of somebody else's: root's, or one that root gave away."""
+    if os.getuid() != 0:
+        return Path("/usr")
     folder = tmp_path / "theirs"
     folder.mkdir()
     os.chown(folder, 12345, 12345)
+    return folder
+
+
+def test_somebody_elses_folder_is_refused(foreign, tmp_path):
     with pytest.raises(PermissionError, match="another user"):
-        make_private(folder)
+        make_private(foreign)
+    link = tmp_path / "link"
+    link.symlink_to(foreign)
+    with pytest.raises(PermissionError, match="another user"):
+        make_private(link)
+
+
+def test_a_control_plane_in_somebody_elses_folder_is_not_believed(foreign, tmp_path):
+    """Anybody may have put a folder of that name into the temporary one, with a socket of their own in it."""
+    assert owned_by_another(foreign) is not None
+    assert find(Places(tmp_path, foreign)) is None
+
+
+def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("FLYTE_JUPYTER_DATA_DIR", str(file / "data"))
+    monkeypatch.delenv("FLYTE_JUPYTER_ENDPOINT", raising=False)
+    with pytest.raises(StartFailed, match="FLYTE_JUPYTER_DATA_DIR"):
+        find_or_start()
