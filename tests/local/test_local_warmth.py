@@ -76,6 +76,20 @@ def test_what_only_a_function_imports_is_shared_too(tmp_path):
     asyncio.run(main())
 
 
+def test_code_without_libraries_asks_for_no_other_parent(tmp_path):
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            # Whoever is made leaves a folder, and whoever is tried has had one.
+            stamps = set()
+            for at in range(3):
+                await run(b, "def do_use(inputs):\n    pass\n", node=f"n{at}")
+                assert len(b.zygote_pids()) == 1
+                stamps.add((tmp_path / "local" / "zygotes").stat().st_mtime_ns)
+            assert len(stamps) == 1
+
+    asyncio.run(main())
+
+
 def test_the_users_own_code_runs_in_each_attempt_alone(tmp_path):
     source = NOTES.format(path=str(tmp_path / "own.count")) + USES
     library(tmp_path, "calm")

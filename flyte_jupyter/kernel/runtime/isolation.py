@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import os
 import random
 import signal
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -152,6 +154,8 @@ def identity(pid: int) -> str:
     return f"{_boot()}:{fields[19]}" if fields and fields[0] != "Z" else ""
 
 
+@cache
+@functools.cache
 def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -19,11 +19,11 @@ _TRIES = 4
 
 @dataclass(slots=True)
 class _Line:
-    """What is known of one interpreter in one state: bundles by how they fared, and packages that no parent can take in."""
+    """What is known of one interpreter in one state: bundles by the parent they need, and packages that no parent can take in."""
 
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     warm: set[str] = field(default_factory=set)
-    cold: set[str] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)
     avoid: set[str] = field(default_factory=set)
 
 
@@ -41,7 +41,7 @@ class Warmth:
         words = list(entry.spec.template.container.args)
         uri = command.bundle_of([*entry.spec.template.container.command, *words])
         line = self._lines.setdefault(plain.kind.line, _Line())
-        if not uri or uri in line.cold or not may_share(entry):
+        if not uri or uri in line.plain or not may_share(entry):
             return plain
         parent = self._ready(line, plain, uri)
         if parent is None:
@@ -51,7 +51,7 @@ class Warmth:
         return parent
 
     def _ready(self, line: _Line, plain: Zygote, uri: str) -> Zygote | None:
-        if uri in line.cold:
+        if uri in line.plain:
             return plain
         parent = self._zygotes.warmest(plain.kind)
         if parent is None:
@@ -73,6 +73,8 @@ class Warmth:
             }
             answer = await self._zygotes.fork(parent, wish, self._settings.warm_seconds + _GRACE)
             match answer["outcome"]:
+                case "nothing new" if parent is plain:
+                    break
                 case "ready" | "nothing new":
                     line.warm.add(uri)
                     return self._zygotes.warmest(plain.kind) or plain
@@ -80,7 +82,7 @@ class Warmth:
                     line.avoid.add(answer["what"])
                 case _:
                     break
-        line.cold.add(uri)
+        line.plain.add(uri)
         return plain
 
 
