@@ -75,11 +75,12 @@ class FolderBlobs:
 
 
 def _read(path: str) -> bytes:
-    return Path(path).read_bytes()
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _write(path: str, beside: str, data: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -327,6 +328,7 @@ def _error(why: Failure, now: datetime) -> core.ExecutionError:
     )
 
 
+@lru_cache(maxsize=1)  # one moment for all events of a step; a message that takes it copies it
 def _stamp(now: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +57,12 @@ class Records:
 
     def keep(self, record: Record) -> None:
         """Write the record, in place of an earlier one of the same attempt. Raises `OSError`."""
-        path = self._path(record.key)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(record.wire()), encoding="utf-8")
-        part.replace(path)
+        # Strings: an attempt waits for this, twice.
+        path = f"{self.folder}/{record.key}.json"
+        part = f"{path}.part"
+        with open(part, "wb") as file:  # noqa: PTH123
+            file.write(json.dumps(record.wire()).encode())
+        os.replace(part, path)  # noqa: PTH105
 
     def forget(self, key: str) -> None:
         """Remove the record if there is one."""

@@ -40,19 +40,20 @@ def write(uri: str, data: bytes) -> None:
         with fsspec.open(uri, "wb") as file:
             file.write(data)
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    folder, name = os.path.split(path)
+    part = f"{folder}/.{name}.{os.getpid()}.part"
     try:
         _write_new(part, data)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_new(part, data)
-    part.replace(path)
+    os.replace(part, path)  # noqa: PTH105
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _write_new(path: str, data: bytes) -> None:
     try:
-        with path.open("wb") as file:
+        with open(path, "wb") as file:  # noqa: PTH123  # every attempt waits for this
             file.write(data)
     except OSError:
-        path.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
         raise

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation
@@ -42,7 +41,7 @@ class Job:
         """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
         argv = [str(word) for word in message["argv"]]
         cwd = str(message["cwd"])
-        if not argv or not Path(cwd).is_dir():
+        if not argv or not os.path.isdir(cwd):  # noqa: PTH112  # asked for every attempt
             raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
         return cls(
             key=message["key"],
@@ -152,8 +151,12 @@ def _lift(fd: int, above: int) -> int:
 
 def _dress(env: Mapping[str, str], cwd: str) -> None:
     os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
+    # A worker's next attempt has most of them already, and each change is a call into the system's library.
+    for name in os.environ.keys() - env.keys():
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _exec(job: Job) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
@@ -323,9 +322,8 @@ class LocalExecutor:
         del self._by_key[entry.key]
         self._slots.release(entry.spec.id)
         # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
-        with suppress(OSError):
-            self._folders.work(entry.key).rmdir()
-        await asyncio.to_thread(self._folders.forget, entry.key)
+        if not self._folders.forget(entry.key):
+            await asyncio.to_thread(self._folders.clear, entry.key)
         if entry.zygote:
             self._zygotes.let_go(entry.zygote, entry.key)
         if entry.orphan:

@@ -63,18 +63,22 @@ class Folders:
             file.write(json.dumps(_wire(kept)).encode())
         os.replace(part, f"{folder}/{_FILE}")  # noqa: PTH105
 
-    def forget(self, key: str) -> None:
-        """Remove everything of the attempt."""
+    def forget(self, key: str) -> bool:
+        """Forget the attempt, and remove its folders if nothing is left in them; False when `clear` has to."""
         folder = f"{self._root}/{key}"
         # The description goes first: a removal that is cut short is not taken for an attempt.
         with suppress(OSError):
             os.unlink(f"{folder}/{_FILE}")  # noqa: PTH108
-        with suppress(OSError):
-            os.rmdir(f"{folder}/{_WORK}")  # noqa: PTH106
         try:
+            os.rmdir(f"{folder}/{_WORK}")  # noqa: PTH106
             os.rmdir(folder)  # noqa: PTH106
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        return True
+
+    def clear(self, key: str) -> None:
+        """Remove whatever a forgotten attempt has left."""
+        shutil.rmtree(self._root / key, ignore_errors=True)
 
     def all(self) -> Iterator[Kept]:
         """Everything kept, oldest first. What cannot be read was never accepted, and is removed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
@@ -29,7 +28,8 @@ def refused(code: str, message: str) -> Failure:
 
 def unusable(spec: AttemptSpec, interpreter: str) -> Rejected | None:
     """Why this Python cannot run the task; None when it is there."""
-    if Path(interpreter).is_file() and os.access(interpreter, os.X_OK):
+    # One look, since every launch waits for it: a folder of that name fails by name too when it is run.
+    if os.access(interpreter, os.X_OK):
         return None
     message = (
         f"{task_of(spec)} was registered from the Python {interpreter}, which is no longer there. "
