@@ -38,7 +38,7 @@ from flyte_jupyter.engine.core.state import (
     RunState,
     Succeeded,
 )
-from flyte_jupyter.engine.core.step import fold, initial
+from flyte_jupyter.engine.core.step import fold, give_up, initial
 from flyte_jupyter.engine.ports import (
     BlobFailure,
     Clock,
@@ -187,7 +187,7 @@ class RunActor:
             if unchanged and not thought.owed and not consumed:
                 self.strikes = 0
                 return
-            await self._commit(thought, settled, consumed)
+            await self._commit(thought, await self._events(thought), settled, consumed)
         except BaseException:
             self._inbox.extendleft(reversed(batch))
             raise
@@ -242,15 +242,22 @@ class RunActor:
                 raise
             return _given_up(question, error)
 
-    async def _commit(
-        self, thought: _Thought, settled: Sequence[int], consumed: Sequence[int]
-    ) -> None:
+    async def _events(self, thought: _Thought) -> list[RunEvent]:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
         events: list[RunEvent] = []
         for told in tell(self._reports, self.state, thought.state, thought.changed, now):
             events.append(told)
             if len(events) % _CHUNK == 0:
                 await asyncio.sleep(0)
+        return events
+
+    async def _commit(
+        self,
+        thought: _Thought,
+        events: Sequence[RunEvent],
+        settled: Sequence[int],
+        consumed: Sequence[int],
+    ) -> None:
         commit = Commit(
             run=self.context.id,
             expect=self._version,
@@ -282,22 +289,33 @@ class RunActor:
         self._restore(await self._world.runs.load(self.context.id))
 
     async def give_up(self, error: BaseException) -> None:
-        """End the run as a failure of the system, killing what is in flight. Raises what a commit raises."""
+        """End the run as a failure of the system, stopping what is in flight. Raises what a commit raises."""
         now = self._world.clock.now()
         message = f"the engine cannot go on with this run: {error!r}"
-        failure = Failure("EngineError", message, Blame.SYSTEM)
-        summary = replace(self.state.summary, phase=RunPhase.FAILED, failure=failure)
-        after = replace(self.state, summary=summary)
+        why = Failure("EngineError", message, Blame.SYSTEM)
+        heard: list[tuple[datetime, Observation]] = [(now, seen) for seen in self._inbox]
+        try:
+            step = give_up(self.context.program.plan, self.state, why, now)
+            owed: list[Action] = [a for a in step.actions if not isinstance(a, WakeAt)]
+            thought = _Thought(step.state, heard, set(step.changed), owed)
+            events = await self._events(thought)
+        except Exception:
+            log.exception("%s cannot even be ended in order: it is cut off", self.context.id)
+            thought = self._cut_off(why, heard)
+            events = await self._events(thought)
+        await self._commit(thought, events, self._settled[:], self._consumed[:])
+        for _ in heard:
+            self._inbox.popleft()
+
+    def _cut_off(self, why: Failure, heard: list[tuple[datetime, Observation]]) -> _Thought:
+        """The end of a run that the machine itself fails on: its nodes stay as they are, and nothing of them runs on."""
+        summary = replace(self.state.summary, phase=RunPhase.FAILED, failure=why)
         kills = [
             Kill(path, node.tries.attempt)
             for path, node in self.state.nodes.items()
             if isinstance(node, IN_FLIGHT)
         ]
-        thought = _Thought(after, [(now, seen) for seen in self._inbox], set(), [*kills])
-        heard = len(self._inbox)
-        await self._commit(thought, self._settled[:], self._consumed[:])
-        for _ in range(heard):
-            self._inbox.popleft()
+        return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
 
 
 def _given_up(question: Question, error: Exception) -> Observation:

@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 from engine_worlds import RUN, World, expected, workflow
 
+from flyte_jupyter.engine.adapters.memory import NewRun
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit, Started
 from flyte_jupyter.engine.core.state import (
+    Aborted,
     Blame,
     Failed,
     Failure,
@@ -433,3 +435,21 @@ def test_a_run_created_while_no_engine_ran_is_taken_up():
         await engine.stop()
 
     asyncio.run(main())
+
+
+def test_a_run_that_cannot_go_on_is_ended_in_order(play):
+    async def scenario(world, engine):
+        compiled = workflow(DIAMOND)
+        closure = compiled.closure.SerializeToString(deterministic=True)
+        missing = f"{world.blobs.root}/never-written.pb"
+        world.runs.create(NewRun(RUN, closure, compiled.digest, inputs=missing), Started())
+        stored = await world.ended()
+        assert stored.state.summary.phase is RunPhase.FAILED
+        assert stored.state.summary.failure.code == "EngineError"
+        assert "never-written" in stored.state.summary.failure.message
+        assert all(isinstance(s, Aborted) for s in stored.state.nodes.values())
+        assert stored.state.summary.open == 0
+        assert not world.executor.created
+        await until(lambda: engine.status().runs == 0)
+
+    play(scenario)
