@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
+import flyte_jupyter.kernel.authoring  # noqa: F401  # tasks import it: 20 ms that their parent spends once
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.runtime import births, frames, isolation, warming
 from flyte_jupyter.kernel.runtime.births import InChild, Process, kill_group, next_ended
