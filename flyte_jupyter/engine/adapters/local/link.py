@@ -6,7 +6,6 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,28 +32,34 @@ class Hello:
     attempts: tuple[Message, ...]
 
 
-class Link:
-    """A connection to one zygote. Sending never waits; what comes in goes to a callback on the event loop's thread."""
+class Link(asyncio.Protocol):
+    """A connection to one zygote. Sending never waits; what comes in goes to a callback as soon as it is read."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._listening: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._held = bytearray()
+        self._first: asyncio.Future[Message] = loop.create_future()
+        self._closed: asyncio.Future[None] = loop.create_future()
+        self._early: list[Message] = []
+        self._heard: Callable[[Message], None] = self._greeted
+        self._lost: Callable[[], None] = lambda: None
 
     @classmethod
     async def open(cls, socket: Path) -> tuple[Link, Hello]:
         """Connect and exchange greetings. Raises `LinkFailed`."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_PATIENCE):
-                link = cls(*await asyncio.open_unix_connection(str(socket)))
-                return link, await link._greet()
+                _, link = await loop.create_unix_connection(cls, str(socket))
+                return link, await link._greet()  # noqa: SLF001  # its own class
         except (OSError, TimeoutError, EOFError, ValueError, KeyError) as e:
             raise LinkFailed(f"no zygote answers at {socket}: {type(e).__name__}: {e}") from e
 
     async def _greet(self) -> Hello:
         try:
             self.send({"op": "hello", "protocol": PROTOCOL})
-            answer = await self._receive()
+            answer = await self._first
             if answer["protocol"] != PROTOCOL:
                 raise ValueError(f"it speaks protocol {answer['protocol']}, not {PROTOCOL}")  # noqa: TRY301  # closed below like the rest
             return Hello(
@@ -64,40 +69,79 @@ class Link:
                 attempts=tuple(answer["attempts"]),
             )
         except BaseException:
-            self._writer.close()
+            self._drop()
             raise
+
+    def _greeted(self, message: Message) -> None:
+        if self._first.done():
+            self._early.append(message)
+        else:
+            self._first.set_result(message)
 
     def listen(self, heard: Callable[[Message], None], lost: Callable[[], None]) -> None:
         """Begin to pass messages on; `lost` is called once when the zygote is gone, not after `close`."""
-        self._listening = asyncio.get_running_loop().create_task(self._listen(heard, lost))
-
-    async def _listen(self, heard: Callable[[Message], None], lost: Callable[[], None]) -> None:
-        try:
-            while True:
-                heard(await self._receive())
-        except (OSError, EOFError, ValueError):
-            self._writer.close()
-            lost()
-
-    async def _receive(self) -> Message:
-        (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-        if length > _MOST_BYTES:
-            raise ValueError(f"a frame of {length} bytes")
-        message: Message = json.loads(await self._reader.readexactly(length))
-        return message
+        self._heard = heard
+        early, self._early = self._early, []
+        for message in early:
+            heard(message)
+        if self._closed.done():
+            # From the loop: whoever listens has not finished saying so.
+            asyncio.get_running_loop().call_soon(lost)
+        else:
+            self._lost = lost
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send; when the zygote is gone, `lost` tells."""
         body = json.dumps(message, separators=(",", ":")).encode()
-        if not self._writer.is_closing():
-            self._writer.write(_LENGTH.pack(len(body)) + body)
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(_LENGTH.pack(len(body)) + body)
 
     async def close(self) -> None:
         """Leave the zygote to itself."""
-        if self._listening:
-            self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
-        self._writer.close()
-        with suppress(OSError):
-            await self._writer.wait_closed()
+        self._lost = lambda: None
+        self._heard = lambda _: None
+        self._drop()
+        await self._closed
+
+    def _drop(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+    # -- what asyncio calls --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """A part of the stream: pass on the messages that it completes."""
+        self._held += data
+        try:
+            while (message := self._next()) is not None:
+                self._heard(message)
+        except ValueError:
+            self._drop()
+
+    def _next(self) -> Message | None:
+        if len(self._held) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._held)
+        if length > _MOST_BYTES:
+            raise ValueError(f"a frame of {length} bytes")
+        end = _LENGTH.size + length
+        if len(self._held) < end:
+            return None
+        message: Message = json.loads(bytes(self._held[_LENGTH.size : end]))
+        del self._held[:end]
+        return message
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The zygote is gone, or this end was closed."""
+        if not self._first.done():
+            self._first.set_exception(exc or EOFError("it closed the connection"))
+            # Nobody waits for it when the greeting was given up.
+            self._first.exception()
+        self._closed.set_result(None)
+        lost, self._lost = self._lost, lambda: None
+        lost()
