@@ -6,9 +6,9 @@ for name in chromium chromium-browser google-chrome; do
 done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing Chromium for the browser tests ..."
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
-    exit 0
+    if apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        chromium fonts-dejavu-core >/dev/null && command -v chromium >/dev/null; then exit 0; fi
+    echo "That failed, see above (on Ubuntu, chromium is a snap: take google-chrome's own package there)." >&2
 fi
 echo "The browser tests need Chromium, and there is none on this machine. Install it and run make test again:" >&2
 echo "    sudo apt-get install chromium fonts-dejavu-core      (Debian)" >&2
