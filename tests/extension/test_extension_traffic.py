@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -178,6 +179,46 @@ def waiting(server) -> int:
     socket = str(server.extra["data"] / "run" / "control.sock")
     rows = [row.split() for row in Path("/proc/net/unix").read_text().splitlines()]
     return sum(1 for row in rows if row[-1] == socket and row[5] in ("02", "03") and row[6] == "0")
+
+
+def test_who_leaves_in_the_middle_leaves_nothing_behind(server):
+    """Consoles that vanish and clients that hang up: no connection to the control plane is kept for them."""
+    pid = control_plane(server)
+    before = handles(server.process.pid) + handles(pid)
+    url = urlsplit(server.url)
+
+    async def vanish(request: bytes) -> None:
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(request)
+        await writer.drain()
+        writer.transport.abort()
+
+    async def many() -> None:
+        head = f"Host: {url.netloc}\r\nAuthorization: token {TOKEN}\r\n"
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        requests = (
+            f"GET {BASE}flyte-jupyter/x/v1/events HTTP/1.1\r\n{head}{upgrade}\r\n",
+            f"GET {BASE}{API}/projects HTTP/1.1\r\n{head}\r\n",
+            f"POST {BASE}{API}/tasks HTTP/1.1\r\n{head}Content-Length: 1000\r\n\r\nhalf",
+        )
+        for _ in range(10):
+            await asyncio.gather(*(vanish(one.encode()) for one in requests * 4))
+
+    asyncio.run(many())
+    assert server.request("GET", STATUS).status == 200
+    eventually(
+        lambda: handles(server.process.pid) + handles(pid) <= before + 3,
+        what="the end of all connections",
+    )
+
+
+def handles(pid: int) -> int:
+    """Open sockets of a process."""
+    found = 0
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += os.readlink(handle).startswith("socket:")
+    return found
 
 
 def test_a_page_of_another_site_hears_nothing(server):
