@@ -18,6 +18,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 # Measured to hang in a child that was forked after they were imported, whatever their number of threads is at that moment.
 NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow", "grpc"})
 _SAFE, _UNSAFE = 0, 1
+# The parent answers nobody meanwhile.
+_LONGEST_TRIAL = 30.0
 
 
 def fork_hazard() -> str:
@@ -56,13 +58,14 @@ def preload(modules: Sequence[str]) -> str:
     if pid == 0:
         status = _UNSAFE
         try:
+            signal.setitimer(signal.ITIMER_REAL, _LONGEST_TRIAL)
             _import(wanted)
             status = _UNSAFE if fork_hazard() else _SAFE
         finally:
             os._exit(status)
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) != _SAFE:
-        return f"{', '.join(wanted)} cannot be shared: it fails to import or starts threads"
+        return f"{', '.join(wanted)} cannot be shared: it fails to import, takes too long or starts threads"
     _import(wanted)
     return ""
 

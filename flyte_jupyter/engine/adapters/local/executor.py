@@ -238,7 +238,9 @@ class LocalExecutor:
             await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
         places = jobs.Places(self._folders.work(entry.key), log, self._folder / "bundles")
         inputs = await jobs.inputs_of(entry.spec)
-        return jobs.launch_message(entry, inputs, places, self._settings, self._environ)
+        message = jobs.launch_message(entry, inputs, places, self._settings, self._environ)
+        # A warm parent has them, or is better off without.
+        return message | {"preload": []} if zygote.kind.generation else message
 
     # -- news from zygotes --
 
