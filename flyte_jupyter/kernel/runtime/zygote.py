@@ -7,7 +7,6 @@ anybody is told.
 
 from __future__ import annotations
 
-import gc
 import os
 import selectors
 import signal
@@ -20,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
-import flyte_jupyter.kernel.authoring  # noqa: F401  # tasks import it: 20 ms that their parent spends once
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.runtime import births, frames, isolation, warming
 from flyte_jupyter.kernel.runtime.births import InChild, Process, kill_group, next_ended
@@ -53,8 +51,7 @@ class Zygote:
 
     def live(self, path: Path) -> int:
         """A whole life; `path` is where the listener stands. Raises as `serve` does."""
-        gc.collect()
-        gc.freeze()
+        births.share()
         self.serve()
         path.unlink(missing_ok=True)
         return 0
