@@ -255,6 +255,12 @@ class ExecutionPage:
     def phase(self) -> Locator:
         return self.at.locator(".jp-Flyte-header .jp-Flyte-phaseText")
 
+    @property
+    def name(self) -> str:
+        """The execution's name."""
+        facts = self.at.locator(".jp-Flyte-facts > div").filter(has_text="Execution")
+        return facts.locator("dd").inner_text()
+
     def box(self, label: str) -> Locator:
         """A node of the graph by the name on it."""
         return self.at.locator(".react-flow__node").filter(

@@ -160,4 +160,8 @@ function firstLook({ graph, placed, states }: DagProps): FitViewOptions {
 /** The largest graph that is shown as a whole at first. */
 const CLOSE_NODES = 60;
 const ORIGIN = { x: 0, y: 0, width: 0, height: 0 };
-const FIT = { padding: 0.06, maxZoom: 1 };
+// On the right the buttons stand: the last node would be under them.
+const FIT: FitViewOptions = {
+  padding: { top: 0.06, bottom: 0.06, left: 0.03, right: '60px' },
+  maxZoom: 1
+};

@@ -67,7 +67,7 @@ export function ExecutionPage(props: {
         {phase ? trans.__('Execution %1: %2', id.name, phaseText(trans, phase)) : ''}
       </div>
       <Split
-        initial={55}
+        initial={42}
         label={trans.__('Height of the graph')}
         upper={
           <Nodes
