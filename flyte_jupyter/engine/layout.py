@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
@@ -12,6 +13,7 @@ def run_prefix(root: str, run: RunId) -> str:
     return f"{root}/metadata/propeller/{run.project}-{run.domain}-{run.name}"
 
 
+@lru_cache(maxsize=256)  # asked a dozen times for each node in turn
 def node_prefix(root: str, run: RunId, path: Path) -> str:
     """The folder of one node: its inputs, and a folder an attempt."""
     return "/".join([run_prefix(root, run), *(str(part) for part in path), "data"])

@@ -79,7 +79,7 @@ def tell(
     for path in sorted(changed):
         node = node_at(context.plan, path)
         if node is not None:
-            told = _Told(context, path, node, now)
+            told = _Told(context, path, node, now, _node_id(context.run, path))
             yield from told.events(before.nodes[path], after.nodes[path])
     yield from ended
 
@@ -136,6 +136,7 @@ class _Told:
     path: Path
     node: NodePlan
     now: datetime
+    id: core.NodeExecutionIdentifier
 
     def events(self, before: NodeState, after: NodeState) -> Iterator[RunEvent]:
         """Its events: what the node became, with its attempts' events before the node's last one."""
@@ -165,7 +166,7 @@ class _Told:
 
     def _node(self, phase: int, after: NodeState) -> event.NodeExecutionEvent:
         made = event.NodeExecutionEvent(
-            id=self._node_id(),
+            id=self.id,
             producer_id=PRODUCER,
             phase=phase,  # type: ignore[arg-type]  # enum values are ints
             occurred_at=_stamp(self.now),
@@ -242,7 +243,7 @@ class _Told:
     ) -> event.TaskExecutionEvent:
         made = event.TaskExecutionEvent(
             task_id=self.context.tasks[self.node.id],
-            parent_node_execution_id=self._node_id(),
+            parent_node_execution_id=self.id,
             retry_attempt=attempt,
             phase=phase,  # type: ignore[arg-type]  # enum values are ints
             producer_id=PRODUCER,
@@ -261,11 +262,6 @@ class _Told:
     def _outputs(self, attempt: int) -> str:
         return layout.outputs_uri(
             self.context.root, AttemptId(self.context.run, self.path, attempt)
-        )
-
-    def _node_id(self) -> core.NodeExecutionIdentifier:
-        return core.NodeExecutionIdentifier(
-            node_id=path_text(self.path), execution_id=_execution(self.context.run)
         )
 
 
@@ -333,6 +329,10 @@ def _stamp(now: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(now)
     return stamp
+
+
+def _node_id(run: RunId, path: Path) -> core.NodeExecutionIdentifier:
+    return core.NodeExecutionIdentifier(node_id=path_text(path), execution_id=_execution(run))
 
 
 def _execution(run: RunId) -> core.WorkflowExecutionIdentifier:
