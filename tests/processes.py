@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -154,7 +155,11 @@ def run_jupyter(
             assert process.poll() is None, log.read_text()
             for file in (home / "runtime").glob("jpserver-*.json"):
                 with contextlib.suppress(ValueError, KeyError, OSError):
-                    return int(json.loads(file.read_text())["port"])
+                    told = int(json.loads(file.read_text())["port"])
+                    socket.create_connection(
+                        ("127.0.0.1", told), 5
+                    ).close()  # told before it listens
+                    return told
             return None
 
         yield JupyterServer(int(eventually(port, what="the Jupyter server's port")), process, log)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -49,7 +50,11 @@ class FlyteJupyter(ExtensionApp):
         for variable, value in (
             ("FLYTE_JUPYTER_ENDPOINT", self.endpoint),
             ("FLYTE_JUPYTER_TOKEN", self.token),
-            ("FLYTE_JUPYTER_DATA_DIR", self.data_dir),
+            # Kernels have folders of their own: what is relative here would be another place there.
+            (
+                "FLYTE_JUPYTER_DATA_DIR",
+                self.data_dir and str(Path(self.data_dir).expanduser().absolute()),
+            ),
         ):
             if value:
                 os.environ[variable] = value

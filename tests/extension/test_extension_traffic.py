@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from processes import TOKEN, alive, eventually, run_jupyter
+from processes import TOKEN, alive, eventually, run_jupyter, stop_control_plane
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -250,6 +250,31 @@ def test_two_servers_of_one_user_share_a_control_plane(tmp_path):
         first.process.terminate()
         assert first.process.wait(30) == 0
         assert control_plane(second) == pid
+
+
+def test_kernels_meet_at_the_same_control_plane(tmp_path):
+    """What the extension is told, its kernels hear, also where it was told relative to the server's folder."""
+    with run_jupyter(tmp_path, options=("--FlyteJupyter.data_dir=elsewhere",)) as running:
+        try:
+            said = eventually(lambda: running.request("GET", STATUS)).json()
+            assert said["data_dir"] == str(tmp_path / "elsewhere")
+            kernel = running.request("POST", "api/kernels", body=b"{}")
+            assert kernel.status == 201
+            name = f"kernel-{kernel.json()['id']}"
+            [found] = eventually(lambda: processes_named(name), what="the kernel's process")
+            wanted = f"FLYTE_JUPYTER_DATA_DIR={tmp_path / 'elsewhere'}".encode()
+            assert wanted in (found / "environ").read_bytes().split(b"\0")
+        finally:
+            stop_control_plane(tmp_path / "elsewhere")
+
+
+def processes_named(word: str) -> list[Path]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if word.encode() in (entry / "cmdline").read_bytes():
+                found.append(entry)
+    return found
 
 
 def test_jupyter_ends_without_loose_ends(tmp_path):
