@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -37,6 +38,7 @@ API = 1
 HTTP_OK = 200
 HTTP_CONFLICT = 409
 LONGEST_WAIT = 0.25
+_LITTLE_SPACE = 16 * 1024 * 1024
 STOP_SECONDS = 20.0
 
 
@@ -50,7 +52,7 @@ def find(where: Places | None = None) -> Endpoint | None:
         return None  # what it says of a control plane may lead to anybody's
     try:
         socket = json.loads(where.runtime_file.read_text(encoding="utf-8"))["socket"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     endpoint = Endpoint(f"unix://{socket}")
     try:
@@ -250,6 +252,9 @@ def _environment() -> dict[str, str]:
 def _last_words(file: Path, code: int | None, where: Places) -> str:
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     last = text.splitlines()[-1] if text else f"it ended with status {code}"
+    free = shutil.disk_usage(where.data).free
+    if not text and free < _LITTLE_SPACE:  # its own words did not fit either
+        last += f"; only {free // 1024} KiB are free in {where.data}: make room there, or set FLYTE_JUPYTER_DATA_DIR"
     if "ModuleNotFoundError" in last:
         return (
             f"this Python ({sys.executable}) has no control plane in it ({last.split(': ', 1)[-1]}): "

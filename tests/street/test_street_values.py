@@ -11,6 +11,7 @@ import pytest
 import flyte_jupyter
 from flyte_jupyter import Cache, LaunchOptions, TypeMismatch, task
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
+from flyte_jupyter.kernel.client import NotFound
 from flyte_jupyter.kernel.launching import LaunchingError
 
 pytestmark = pytest.mark.usefixtures("data_home")
@@ -61,3 +62,29 @@ def test_an_optional_value_is_refused_for_the_reason_of_the_type_that_was_meant(
 
     with pytest.raises(TypeMismatch, match=r"time zone.*at moment\.when"):
         note(moment=Moment(datetime(2024, 1, 1)))  # noqa: DTZ001 - naive on purpose
+
+
+def test_a_default_of_the_wrong_type_is_refused_when_the_task_is_made():
+    with pytest.raises(TypeMismatch, match=r"task note, default of parameter x: expected int"):
+
+        @task
+        def note(x: int = "seven") -> None: ...
+
+
+def test_functions_that_return_no_result_of_their_own_are_refused():
+    with pytest.raises(AuthoringError, match="task later: the function is async"):
+
+        @task
+        async def later(x: int) -> int:
+            return x
+
+    with pytest.raises(AuthoringError, match="task many: the function is a generator"):
+
+        @task
+        def many(x: int) -> int:
+            yield x
+
+
+def test_an_execution_that_is_not_there_is_said_with_the_way_to_find_others():
+    with pytest.raises(NotFound, match=r"'no-such'.*recent\(\)"):
+        flyte_jupyter.execution("no-such")

@@ -171,6 +171,19 @@ def test_an_unknown_path_is_not_found(home):
     assert request(endpoint, "GET", "/nothing").status == 404
 
 
+@pytest.mark.parametrize("content", ["null", "[]", "{}", "\x00", '{"socket": "/nothing/there"}'])
+def test_a_runtime_file_that_says_nothing_is_no_control_plane(home, content):
+    (home / "run").mkdir(parents=True)
+    places().runtime_file.write_text(content)
+    assert find() is None
+
+
+def test_a_data_folder_that_cannot_be_is_named_with_the_remedy(home):
+    home.write_text("a file in the way")
+    with pytest.raises(StartFailed, match=r"data.*FLYTE_JUPYTER_DATA_DIR"):
+        find_or_start()
+
+
 def test_a_home_on_the_network_is_told_to_the_first_client_and_in_the_status(tmp_path, monkeypatch):
     home, local = tmp_path / "home", tmp_path / "local"
     table = f"/dev/a / ext4 rw 0 0\nserver:/export {home} nfs4 rw 0 0\n"

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any
 
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
+from flyte_jupyter.kernel.context import Mode, current_context
 from flyte_jupyter.kernel.types import (
     Converter,
     TypeMismatch,
@@ -159,6 +160,11 @@ def interface_of(
         UnsupportedType: an annotation's type cannot travel.
     """
     entity = f"{kind} {function.__name__}"
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        what = "async" if inspect.iscoroutinefunction(function) else "a generator"
+        raise AuthoringError(
+            f"{entity}: the function is {what}, which is not possible yet: write a plain function that returns its result"
+        )
     hints = _hints(function, entity)
     signature = inspect.signature(function)
     inputs = {}
@@ -173,6 +179,7 @@ def interface_of(
             )
         converter = _converter(entity, f"parameter {name}", hints[name], registry)
         inputs[name] = Parameter(name, plain(hints[name]), converter, parameter.default)
+        _check_default(entity, inputs[name])
     returned = plain(hints.get("return"))
     types, named_tuple, is_tuple = _outputs(entity, returned, tuple(output_names))
     outputs = {
@@ -180,6 +187,16 @@ def interface_of(
         for name, hint in types.items()
     }
     return Interface(entity, inputs, outputs, signature, named_tuple, is_tuple)
+
+
+def _check_default(entity: str, parameter: Parameter) -> None:
+    # An attempt runs elsewhere: a file that a default names is not there, and its inputs are all given.
+    if parameter.required or current_context().mode is Mode.TASK:
+        return
+    try:
+        parameter.converter.check(parameter.default)
+    except Unfit as unfit:
+        raise TypeMismatch(entity, f"default of parameter {parameter.name}", unfit) from None
 
 
 def _outputs(

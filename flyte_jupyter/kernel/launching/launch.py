@@ -10,7 +10,7 @@ from flyte_jupyter.idl import admin, core
 from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.authoring.interface import Interface
 from flyte_jupyter.kernel.bundling import BundleProvider
-from flyte_jupyter.kernel.client import AlreadyExists, Client, UploadStorage
+from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
 from flyte_jupyter.kernel.launching.errors import LaunchingError
 from flyte_jupyter.kernel.launching.execution import Execution, new_name
 from flyte_jupyter.kernel.launching.registration import (
@@ -133,7 +133,12 @@ def execution(
     """
     run = core.WorkflowExecutionIdentifier(project=project, domain=domain, name=name)
     found = Execution(client or Client(), run)
-    found.message  # noqa: B018 - asks, so that a wrong name shows here
+    try:
+        found.message  # noqa: B018 - asks, so that a wrong name shows here
+    except NotFound:
+        raise NotFound(
+            f"there is no execution {name!r} in {project}/{domain}: flyte_jupyter.recent() lists the newest"
+        ) from None
     return found
 
 
