@@ -157,7 +157,7 @@ def task(
         cache: a version such as ``"1.0"``, a `Cache`, or True to start anew with each change of the source.
         timeout: how long one attempt may take: a timedelta, seconds, or ``"5m"``.
         requests: what an attempt needs of the machine.
-        limits: what an attempt may not exceed.
+        limits: what an attempt may not exceed; local processes are not held to it.
         environment: environment variables of the attempt.
         reuse: whether one worker process may serve several attempts, which is quicker and less isolated.
         preload: modules to import before attempts are forked.
