@@ -92,7 +92,7 @@ def status_latency() -> tuple[float, float]:
     ):
         took = []
         execution = flyte_jupyter.launch(wide, x=0)
-        while not execution.is_done:
+        while not execution.done:
             took.append(timed(lambda: server.request("GET", "api/status")) * 1000)
             time.sleep(0.005)
         execution.wait()
