@@ -17,6 +17,7 @@ from flyte_jupyter.store import dialect, opening
 from flyte_jupyter.store.announcements import Announcements
 from flyte_jupyter.store.errors import DatabaseReadOnly, StoreClosed
 from flyte_jupyter.store.writer import Transaction, Writer
+from flyte_jupyter.supervisor.filesystems import mount_table
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class Database:
                 the message is one line with the remedy.
             StoreFull: no space to make or migrate it.
         """
-        opening.refuse_network(path, opening.mount_table() if mounts is None else mounts)
+        opening.refuse_network(path, mount_table() if mounts is None else mounts)
         with ExitStack() as held:
             if readonly:
                 opening.ensure_file(path, create=False)

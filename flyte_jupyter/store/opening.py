@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
@@ -14,8 +12,8 @@ from sqlalchemy import Connection
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.errors import DatabaseBusy, DatabaseTooNew, NetworkFileSystem, NotFound
-from flyte_jupyter.store.mounts import network_file_system
 from flyte_jupyter.store.restoring import back_up, copy_aside
+from flyte_jupyter.supervisor.filesystems import network_file_system
 
 _VERSIONS = "flyte_jupyter.store.migrations.versions"
 MAGIC = b"SQLite format 3\0"
@@ -23,17 +21,6 @@ HEAD = "0001"
 """The newest revision in ``migrations/versions``."""
 REVISIONS = ("0001",)
 """Every revision, oldest first."""
-
-
-def mount_table() -> str:
-    """What is mounted where, as this system tells it; empty when it does not."""
-    if sys.platform == "darwin":
-        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
-        return done.stdout
-    try:
-        return Path("/proc/self/mounts").read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def refuse_network(path: Path, mounts: str) -> None:

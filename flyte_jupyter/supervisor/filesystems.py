@@ -1,55 +1,51 @@
-"""Which folders lie on a network file system, where SQLite's locks and shared memory cannot be trusted."""
+"""Which file system a path stands on: on a network one, SQLite's locks and shared memory cannot be trusted."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-_KERNEL_TYPES = "nfs nfs3 nfs4 cifs smb2 smb3 smbfs afpfs webdav davfs 9p afs ceph lustre gpfs beegfs glusterfs pvfs2 wekafs"
-_FUSE_TYPES = "glusterfs sshfs s3fs gcsfuse rclone juicefs ceph"
-NETWORK_TYPES = frozenset(_KERNEL_TYPES.split()) | {f"fuse.{kind}" for kind in _FUSE_TYPES.split()}
-
-
-def network_filesystem(folder: Path, mounts: str | None = None) -> str | None:
-    """The type of the network file system that holds `folder`, or None when it is local.
-
-    Args:
-        folder: need not exist yet.
-        mounts: a mount table in the form of ``/proc/self/mounts``; this machine's own when None.
-    """
-    table = _read_mounts() if mounts is None else mounts
-    target = folder.absolute().as_posix()
-    best, kind = "", ""
-    for line in table.splitlines():
-        fields = line.split()
-        if len(fields) < 3:  # noqa: PLR2004  device, mount point, type
-            continue
-        point = fields[1].replace("\\040", " ")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[2].lower()
-    return kind if kind in NETWORK_TYPES else None
+NETWORK = frozenset(
+    {
+        "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "glusterfs", "gpfs", "lustre", "ncpfs",
+        "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "webdav",
+    }
+)  # fmt: skip
+NETWORK_FUSE = re.compile(
+    r"fuse\.(sshfs|s3fs|gcsfuse|rclone|glusterfs|ceph|davfs2?|goofys|juicefs|cifs|smbnetfs|nfs)"
+)
+_LINUX = re.compile(r"^\S+ (?P<point>\S+) (?P<type>\S+) ")
+_BSD = re.compile(r"^.+ on (?P<point>/.*?) \((?P<type>[^,)]+)")
 
 
-def _read_mounts() -> str:
-    if sys.platform == "darwin":
-        return _darwin_mounts()
+def mount_table() -> str:
+    """What is mounted where, as this system tells it; empty when it does not."""
     try:
+        if sys.platform == "darwin":
+            done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
+            return done.stdout
         return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
-def _darwin_mounts() -> str:
-    import re
-    import subprocess
+def network_file_system(path: PurePosixPath, mounts: str) -> str | None:
+    """The type of the network file system that `path` (absolute, links resolved) stands on; None when it is a local one.
 
-    try:
-        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    found = re.findall(r"^(.+) on (.+) \((\w+)", done.stdout, flags=re.MULTILINE)
-    return "\n".join(
-        f"{dev.replace(' ', '_')} {at.replace(' ', chr(92) + '040')} {kind}"
-        for dev, at, kind in found
-    )
+    `mounts` is ``/proc/self/mounts`` or what BSD's ``mount`` prints. The longest mount point wins, the later of two alike.
+    """
+    best, found = -1, ""
+    for line in mounts.splitlines():
+        match = _BSD.match(line) or _LINUX.match(line)
+        if match is None:
+            continue
+        point = PurePosixPath(_unescaped(match["point"]))
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, found = len(point.parts), match["type"]
+    return found if found in NETWORK or NETWORK_FUSE.fullmatch(found) else None
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)

@@ -8,9 +8,9 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from flyte_jupyter.supervisor.filesystems import network_filesystem
+from flyte_jupyter.supervisor.filesystems import mount_table, network_file_system
 
 LONGEST_SOCKET_PATH = 100
 """Bytes. Kernels accept 104 to 108; what is longer fails with an error nobody understands."""
@@ -56,7 +56,9 @@ def places(environ: Mapping[str, str] | None = None, *, mounts: str | None = Non
     named = env.get("FLYTE_JUPYTER_DATA_DIR")
     data = Path(named).expanduser().absolute() if named else jupyter_data_dir(env) / "flyte-jupyter"
     notice = ""
-    kind = network_filesystem(data, mounts)
+    kind = network_file_system(
+        PurePosixPath(data.resolve()), mount_table() if mounts is None else mounts
+    )
     if kind and not named:
         local = env.get("FLYTE_JUPYTER_LOCAL_DIR") or f"/var/tmp/flyte-jupyter-{os.getuid()}"  # noqa: S108  made 0700 and owned
         notice = (

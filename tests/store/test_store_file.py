@@ -26,7 +26,7 @@ from flyte_jupyter.store.errors import (
     StoreClosed,
 )
 from flyte_jupyter.store.executions import Executions
-from flyte_jupyter.store.mounts import network_file_system
+from flyte_jupyter.supervisor.filesystems import network_file_system
 
 
 async def fill(path: Path, count: int = 30) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flyte_jupyter.supervisor import Places, StartFailed, find, find_or_start
-from flyte_jupyter.supervisor.filesystems import network_filesystem
+from flyte_jupyter.supervisor.filesystems import network_file_system
 from flyte_jupyter.supervisor.places import (
     LONGEST_SOCKET_PATH,
     make_private,
@@ -39,11 +39,11 @@ tmpfs /run/user/1000 tmpfs rw 0 0
     ],
 )
 def test_a_network_file_system_is_recognised(folder, kind):
-    assert network_filesystem(Path(folder), MOUNTS) == kind
+    assert network_file_system(Path(folder), MOUNTS) == kind
 
 
 def test_a_table_that_makes_no_sense_names_nothing():
-    assert network_filesystem(Path("/home"), "garbage\n\n / \n") is None
+    assert network_file_system(Path("/home"), "garbage\n\n / \n") is None
 
 
 def test_data_goes_into_jupyters_own_folder():
