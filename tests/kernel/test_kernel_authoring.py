@@ -474,10 +474,14 @@ def test_an_attempt_does_not_build_the_graphs_beside_its_task():
 
 
 def test_failure_policies():
-    assert (
-        workflow(failure_policy="fail_after_executable_nodes_complete")(lambda: None).failure_policy
-        is FailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
-    )
+    @task
+    def step() -> None: ...
+
+    @workflow(failure_policy="fail_after_executable_nodes_complete")
+    def steps() -> None:
+        step()
+
+    assert steps.failure_policy is FailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
 
 
 def test_a_cells_line_is_named_in_ipython():

@@ -9,7 +9,7 @@ import flows
 import pytest
 
 import flyte_jupyter
-from flyte_jupyter import Cache, LaunchOptions, TypeMismatch, task
+from flyte_jupyter import Cache, LaunchOptions, TypeMismatch, task, workflow
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
 from flyte_jupyter.kernel.client import NotFound
 from flyte_jupyter.kernel.launching import LaunchingError
@@ -83,6 +83,39 @@ def test_functions_that_return_no_result_of_their_own_are_refused():
         @task
         def many(x: int) -> int:
             yield x
+
+
+def test_a_cache_that_ignores_what_is_no_input_is_refused_when_the_task_is_made():
+    with pytest.raises(AuthoringError, match=r"task count: .*'nope'.*its inputs: x, loud"):
+
+        @task(cache=Cache("1", ignored_inputs=("loud", "nope")))
+        def count(x: int, loud: bool = False) -> int:
+            return x
+
+    @task
+    def plain(x: int) -> int:
+        return x
+
+    with pytest.raises(AuthoringError, match=r"task plain: .*'nope'"):
+
+        @workflow
+        def overriding(x: int) -> int:
+            return plain(x=x).with_overrides(cache=Cache("1", ignored_inputs=("nope",)))
+
+
+def test_a_workflow_without_tasks_is_refused_when_it_is_made():
+    with pytest.raises(AuthoringError, match="workflow empty calls no task"):
+
+        @workflow
+        def empty(x: int = 1) -> int:
+            return x
+
+
+def test_a_task_that_is_launched_by_itself_and_fails_is_named():
+    execution = flyte_jupyter.launch(flows.raises, x=1).wait(timeout=120)
+    assert [node.task for node in execution.nodes] == ["flows.raises"]
+    with pytest.raises(flyte_jupyter.ExecutionFailed, match=r"\(task flows\.raises\): KeyError"):
+        _ = execution.outputs
 
 
 def test_an_execution_that_is_not_there_is_said_with_the_way_to_find_others():

@@ -66,8 +66,13 @@ class Building:
 
         Raises:
             TypeMismatch: an output does not fit the workflow's declared one.
-            AuthoringError: nodes wait for each other or share an id.
+            AuthoringError: there is no node, or nodes wait for each other or share an id.
         """
+        if not self._drafts:
+            raise AuthoringError(
+                f"{self._interface.entity} calls no task, so there is nothing to run: call one in its body, "
+                "and put @task above the functions that it calls"
+            )
         outputs = {}
         if isinstance(result, Outputs) and not result:
             result = None

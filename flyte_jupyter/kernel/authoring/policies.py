@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -82,6 +83,20 @@ class Cache:
         if self.serialize:
             raise AuthoringError(
                 "Cache(serialize=True) is not possible yet: equal attempts at the same time would each run. Leave it out"
+            )
+
+    def check_fits(self, entity: str, inputs: Iterable[str]) -> None:
+        """That what it ignores are inputs of this task.
+
+        Raises:
+            AuthoringError: naming the task, what is not an input of it, and what is.
+        """
+        having = list(inputs)
+        unknown = [name for name in self.ignored_inputs if name not in having]
+        if unknown:
+            raise AuthoringError(
+                f"{entity}: Cache(ignored_inputs=...) names {', '.join(map(repr, unknown))}, which it does not take; "
+                f"its inputs: {', '.join(having) or 'none'}"
             )
 
 

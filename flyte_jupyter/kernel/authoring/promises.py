@@ -35,6 +35,8 @@ class Draft:
         if node_name is not None:
             self.id = check_node_id(node_name)
         self.policy = self.policy.overridden(given)
+        if self.policy.cache is not None:
+            self.policy.cache.check_fits(self.task.interface.entity, self.task.interface.inputs)
         self.overridden |= frozenset(given)
 
 

@@ -180,6 +180,8 @@ def task(
         if not callable(wrapped) or not hasattr(wrapped, "__name__"):
             raise AuthoringError(f"@task stands above a function, not above {wrapped!r}")
         interface = interface_of(wrapped, "task", registry or default_registry(), output_names)
+        if policy.cache is not None:
+            policy.cache.check_fits(interface.entity, interface.inputs)
         return Task(
             wrapped,
             interface,

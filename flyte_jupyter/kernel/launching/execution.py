@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
@@ -194,7 +195,13 @@ class Execution:
     @property
     def nodes(self) -> list[NodeView]:
         """Its nodes as they stand, in the order in which they were made; those whose turn has not come are the last."""
-        return nodes_of(self._client, self._run, self._storage, self._planned)
+        launched = self.message.spec.launch_plan
+        if launched.resource_type != core.ResourceType.TASK:
+            return nodes_of(self._client, self._run, self._storage, self._planned)
+        # Nobody registered a workflow that could name the node: it is the task.
+        called = launched.name.rpartition(".")[2]
+        found = nodes_of(self._client, self._run, self._storage, ())
+        return [replace(node, name=called, task=launched.name) for node in found]
 
     @cached_property
     def compiled(self) -> core.CompiledWorkflowClosure:
