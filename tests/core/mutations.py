@@ -33,6 +33,7 @@ MUTATIONS = [
     Mutation("a stranger's end is never reaped", "transitions", "return (Reap(seen.path, seen.attempt),)", "return ()"),
     Mutation("a node in back-off has no digest", "transitions", "replace(after, digest=state.digest)", "after"),
     Mutation("an abort leaves a launching attempt", "transitions", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, (Kill(path, state.tries.attempt),)", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, ()"),
+    Mutation("an abort in back-off counts the attempt to come", "transitions", "max(state.tries.attempt - 1, 0), ()", "state.tries.attempt, ()"),
     Mutation("a lost attempt is not killed", "transitions", "policy.lost(at.node, attempt)), (Kill(at.path, attempt),)", "policy.lost(at.node, attempt)), ()"),
     Mutation("one slot too many", "draft", "self._active < self.summary.max_parallelism", "self._active <= self.summary.max_parallelism"),
     Mutation("the end node takes a slot", "draft", "if node is not None and node.kind is NodeKind.TASK:", "if node is not None:"),

@@ -139,6 +139,30 @@ def test_a_system_failure_is_the_systems():
     assert short(told.hear(o.Tick(), time=7)) == [("n0", 1, "QUEUED")]
 
 
+def test_an_abort_in_back_off_tells_of_no_attempt_that_was_never_made():
+    told = Told(plain(retries=2, backoff=5 * SECOND))
+    told.hear(o.Started(), o.InputsReady(N0, "d"), o.AttemptFailed(N0, 0, FLAKY))
+    told.hear(o.Tick(), o.AttemptStarted(N0, 1), time=5)
+    abort = o.AbortRequested("enough")
+    together = short(told.hear(o.AttemptFailed(N0, 1, FLAKY), abort, time=6))
+    assert together == [("n0", 1, "ABORTED"), ("n0", "ABORTED"), ("run", "ABORTED")]
+
+    told = Told(plain(retries=2, backoff=5 * SECOND))
+    told.hear(o.Started(), o.InputsReady(N0, "d"), o.AttemptFailed(N0, 0, FLAKY))
+    apart = short(told.hear(abort, time=1))
+    assert apart == [("n0", "ABORTED"), ("run", "ABORTED")]
+
+
+def test_an_abort_of_a_retry_that_waits_for_its_turn_tells_of_no_other_attempt():
+    told = Told(graph(task("n0", retries=2), task("n1")), max_parallelism=1)
+    told.hear(o.Started(), o.InputsReady(N0, "d"), o.AttemptStarted(N0, 0))
+    events = short(told.hear(o.AttemptFailed(N0, 0, FLAKY), o.AbortRequested("enough")))
+    assert [each for each in events if each[0] == "n0"] == [
+        ("n0", 0, "ABORTED"),
+        ("n0", "ABORTED"),
+    ]
+
+
 def test_a_failure_ends_the_run_with_its_error():
     told = Told(graph(task("n0"), task("n1")))
     told.hear(o.Started())

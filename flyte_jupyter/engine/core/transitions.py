@@ -46,6 +46,7 @@ from flyte_jupyter.engine.core.state import (
     NodeState,
     Probing,
     Queued,
+    Ready,
     Resolving,
     Running,
     Succeeded,
@@ -207,9 +208,12 @@ def lost(at: At, state: Queued | Running) -> Next:
 
 
 def stopped(path: Path, state: NodeState) -> tuple[int, tuple[Action, ...]]:
-    """The attempt that a stop from outside hits, and what is owed so that it leaves nothing behind."""
+    """The last attempt that there was when a stop comes from outside, and what is owed so that it leaves nothing behind."""
     if isinstance(state, Collecting):
         return state.tries.attempt, (Reap(path, state.tries.attempt),)
     if isinstance(state, IN_FLIGHT):
         return state.tries.attempt, (Kill(path, state.tries.attempt),)
-    return (state.tries.attempt if isinstance(state, BackingOff) else 0), ()
+    if isinstance(state, BackingOff | Ready):
+        # The attempt that it waits for was never made.
+        return max(state.tries.attempt - 1, 0), ()
+    return 0, ()
