@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flyte_jupyter.engine.adapters.memory import MemoryCatalog
 from flyte_jupyter.engine.ports import CachedOutputs, CacheKey
 
 KEY = CacheKey("p", "d", "task", "1", "interface", "inputs")
@@ -29,8 +30,7 @@ async def sqlite(tmp_path):
 
 @asynccontextmanager
 async def memory(tmp_path):
-    memory = pytest.importorskip("flyte_jupyter.engine.adapters.memory")
-    yield memory.MemoryCatalog()
+    yield MemoryCatalog()
 
 
 @pytest.mark.parametrize("adapter", [sqlite, memory], ids=lambda adapter: adapter.__name__)

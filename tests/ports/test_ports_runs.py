@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.core.actions import Kill, Launch, Reap
 from flyte_jupyter.engine.core.observations import AttemptSucceeded, Started
 from flyte_jupyter.engine.core.state import (
@@ -57,11 +58,10 @@ async def sqlite(tmp_path):
 
 @asynccontextmanager
 async def memory(tmp_path):
-    memory = pytest.importorskip("flyte_jupyter.engine.adapters.memory")
-    runs = memory.MemoryRuns()
+    runs = MemoryRuns()
 
     async def create(run):
-        new = memory.NewRun(run, b"closure", "digest", "file:///in", {"K": "v"}, STATE.summary)
+        new = NewRun(run, b"closure", "digest", "file:///in", {"K": "v"}, STATE.summary)
         runs.create(new, Started())
 
     yield runs, create
