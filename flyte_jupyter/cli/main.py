@@ -58,9 +58,11 @@ def parser() -> argparse.ArgumentParser:
     end.set_defaults(command=_stop)
 
     serve = commands.add_parser("serve", help="run a control plane in the foreground")
-    serve.add_argument("--tcp", metavar="HOST:PORT", help="listen there too; needs --token")
-    serve.add_argument("--token", help="what clients of --tcp must send")
-    serve.set_defaults(command=_serve)
+    serve.add_argument("--tcp", metavar="HOST:PORT", help="listen there too; port 0: any free one")
+    serve.add_argument(
+        "--token", help="what clients of --tcp must send (or in FLYTE_JUPYTER_TOKEN)"
+    )
+    serve.set_defaults(command=_serve, refuse=serve.error)
 
     doctor = commands.add_parser("doctor", help="look for what is wrong on this machine")
     doctor.set_defaults(command=_doctor)
@@ -114,11 +116,19 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     where = places()
     command = [*command_for(where), "--stay"]
-    if arguments.tcp:
-        command += ["--tcp", arguments.tcp]
     environ = dict(os.environ)
     if arguments.token:
         environ["FLYTE_JUPYTER_TOKEN"] = arguments.token
+    if arguments.tcp:
+        if not arguments.tcp.rpartition(":")[2].isdecimal():
+            arguments.refuse(
+                f"--tcp takes HOST:PORT, such as 127.0.0.1:8090; not {arguments.tcp!r}"
+            )
+        if not environ.get("FLYTE_JUPYTER_TOKEN"):
+            arguments.refuse(
+                "--tcp needs --token (or FLYTE_JUPYTER_TOKEN): without it anybody could connect"
+            )
+        command += ["--tcp", arguments.tcp]
     print(f"control plane on {where.data}; it logs to {where.log} and ends with Ctrl+C", flush=True)
     if where.notice:
         print(f"  note: {where.notice}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ class ControlPlane:
             socket = str(run_dir / ownership.SOCKET)
             ownership.write_runtime_file(run_dir, {**facts, "socket": socket})
             log.info("listening on %s", socket)
+            if settings.tcp:
+                self._say_where(settings.tcp)
             self.listening.set()
             async with asyncio.TaskGroup() as tasks:
                 idle = tasks.create_task(self._stop_when_idle())
@@ -125,6 +128,14 @@ class ControlPlane:
         server = self._server(tcp.token)
         server.add_sockets(sockets)
         return server
+
+    def _say_where(self, tcp: TcpSettings) -> None:
+        """To whoever asked for TCP, on standard output: a port of 0 is known only now."""
+        host = f"[{tcp.host}]" if ":" in tcp.host else tcp.host
+        log.info("listening on http://%s:%d", host, self.tcp_port)
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f"listening on http://{host}:{self.tcp_port}\n")
+            sys.stdout.flush()
 
     async def status(self) -> Mapping[str, object]:
         """What ``/x/v1/status`` says."""

@@ -11,6 +11,7 @@ from flyte_jupyter.supervisor.errors import (
     SupervisorError,
     UnsupportedPlatform,
     UnusualPlace,
+    WrongEndpoint,
 )
 from flyte_jupyter.supervisor.finding import find, find_or_start, status, stop
 from flyte_jupyter.supervisor.places import Places, places
@@ -25,6 +26,7 @@ __all__ = [
     "SupervisorError",
     "UnsupportedPlatform",
     "UnusualPlace",
+    "WrongEndpoint",
     "find",
     "find_or_start",
     "places",

@@ -32,6 +32,18 @@ class Endpoint:
         return HOST if self.socket_path else urlsplit(self.url).netloc
 
 
+def is_address(url: str) -> bool:
+    """Whether a text can be an endpoint: ``unix:///path``, ``http://host:port`` or ``https://host:port``."""
+    if url.startswith("unix://"):
+        return url.startswith("unix:///") and len(url) > len("unix:///")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - asks, so that a port that is no number shows here
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A whole answer."""

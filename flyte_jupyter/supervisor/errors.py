@@ -2,6 +2,7 @@
 
 SupervisorError
 ├── UnsupportedPlatform       this machine cannot run one
+├── WrongEndpoint             FLYTE_JUPYTER_ENDPOINT names no address
 ├── StartFailed               it was started and ended before it answered
 ├── ControlPlaneUnreachable   it is there (or was named) and does not answer
 └── IncompatibleControlPlane  it answers, in another version's language
@@ -18,6 +19,10 @@ class SupervisorError(Exception):
 
 class UnsupportedPlatform(SupervisorError):
     """This platform cannot run a control plane."""
+
+
+class WrongEndpoint(SupervisorError):
+    """What was given as the control plane's address is none."""
 
 
 class StartFailed(SupervisorError):

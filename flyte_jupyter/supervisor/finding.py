@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flyte_jupyter.supervisor.endpoint import Endpoint, request
+from flyte_jupyter.supervisor.endpoint import Endpoint, is_address, request
 from flyte_jupyter.supervisor.errors import (
     ControlPlaneUnreachable,
     IncompatibleControlPlane,
@@ -29,6 +29,7 @@ from flyte_jupyter.supervisor.errors import (
     SupervisorError,
     UnsupportedPlatform,
     UnusualPlace,
+    WrongEndpoint,
 )
 from flyte_jupyter.supervisor.places import Places, make_private, owned_by_another, places
 
@@ -43,7 +44,11 @@ STOP_SECONDS = 20.0
 
 
 def find(where: Places | None = None) -> Endpoint | None:
-    """The endpoint of a control plane that answers, or None. Starts nothing."""
+    """The endpoint of a control plane that answers, or None. Starts nothing.
+
+    Raises:
+        WrongEndpoint: the environment names something that is no address.
+    """
     named = _named()
     if named is not None:
         return named
@@ -150,7 +155,14 @@ def check(said: Mapping[str, Any]) -> None:
 
 def _named() -> Endpoint | None:
     url = os.environ.get("FLYTE_JUPYTER_ENDPOINT")
-    return Endpoint(url, os.environ.get("FLYTE_JUPYTER_TOKEN", "")) if url else None
+    if not url:
+        return None
+    if not is_address(url):
+        raise WrongEndpoint(
+            f"FLYTE_JUPYTER_ENDPOINT={url!r} is no address of a control plane: write unix:///path or http://host:port, "
+            "or unset it to have one of your own"
+        )
+    return Endpoint(url, os.environ.get("FLYTE_JUPYTER_TOKEN", ""))
 
 
 def _usable(endpoint: Endpoint, *, replace: bool = False) -> bool:
