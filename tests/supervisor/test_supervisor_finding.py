@@ -187,7 +187,8 @@ def test_a_data_folder_that_cannot_be_is_named_with_the_remedy(home):
 def test_a_home_on_the_network_is_told_to_the_first_client_and_in_the_status(tmp_path, monkeypatch):
     home, local = tmp_path / "home", tmp_path / "local"
     table = f"/dev/a / ext4 rw 0 0\nserver:/export {home} nfs4 rw 0 0\n"
-    monkeypatch.setattr("flyte_jupyter.supervisor.places.mount_table", lambda: table)
+    module = sys.modules["flyte_jupyter.supervisor.places"]
+    monkeypatch.setattr(module, "mount_table", lambda: table)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(home))
     monkeypatch.setenv("FLYTE_JUPYTER_LOCAL_DIR", str(local))
     for name in ("FLYTE_JUPYTER_DATA_DIR", "FLYTE_JUPYTER_ENDPOINT"):
