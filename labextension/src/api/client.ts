@@ -33,6 +33,11 @@ interface Ask {
   signal?: AbortSignal;
 }
 
+/** What we read of the control plane's status (docs/protocol.md, section 1). */
+export interface Status {
+  notices?: readonly string[];
+}
+
 /** A page of executions to ask for; the newest come first. */
 export interface PageRequest {
   project: string;
@@ -45,6 +50,11 @@ export interface PageRequest {
 /** The control plane's REST API, as far as this extension uses it. */
 export class FlyteClient {
   constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  /** What the control plane says about itself. Raises FlyteError. */
+  status(signal?: AbortSignal): Promise<Status> {
+    return this.json('x/v1/status', { signal });
+  }
 
   /** Executions, the newest first. Raises FlyteError. */
   executions(page: PageRequest, signal?: AbortSignal): Promise<ExecutionList> {

@@ -15,6 +15,7 @@ import { brief, clock, elapsed } from '../model/time';
 import { CommandIDs } from '../tokens';
 import { Connection } from './connection';
 import { useNow } from './live';
+import { NoticeLines } from './notices';
 import { Phase } from './phase';
 import { useServices } from './services';
 import { destination } from './tabs';
@@ -65,6 +66,7 @@ export function ExecutionList({ active }: { active: boolean }): React.ReactEleme
         </select>
       </div>
       <Connection />
+      <NoticeLines />
       {list.problem && (
         <p className="jp-Flyte-note" role="alert">
           {list.problem}
