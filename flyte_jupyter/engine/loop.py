@@ -31,6 +31,8 @@ class LoopSettings:
     first_wait: float = 0.05
     longest_wait: float = 10.0
     """How long a run rests after a failed turn: doubling from the first to the longest."""
+    full_wait: float = 1.0
+    """How long it rests when there is no space left to write."""
     programs: int = 64
     """How many workflows are kept ready to run."""
 
@@ -187,7 +189,10 @@ class Loop:
         elif actor.strikes > self._world.most_strikes + 1 and not full:
             await self._give_up(actor, error)
         wait = self._settings.first_wait * 2 ** min(actor.strikes, 20)
-        await asyncio.sleep(min(wait, self._settings.longest_wait))
+        # A full disk is nobody's failure, so no strikes make these waits longer.
+        await asyncio.sleep(
+            self._settings.full_wait if full else min(wait, self._settings.longest_wait)
+        )
 
     async def _give_up(self, actor: RunActor, error: Exception) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import errno
 import hashlib
 import hmac
@@ -81,7 +82,8 @@ class Upload:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what it still holds may not fit on the disk
+            self._file.close()
         self._partial.unlink(missing_ok=True)
 
 
@@ -231,4 +233,5 @@ async def _to_disk(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) 
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
     except OSError as error:
-        raise BlobFailure(str(error), no_space=error.errno == errno.ENOSPC) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise BlobFailure(str(error), no_space=full) from error

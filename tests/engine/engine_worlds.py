@@ -137,7 +137,9 @@ class World:
         self.engines += 1
         settings = EngineSettings(
             holder=holder or f"engine-{self.engines}",
-            loop=LoopSettings(linger=self.linger, first_wait=0.001, longest_wait=0.01),
+            loop=LoopSettings(
+                linger=self.linger, first_wait=0.001, longest_wait=0.01, full_wait=0.001
+            ),
             pace=Pace(first_wait=0.001, longest_wait=0.01),
         )
         ports = ports or Ports(self.runs, self.executor, self.blobs, self.catalog, self.clock)

@@ -164,3 +164,9 @@ def reverse(numbers: list[int]) -> list[int]:
 @workflow
 def backwards(numbers: list[int]) -> list[int]:
     return reverse(numbers=numbers)
+
+
+@workflow
+def two_steps(file: str, go: str) -> int:
+    """One step that waits, and one after it."""
+    return leaves_trace(file=file, x=waits_for(file=file, go=go))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from flyte_jupyter.kernel.context import Context, Mode, entered
 from flyte_jupyter.kernel.errors import RecoverableError
 from flyte_jupyter.kernel.runtime import bundle, outputs, storage, tracebacks
 from flyte_jupyter.kernel.runtime.outputs import Problem
+
+_PAUSE = 1.0
+"""Seconds between two looks whether a full disk has room again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +52,40 @@ def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> in
         result = _dispatch(arguments, context)
     except _Trouble as e:
         problem = e.problem
-    try:
-        _write_deck(arguments, context)
-        if problem is None:
-            outputs.write_outputs(arguments.output_prefix, result)
-    except Exception as e:  # noqa: BLE001  # any storage may raise anything; it becomes a named failure
-        problem = _storage_problem(
-            "OutputsNotWritten", "The task's outputs could not be written", e
-        )
-    if problem is None:
-        return 0
-    _say(problem.message)
-    try:
-        outputs.write_problem(arguments.output_prefix, problem)
-    except Exception as e:  # noqa: BLE001  # as above
-        _say(f"The error could not be written below {arguments.output_prefix}: {e}")
-        return 1
-    return 0
+    if problem is not None:
+        _say(problem.message)
+        return _leave(arguments, context, problem)
+    return _leave(arguments, context, result)
+
+
+def _leave(arguments: Arguments, context: Context, what: core.LiteralMap | Problem) -> int:
+    """Write outputs, or else an error. While there is room for neither, wait: what was computed is not thrown away."""
+    waiting = False
+    while True:
+        problem = what if isinstance(what, Problem) else None
+        try:
+            _write_deck(arguments, context)
+            if isinstance(what, core.LiteralMap):
+                outputs.write_outputs(arguments.output_prefix, what)
+                return 0
+        except Exception as e:  # noqa: BLE001  # any storage may raise anything; it becomes a named failure
+            written = "The task's outputs could not be written"
+            problem = problem or _storage_problem("OutputsNotWritten", written, e)
+        assert problem is not None
+        try:
+            outputs.write_problem(arguments.output_prefix, problem)
+        except Exception as e:  # noqa: BLE001  # as above
+            if not _full(e):
+                _say(f"The error could not be written below {arguments.output_prefix}: {e}")
+                return 1
+            if not waiting:
+                _say(f"No space left for what this attempt leaves: it waits for room. ({e})")
+            waiting = True
+            time.sleep(_PAUSE)
+        else:
+            if problem is not what:
+                _say(problem.message)
+            return 0
 
 
 def context_of(arguments: Arguments, environ: Mapping[str, str]) -> Context:

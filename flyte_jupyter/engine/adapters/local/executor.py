@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -140,6 +141,8 @@ class LocalExecutor:
         try:
             self._folders.keep(entry.key, Kept(spec, entry.grant))
         except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # asked again until there is room
             message = f"{task_of(spec)} could not be given a working directory: {e}."
             return Rejected(system_failure("LaunchFailed", message))
         self._enter(entry)
