@@ -170,3 +170,21 @@ def backwards(numbers: list[int]) -> list[int]:
 def two_steps(file: str, go: str) -> int:
     """One step that waits, and one after it."""
     return leaves_trace(file=file, x=waits_for(file=file, go=go))
+
+
+@task(timeout="6s")
+def waits_in_a_hurry(file: str, go: str) -> int:
+    note(file, "waiting")
+    while not Path(go).exists():
+        time.sleep(0.02)
+    return os.getpid()
+
+
+@workflow
+def hurried(file: str, go: str) -> int:
+    return waits_in_a_hurry(file=file, go=go)
+
+
+@workflow
+def remembered_anew(file: str, x: int) -> int:
+    return remembered(file=file, x=x).with_overrides(cache="2")
