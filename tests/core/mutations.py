@@ -55,6 +55,7 @@ MUTATIONS = [
     Mutation("nobody is woken for a deadline", "step", "if ticked or before is None or wake < before:", "if ticked:"),
     Mutation("an attempt's end is told after its node's", "report", "        yield from attempts\n        yield from (self._node(phase, after) for phase in phases if phase not in _GOING)", "        yield from (self._node(phase, after) for phase in phases if phase not in _GOING)\n        yield from attempts"),
     Mutation("a retried node goes back to queued", "report", "started = state.tries.attempt > 0", "started = False"),
+    Mutation("a short attempt took no time", "report", "return self.now - timedelta(seconds=after.ran)", "return self.now"),
     Mutation("a cache hit has a task execution", "report", "return None if after.cached else after.attempt", "return after.attempt"),
     Mutation("a shared bucket is written into", "persistent", "shelf[low] = shelf[low].copy()", "pass"),
     Mutation("another version is read as this one", "codec", "if version != VERSION:", "if version > VERSION + 1:"),

@@ -163,6 +163,19 @@ def test_an_abort_of_a_retry_that_waits_for_its_turn_tells_of_no_other_attempt()
     ]
 
 
+def test_a_start_that_is_heard_with_its_end_was_as_long_ago_as_the_process_ran():
+    told = Told(plain())
+    told.hear(o.Started(), o.InputsReady(N0, "d"))
+    end = o.AttemptEnded(N0, 0, o.Exit(0, ran=0.25))
+    events = told.hear(o.AttemptStarted(N0, 0), end, o.AttemptSucceeded(N0, 0, "out"), time=5)
+    running = [e for e in events if short([e])[0][-1] == "RUNNING"]
+    ended = [e for e in events if short([e])[0][-1] == "SUCCEEDED"]
+    assert [short([e])[0][0] for e in running] == ["n0", "n0"]
+    for begun, over in zip(running, ended, strict=False):
+        took = over.occurred_at.ToDatetime() - begun.occurred_at.ToDatetime()
+        assert took.total_seconds() == 0.25
+
+
 def test_a_failure_ends_the_run_with_its_error():
     told = Told(graph(task("n0"), task("n1")))
     told.hear(o.Started())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flyte_jupyter.engine.core.state import Failure
@@ -84,6 +84,8 @@ class Exit:
     signal: int | None = None
     why: Failure | None = None
     """Set when the executor itself knows the reason (out of memory, no interpreter, ...)."""
+    ran: float = field(default=0.0, compare=False)
+    """Seconds that the process ran; 0 when nobody knows. Two ends are the same whatever they took."""
 
 
 @dataclass(frozen=True, slots=True)

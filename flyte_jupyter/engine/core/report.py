@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -169,7 +169,7 @@ class _Told:
             id=self.id,
             producer_id=PRODUCER,
             phase=phase,  # type: ignore[arg-type]  # enum values are ints
-            occurred_at=_stamp(self.now),
+            occurred_at=_stamp(self._when(phase in _GOING, after)),
             reported_at=_stamp(self.now),
             spec_node_id=str(self.path[-1]),
             node_name=self.node.task_name or self.node.id,
@@ -187,6 +187,12 @@ class _Told:
         elif phase == _Node.ABORTED and isinstance(after, Aborted):
             made.error.CopyFrom(_error(Failure("NodeAborted", after.cause), self.now))
         return made
+
+    def _when(self, going: bool, after: NodeState) -> datetime:
+        """Now; or when the process started, of a start that is heard of together with its end."""
+        if going and isinstance(after, Collecting | Succeeded | Failed):
+            return self.now - timedelta(seconds=after.ran)
+        return self.now
 
     def _add_cache(self, made: event.NodeExecutionEvent, phase: int, after: NodeState) -> None:
         metadata = made.task_node_metadata
@@ -219,13 +225,13 @@ class _Told:
         already = told if number == reached else ()
         if _LAST.get(type(after)) is None:
             for phase in following[len(already) :]:
-                yield self._task(reached, phase)
+                yield self._task(reached, phase, when=self._when(True, after))
         else:
             missing = (
                 (_Task.QUEUED, _Task.RUNNING) if isinstance(after, Succeeded) else (_Task.QUEUED,)
             )
             for phase in missing[len(already) :]:
-                yield self._task(reached, phase)
+                yield self._task(reached, phase, when=self._when(True, after))
             yield self._ended(reached, after)
 
     def _ended(self, attempt: int, after: NodeState) -> event.TaskExecutionEvent:
@@ -239,7 +245,7 @@ class _Told:
         return made
 
     def _task(
-        self, attempt: int, phase: int, why: Failure | None = None
+        self, attempt: int, phase: int, why: Failure | None = None, when: datetime | None = None
     ) -> event.TaskExecutionEvent:
         made = event.TaskExecutionEvent(
             task_id=self.context.tasks[self.node.id],
@@ -247,7 +253,7 @@ class _Told:
             retry_attempt=attempt,
             phase=phase,  # type: ignore[arg-type]  # enum values are ints
             producer_id=PRODUCER,
-            occurred_at=_stamp(self.now),
+            occurred_at=_stamp(when or self.now),
             reported_at=_stamp(self.now),
             task_type=self.node.task_type,
             input_uri=layout.inputs_uri(self.context.root, self.context.run, self.path),

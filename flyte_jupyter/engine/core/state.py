@@ -104,11 +104,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Collecting:
-    """Its process ended; what it left is being read."""
+    """Its process ended after it `ran` so many seconds (0: nobody knows); what it left is being read."""
 
     tries: Tries
     digest: str
     since: datetime
+    ran: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +124,26 @@ class BackingOff:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Outputs stand at `outputs`. `cached` names whose they were when they came from the catalog."""
+    """Outputs stand at `outputs`. `cached` names whose they were when they came from the catalog.
+
+    `ran` is how many seconds the attempt's process ran; 0 when nobody knows.
+    """
 
     outputs: str
     attempt: int = 0
     cached: str = ""
     deck: str = ""
+    ran: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Out of retries, or not retryable."""
+    """Out of retries, or not retryable. `ran` as for `Succeeded`."""
 
     failure: Failure
     attempt: int = 0
     deck: str = ""
+    ran: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,11 @@ def failed(at: At, state: InFlight, why: Failure, deck: str = "") -> NodeState:
     after = policy.after_failure(at.node, state.tries, why, _later(at, state))
     if isinstance(after, BackingOff):
         return replace(after, digest=state.digest)
-    return replace(after, deck=deck)
+    return replace(after, deck=deck, ran=_ran(state))
+
+
+def _ran(state: InFlight) -> float:
+    return state.ran if isinstance(state, Collecting) else 0.0
 
 
 def _later(at: At, state: InFlight) -> datetime:
@@ -136,7 +140,7 @@ def ended(at: At, state: Launching | Queued | Running, seen: AttemptEnded) -> Ne
     """An end alone says nothing: read what it left."""
     attempt = state.tries.attempt
     return Next(
-        Collecting(state.tries, state.digest, _later(at, state)),
+        Collecting(state.tries, state.digest, _later(at, state), seen.how.ran),
         (Collect(at.path, attempt, seen.how),),
     )
 
@@ -147,7 +151,7 @@ def succeeded(at: At, state: InFlight, seen: AttemptSucceeded) -> Next:
     actions: tuple[Action, ...] = (Reap(at.path, attempt),)
     if at.node.cache is not None:
         actions = (Remember(at.path, attempt, state.digest), *actions)
-    return Next(Succeeded(seen.outputs, attempt, deck=seen.deck), actions)
+    return Next(Succeeded(seen.outputs, attempt, deck=seen.deck, ran=_ran(state)), actions)
 
 
 def attempt_failed(at: At, state: InFlight, seen: AttemptFailed) -> Next:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended: an exit status, or the number of the signal that ended it."""
+    """How a process ended: an exit status, or the number of the signal that ended it, after `ran` seconds."""
 
     code: int | None
     signal: int | None
+    ran: float = 0.0
 
     @classmethod
     def of(cls, status: int) -> Ended:
@@ -24,7 +26,7 @@ class Ended:
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""
-        return {"code": self.code, "signal": self.signal}
+        return {"code": self.code, "signal": self.signal, "ran": self.ran}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Record:
     identity: str
     started: float
     exit: Ended | None = None
+
+    def over(self, ended: Ended) -> Record:
+        """The record of the same attempt now that its process has ended."""
+        ran = max(0.0, time.time() - self.started)
+        return replace(self, exit=replace(ended, ran=round(ran, 6)))
 
     def wire(self) -> dict[str, Any]:
         """As it travels and as it is kept."""

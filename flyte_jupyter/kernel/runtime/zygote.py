@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -345,7 +345,7 @@ class Zygote:
         record = self.attempts.get(key)
         if record is None:
             return
-        record = replace(record, exit=ended)
+        record = record.over(ended)
         self.attempts[key] = record
         with suppress(OSError):
             self.records.keep(record)

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
@@ -49,6 +50,11 @@ from flyte_jupyter.engine.ports import (
 from flyte_jupyter.idl.ids import AttemptId
 
 _LOST = system_failure("WorkerLost", "The parent of the attempt's process died, and it with it.")
+
+
+def _exit(said: Mapping[str, Any]) -> Exit:
+    """From a zygote's words. One of an older release does not say how long it took."""
+    return Exit(said["code"], said["signal"], ran=float(said.get("ran") or 0.0))
 
 
 class KillPending(Exception):
@@ -257,7 +263,7 @@ class LocalExecutor:
                 if not entry.killed:
                     self._news(AttemptNews(entry.spec.id, None))
             case "ended":
-                self._finish(entry, Exit(code=message["code"], signal=message["signal"]))
+                self._finish(entry, _exit(message))
             case "refused":
                 zygote.keys.discard(entry.key)
                 entry.zygote = None
@@ -285,7 +291,7 @@ class LocalExecutor:
         self._slots.adopt(entry.spec.id, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
-            self._finish(entry, Exit(**found["exit"]))
+            self._finish(entry, _exit(found["exit"]))
 
     def _bury(self, orphan: Orphan) -> None:
         """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
@@ -298,7 +304,7 @@ class LocalExecutor:
         entry.zygote, entry.orphan = None, orphan
         self._finish(
             entry,
-            Exit(orphan.exit["code"], orphan.exit["signal"]) if orphan.exit else Exit(why=_LOST),
+            _exit(orphan.exit) if orphan.exit else Exit(why=_LOST),
         )
 
     def _finish(self, entry: Entry, how: Exit) -> None:

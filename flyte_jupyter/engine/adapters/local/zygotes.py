@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from flyte_jupyter.engine.adapters.local import processes
 from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
@@ -66,7 +67,7 @@ class Orphan:
     key: str
     pid: int
     identity: str
-    exit: Mapping[str, int | None] | None
+    exit: Mapping[str, Any] | None
 
 
 Heard = Callable[[Zygote, Message], None]
