@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from benchmarks import ours
 from benchmarks.peer_environments import REQUIREMENTS, SCRIPTS, interpreter
@@ -45,54 +46,36 @@ def measure_peer(peer: str, length: int) -> dict[str, object]:
     return said
 
 
-def figures(peers: dict[str, dict[str, object]], quick: bool) -> list[Figure]:
+def figures(peers: dict[str, dict[str, object]], quick: bool) -> Iterator[Figure]:
     """Ours, beside what the peers took."""
     from benchmarks import workflows
 
     def of(case: str, *names: str) -> dict[str, float]:
-        return {
-            f"{n} {peers[n]['version']}": float(str(peers[n][case]))
-            for n in names
-            if case in peers.get(n, {})
-        }
+        found = [n for n in names if case in peers.get(n, {})]
+        return {f"{n} {peers[n]['version']}": float(str(peers[n][case])) for n in found}
 
-    rows = [
-        Figure("import flyte_jupyter", ours.import_cost(), "ms", 150),
-        Figure("M0 chain of 40, in the kernel, a task", ours.kernel_chain(), "ms", None, of("chain, in process", "flytekit")),
-        Figure(
-            "M1 chain of 500, durable, reused worker, a node",
-            ours.launched(workflows.reused_chain, workflows.LONG), "ms", 5,
-            of("chain, durable", "dbos", "dagster", "prefect"),
-        ),
-        Figure(
-            "M2 chain of 40, durable, a forked process each",
-            ours.launched(workflows.forked_chain, workflows.SHORT), "ms", 25,
-            of("chain, a process each", "metaflow"),
-        ),
-        Figure(
-            "M2 chain of 10, durable, an exec'd process each",
-            ours.launched(workflows.executed_chain, 10, repeats=2), "ms", None,
-            of("chain, a process each", "metaflow"),
-        ),
-        Figure("M1 fan-out of 1,000, durable, reused, a node", ours.launched(workflows.wide, workflows.WIDE), "ms"),
-    ]  # fmt: skip
-    if not quick:
-        p50, p99 = ours.status_latency()
-        rows += [
-            Figure("/api/status while 1,000 nodes run, p50", p50, "ms"),
-            Figure("/api/status while 1,000 nodes run, p99", p99, "ms", 50),
-        ]
-        without, with_ = (
-            min(ours.jupyter_start(extension=e) for _ in range(4)) for e in (False, True)
-        )
-        rows.append(
-            Figure(
-                "what the extension adds to Jupyter's start", (with_ - without) * 1000, "ms", 200
-            )
-        )
-        ours.demo()
-        rows.append(Figure("make demo, warm", ours.demo(), "s", 20))
-    return rows
+    alone = of("chain, a process each", "metaflow")
+    yield Figure("import flyte_jupyter", ours.import_cost(), "ms", 150)
+    kernel = of("chain, in process", "flytekit")
+    yield Figure("M0 chain of 40, in the kernel, a task", ours.kernel_chain(), "ms", None, kernel)
+    durable = of("chain, durable", "dbos", "dagster", "prefect")
+    took = ours.launched(workflows.reused_chain, workflows.LONG)
+    yield Figure("M1 chain of 500, durable, reused worker, a node", took, "ms", 5, durable)
+    took = ours.launched(workflows.forked_chain, workflows.SHORT)
+    yield Figure("M2 chain of 40, durable, a forked process each", took, "ms", 25, alone)
+    took = ours.launched(workflows.executed_chain, 10, repeats=2)
+    yield Figure("M2 chain of 10, durable, an exec'd process each", took, "ms", None, alone)
+    took = ours.launched(workflows.wide, workflows.WIDE)
+    yield Figure("M1 fan-out of 1,000, durable, reused, a node", took, "ms")
+    if quick:
+        return
+    p50, p99 = ours.status_latency()
+    yield Figure("/api/status while 1,000 nodes run, p50", p50, "ms")
+    yield Figure("/api/status while 1,000 nodes run, p99", p99, "ms", 50)
+    without, with_ = (min(ours.jupyter_start(extension=e) for _ in range(4)) for e in (False, True))
+    yield Figure("what the extension adds to Jupyter's start", (with_ - without) * 1000, "ms", 200)
+    ours.demo()
+    yield Figure("make demo, warm", ours.demo(), "s", 20)
 
 
 def main(words: list[str]) -> int:
@@ -111,7 +94,9 @@ def main(words: list[str]) -> int:
         before = ours.calibration()
         peers = {peer: measure_peer(peer, 10 if peer == "metaflow" else 40) for peer in wanted}
         try:
-            rows = figures(peers, quick)
+            print(flush=True)
+            for row in figures(peers, quick):
+                print(row.line(), flush=True)
         finally:
             sys.path.insert(0, str(ours.ROOT / "tests"))
             from pathlib import Path
@@ -120,9 +105,6 @@ def main(words: list[str]) -> int:
 
             stop_control_plane(Path(home))
         after = ours.calibration()
-    print()
-    for row in rows:
-        print(row.line())
     drift = abs(after - before) / before
     print(
         f"\ncalibration {before * 1000:.1f} ms before, {after * 1000:.1f} ms after"

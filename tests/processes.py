@@ -139,10 +139,12 @@ def run_jupyter(
         "FLYTE_JUPYTER_DATA_DIR": os.environ.get("FLYTE_JUPYTER_DATA_DIR", str(home / "data")),
         **(environ or {}),
     }
+    if not any("jpserver_extensions" in option for option in options):
+        options = (*options, "--ServerApp.jpserver_extensions={'flyte_jupyter': True}")
     command = [
         sys.executable, "-m", "jupyterlab" if lab else "jupyter_server", "--no-browser", "--allow-root",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--IdentityProvider.token={TOKEN}",
-        "--ServerApp.jpserver_extensions={'flyte_jupyter': True}", f"--ServerApp.root_dir={home / 'notebooks'}", *options,
+        f"--ServerApp.root_dir={home / 'notebooks'}", *options,
     ]  # fmt: skip
     log = home / "jupyter.log"
     with log.open("wb") as out:
