@@ -118,10 +118,11 @@ def test_the_cell_that_is_running_counts_up_to_its_line(notebook):
     assert "N = 2" not in notebook.names["source"]
 
 
-def test_cells_from_before_the_extension_was_loaded_count(notebook):
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_cells_from_before_the_extension_was_loaded_count(notebook, end):
     notebook.shell.run_line_magic("unload_ext", "flyte_jupyter")
     notebook("N = 4")
-    notebook("import math\n%load_ext flyte_jupyter\nM = 5")
+    notebook(f"import math\n%load_ext flyte_jupyter\nM = 5{end}")
     notebook("def f():\n    return N, M, math.floor(1.5)")
     assert notebook.elsewhere("f", "f()") == "(4, 5, 1)"
 

@@ -113,7 +113,9 @@ class Recorder:
         if not self._running or result.info is None:
             return
         running = self._running.pop()
-        if running.raw != result.info.raw_cell or result.error_before_exec is not None:
+        # IPython's history, from which the cell that loads us is taken, has no line ends at the end of a cell.
+        same = running.raw.rstrip("\n") == result.info.raw_cell.rstrip("\n")
+        if not same or result.error_before_exec is not None:
             return
         error = result.error_in_exec
         line = None if error is None else _failed_line(error.__traceback__, self._shell.user_ns)
