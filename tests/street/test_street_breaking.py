@@ -104,7 +104,7 @@ def test_a_warm_parent_outlives_its_control_plane(trace, go):
     assert [int(parent) for _, parent in lines(trace)] == [parent, parent], "adopted, not made anew"
 
 
-def test_cached_outputs_hold_for_one_version_and_one_interface(trace):
+def test_cached_outputs_hold_for_one_version_wherever_the_task_is_called(trace):
     def computed(make) -> int:
         execution = flyte_jupyter.launch(make, file=str(trace), x=3).wait(timeout=120)
         assert execution.phase == "SUCCEEDED"
