@@ -36,6 +36,8 @@ class Task:
         self.function = function
         self.interface = interface
         self.policy: TaskPolicy = options["policy"]
+        if self.policy.cache is not None:
+            self.policy.cache.check_fits(interface.entity, interface.inputs)
         self.environment: Mapping[str, str] = options["environment"]
         self.reuse: bool = options["reuse"]
         self.preload: tuple[str, ...] = options["preload"]
@@ -180,8 +182,6 @@ def task(
         if not callable(wrapped) or not hasattr(wrapped, "__name__"):
             raise AuthoringError(f"@task stands above a function, not above {wrapped!r}")
         interface = interface_of(wrapped, "task", registry or default_registry(), output_names)
-        if policy.cache is not None:
-            policy.cache.check_fits(interface.entity, interface.inputs)
         return Task(
             wrapped,
             interface,
