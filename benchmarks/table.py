@@ -30,4 +30,4 @@ class Figure:
             for peer, value in self.peers.items()
             if self.value
         )
-        return f"{self.name:<52} {self.value:>9.2f} {self.unit:<7} {target:<9} {self.verdict:<7} {ratios}"
+        return f"{self.name:<52} {self.value:>9.3g} {self.unit:<7} {target:<9} {self.verdict:<7} {ratios}"

@@ -15,7 +15,7 @@ def increment_reused(x: int) -> int:
     return x + 1
 
 
-@task(preload=("polars",))
+@task(environment={"FLYTE_JUPYTER_NO_FORK": "1"})
 def increment_executed(x: int) -> int:
     return x + 1
 

@@ -57,6 +57,26 @@ def greeting(name: str = "world") -> str:
     return greet(name=name)
 
 
+def program() -> str:
+    """What this process was started as."""
+    return str(sys.modules["__main__"].__spec__.name)
+
+
+@task
+def forked(x: int) -> str:
+    return program()
+
+
+@task(environment={"FLYTE_JUPYTER_NO_FORK": "1"})
+def started_anew(x: int) -> str:
+    return program()
+
+
+@workflow
+def births(x: int = 0) -> tuple[str, str]:
+    return forked(x=x), started_anew(x=x)
+
+
 @task
 def raises(x: int) -> int:
     numbers = {"one": 1}

@@ -67,7 +67,7 @@ def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:
     reader, writer = os.pipe()
     capture = Capture(reader)
     try:
-        if isolation.fork_hazard():
+        if job.apart or isolation.fork_hazard():
             mode, pid = "exec", _spawn(job, writer)
         else:
             mode, pid = "fork", fork(lambda: worker.be_attempt(job, writer))

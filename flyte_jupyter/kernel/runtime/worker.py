@@ -57,6 +57,11 @@ class Job:
         )
 
     @property
+    def apart(self) -> bool:
+        """Whether its author asks for a process that is started anew, for a library that we do not know to be unsafe."""
+        return self.env.get("FLYTE_JUPYTER_NO_FORK") == "1"
+
+    @property
     def ours(self) -> bool:
         """Whether the command is this runtime's own, so that a fork can run it without exec."""
         return os.path.basename(self.argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt

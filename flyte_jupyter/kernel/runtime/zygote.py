@@ -205,7 +205,7 @@ class Zygote:
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
         self._preload(job.preload)
-        if job.reuse and job.ours and not isolation.fork_hazard():
+        if job.reuse and job.ours and not (job.apart or isolation.fork_hazard()):
             return self._worker_for(job)
         process, mode = births.new_attempt(job, self._fork)
         process.capture.aim(job.log, job.limit)
