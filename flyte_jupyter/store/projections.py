@@ -115,13 +115,7 @@ def fold_node_execution(
 
 
 def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecutionEvent) -> None:
-    match seen.WhichOneof("output_result"):
-        case "output_uri":
-            closure.output_uri = seen.output_uri
-        case "output_data":
-            closure.output_data.CopyFrom(seen.output_data)
-        case "error":
-            closure.error.CopyFrom(seen.error)
+    _results(closure, seen)
     if seen.deck_uri:
         closure.deck_uri = seen.deck_uri
     match seen.WhichOneof("target_metadata"):
@@ -177,12 +171,15 @@ def fold_task_execution(
         _finish(closure, seen.occurred_at)
     if seen.input_uri:
         after.input_uri = seen.input_uri
-    _task_results(closure, seen)
+    _results(closure, seen)
     _task_facts(closure, seen)
     return None if same and _unchanged(before, after) else after
 
 
-def _task_results(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
+def _results(
+    closure: admin.NodeExecutionClosure | admin.TaskExecutionClosure,
+    seen: event.NodeExecutionEvent | event.TaskExecutionEvent,
+) -> None:
     match seen.WhichOneof("output_result"):
         case "output_uri":
             closure.output_uri = seen.output_uri

@@ -8,12 +8,13 @@ from flyte_jupyter.idl.identifiers import identifier
 from flyte_jupyter.idl.ids import EntityId, EntityKind
 from flyte_jupyter.idl.types import mismatch
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.errors import AlreadyExists, InvalidArgument, Unimplemented
+from flyte_jupyter.server.admin.errors import InvalidArgument, Unimplemented
 from flyte_jupyter.server.admin.listing import query_of
 from flyte_jupyter.server.admin.names import entity_id, required
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
-from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical, NotFound
+from flyte_jupyter.server.admin.registering import registering
+from flyte_jupyter.store.errors import NotFound
 
 
 class LaunchPlanCases:
@@ -43,15 +44,8 @@ class LaunchPlanCases:
                 updated_at=now,
             ),
         )
-        try:
+        with registering(name):
             await self._platform.specs.register(plan, message_digest(request.spec))
-        except AlreadyExistsIdentical as error:
-            raise AlreadyExists(f"{name} is registered with this very content") from error
-        except AlreadyExistsDifferent as error:
-            raise InvalidArgument(
-                f"{name} is registered with other content, and a version never changes: "
-                "register a new version"
-            ) from error
         return admin.LaunchPlanCreateResponse()
 
     async def get(self, request: admin.ObjectGetRequest, _: Caller) -> admin.LaunchPlan:

@@ -7,12 +7,11 @@ from flyte_jupyter.idl.digests import message_digest
 from flyte_jupyter.idl.identifiers import identifier
 from flyte_jupyter.idl.ids import EntityKind
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.errors import AlreadyExists, InvalidArgument
 from flyte_jupyter.server.admin.listing import query_of
 from flyte_jupyter.server.admin.names import entity_id, required
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
-from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical
+from flyte_jupyter.server.admin.registering import registering
 
 
 class TaskCases:
@@ -37,15 +36,8 @@ class TaskCases:
             ),
             short_description=request.spec.description.short_description,
         )
-        try:
+        with registering(name):
             await self._platform.specs.register(task, message_digest(compiled))
-        except AlreadyExistsIdentical as error:
-            raise AlreadyExists(f"{name} is registered with this very content") from error
-        except AlreadyExistsDifferent as error:
-            raise InvalidArgument(
-                f"{name} is registered with other content, and a version never changes: "
-                "register a new version"
-            ) from error
         return admin.TaskCreateResponse()
 
     async def get(self, request: admin.ObjectGetRequest, _: Caller) -> admin.Task:
