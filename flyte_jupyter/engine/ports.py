@@ -6,14 +6,14 @@ The shell's seven promises stand in ``docs/architecture.md``; what each adapter 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.observations import Exit, Observation
-from flyte_jupyter.engine.core.state import Failure, NodeState, RunState, RunSummary
-from flyte_jupyter.idl import core, event
+from flyte_jupyter.engine.core.state import Failure, Kept, RunState, RunSummary, Stage
+from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 RunEvent = event.WorkflowExecutionEvent | event.NodeExecutionEvent | event.TaskExecutionEvent
@@ -34,6 +34,17 @@ class AttemptSpec:
     raw_output_prefix: str
     env: Mapping[str, str]
     prev_checkpoint: str = ""
+    interruptible: bool = False
+    """Whether it may be put on machines that can be taken away (Flyte: not for the last system attempt)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    workflow: str = ""
+    """Name of the workflow that the execution runs, for labels."""
+    node: str = ""
+    """The node's id as clients see it."""
+    index: int | None = None
+    """Of an item of an array node: which element it is for. It is in `env` too, as Flyte's tasks look for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +60,20 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """What an attempt waits for before it can start, in its executor's words."""
+
+    stage: Stage
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptNews:
-    """Unprompted news: `how` is None when the process has started, set when it is gone."""
+    """Unprompted news: `waits` is set while it cannot start yet, `how` when it is gone; neither: its process has started."""
 
     id: AttemptId
     how: Exit | None
+    waits: Waits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +182,85 @@ class CachedOutputs:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Who computes the outputs of a key, and until when that holds unless it is extended."""
+
+    owner: str
+    expires: datetime
+
+
 class Catalog(Protocol):
     """Remembers outputs. Any exception means: could not be asked."""
 
-    async def lookup(self, key: CacheKey) -> CachedOutputs | None:
-        """What is remembered under this key."""
+    async def lookup(
+        self, key: CacheKey, *, newer_than: datetime | None = None
+    ) -> CachedOutputs | None:
+        """What is remembered under this key, if it is not older than that."""
 
     async def remember(self, key: CacheKey, value: CachedOutputs) -> None:
         """Remember; the newest wins."""
+
+    async def reserve(
+        self, key: CacheKey, owner: str, ttl: timedelta, now: datetime
+    ) -> Reservation:
+        """Take the key's reservation, or extend it when `owner` has it, or take it over when it has run out.
+
+        Returns the reservation that holds now: another's, if that is still good.
+        """
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """Give the reservation back; nothing if it is not `owner`'s."""
+
+
+# -- child executions and signals -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """A child execution to create: what it runs, what for, and with which inputs. The rest it inherits from its parent."""
+
+    parent: AttemptId
+    name: RunId
+    launch_plan: core.Identifier
+    inputs: str
+    """URI of its inputs, a serialised ``LiteralMap``."""
+    node: str
+    """The parent node's id as clients see it."""
+    recover: RunId | None = None
+    """The child of the execution that the parent recovers, to be recovered in its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """How a child execution stands: not ended while both are unset."""
+
+    outputs: str | None = None
+    """URI of its outputs (``""``: it has none), once it has succeeded."""
+    why: Failure | None = None
+
+
+class Children(Protocol):
+    """Executions that other executions start. The end of one reaches its parent's inbox with the commit that ends it."""
+
+    async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
+        """Create it if it is absent. Failures that may pass are raised, and asked again."""
+
+    async def terminate(self, child: RunId, cause: str) -> None:
+        """Ask for its end; nothing if it is unknown or over."""
+
+    async def result(self, child: RunId) -> ChildResult:
+        """How it stands."""
+
+
+class Signals(Protocol):
+    """What people answer to gates, by run and name."""
+
+    async def open(self, run: RunId, signal: str, kind: core.LiteralType, node: str) -> bool:
+        """Let the signal be answered, with a value of this type. Returns whether it is answered already."""
+
+    async def value(self, run: RunId, signal: str) -> core.Literal | None:
+        """The answer; None while there is none."""
 
 
 # -- runs ------------------------------------------------------------------------------------------
@@ -200,6 +291,10 @@ class StoredRun:
     inputs: str
     """URI of the execution's inputs."""
     env: Mapping[str, str]
+    spec: admin.ExecutionSpec = field(default_factory=admin.ExecutionSpec)
+    """As launched: labels, annotations, security context, interruptible, raw output prefix."""
+    recovers: RunId | None = None
+    """The execution whose successes are taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +306,13 @@ class Commit:
     epoch: int
     log: Sequence[tuple[datetime, Observation]]
     summary: RunSummary
-    nodes: Mapping[Path, NodeState]
+    nodes: Mapping[Path, Kept]
     owed: Sequence[Action]
     settled: Sequence[int]
     consumed: Sequence[int]
     events: Sequence[RunEvent]
+    closures: Mapping[str, bytes] = field(default_factory=dict)
+    """Compiled closures that dynamic tasks made, by digest: kept for as long as the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +360,14 @@ class Runs(Protocol):
     async def load(self, run: RunId) -> StoredRun:
         """The run as last committed."""
 
+    async def closure(self, digest: str) -> bytes:
+        """A compiled closure that a dynamic task of some run made."""
+
     async def commit(self, commit: Commit) -> Committed:
-        """All or nothing. Raises `Fenced`, `Stale` or `StoreFull`."""
+        """All or nothing. The end of a child execution is put into its parent's inbox in the same transaction.
+
+        Raises `Fenced`, `Stale` or `StoreFull`.
+        """
 
     async def settle(self, run: RunId, settled: Sequence[int], epoch: int) -> None:
         """Mark owed actions as done without changing the run."""

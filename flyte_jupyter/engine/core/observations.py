@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from flyte_jupyter.engine.core.state import Failure
+from flyte_jupyter.engine.core.state import CacheOutcome, Failure, Stage
 from flyte_jupyter.idl.ids import Path
 
 
@@ -22,6 +22,76 @@ class InputsReady:
     digest: str
     outputs: str = ""
     """Of the end node only: where the run's outputs stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsReady:
+    """An array node's inputs are resolved: there is one item for each of `size` elements."""
+
+    path: Path
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchChosen:
+    """A branch node's inputs are resolved and its conditions judged: this arm is taken."""
+
+    path: Path
+    digest: str
+    arm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The execution that this one recovers has done this node: its outputs now stand at `outputs`."""
+
+    path: Path
+    outputs: str
+    source: str
+    """Whose they are: ``project/domain/execution/node/attempt``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The attempt (or, in a recovery, that of the earlier run) left a graph, not outputs. The shell keeps the plan by its digest."""
+
+    path: Path
+    attempt: int
+    plan: str
+    digest: str = ""
+    """Of the node's inputs, when no attempt was made because of a recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The outputs of an array node's items stand together at `outputs`."""
+
+    path: Path
+    outputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateOpened:
+    """The gate's signal has come; what it gives stands at `outputs`."""
+
+    path: Path
+    outputs: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRefused:
+    """The gate's signal says no, or what it should give cannot be made."""
+
+    path: Path
+    why: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SignalUnset:
+    """The gate's signal has no answer yet."""
+
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +121,15 @@ class CacheMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheReserved:
+    """Nothing is remembered yet, and `owner` is about to compute it: ask again at `until`."""
+
+    path: Path
+    until: datetime
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptAccepted:
     """The executor has it (again): it may still wait for a slot."""
 
@@ -73,6 +152,16 @@ class AttemptStarted:
 
     path: Path
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptWaits:
+    """The executor has it and tells what it waits for before it can start."""
+
+    path: Path
+    attempt: int
+    stage: Stage
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +188,13 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSucceeded:
-    """Collected: outputs stand at `outputs`."""
+    """Collected: outputs stand at `outputs`. `cache` says whether the catalog took them."""
 
     path: Path
     attempt: int
     outputs: str
     deck: str = ""
+    cache: CacheOutcome = CacheOutcome.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +223,13 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalSet:
+    """Somebody has answered the signal of this name: every gate that waits for it looks."""
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
 class AbortRequested:
     """Somebody asked for the end of the run."""
 
@@ -142,15 +239,25 @@ class AbortRequested:
 
 AboutNode = (
     InputsReady
+    | ItemsReady
+    | BranchChosen
+    | Recovered
+    | Expanded
+    | Gathered
+    | GateOpened
+    | GateRefused
+    | SignalUnset
     | InputsUnresolvable
     | CacheHit
     | CacheMiss
+    | CacheReserved
     | AttemptAccepted
     | AttemptRejected
+    | AttemptWaits
     | AttemptStarted
     | AttemptEnded
     | AttemptSucceeded
     | AttemptFailed
 )
-AboutRun = Started | Live | Tick | AbortRequested
+AboutRun = Started | Live | Tick | SignalSet | AbortRequested
 Observation = AboutNode | AboutRun

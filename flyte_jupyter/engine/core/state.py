@@ -32,6 +32,27 @@ class Failure:
     retryable: bool = False
 
 
+class CacheOutcome(StrEnum):
+    """What became of asking the catalog (Flyte: ``CatalogCacheStatus``)."""
+
+    NONE = ""
+    MISS = "miss"
+    HIT = "hit"
+    POPULATED = "populated"
+    LOOKUP_FAILURE = "lookup_failure"
+    PUT_FAILURE = "put_failure"
+    SKIPPED = "skipped"
+    """Not asked, on request: the outputs replace what was remembered."""
+
+
+class Stage(StrEnum):
+    """What an attempt that has not started waits for, as its executor tells."""
+
+    QUEUED = "queued"
+    RESOURCES = "resources"
+    INITIALIZING = "initializing"
+
+
 @dataclass(frozen=True, slots=True)
 class Tries:
     """How many attempts a node has had, and how many of them the system spoiled.
@@ -43,6 +64,10 @@ class Tries:
     system_failures: int = 0
     last: Failure | None = None
     """Why the attempt before this one failed."""
+    since: datetime | None = None
+    """When the node was first queued: its own time limit counts from here."""
+    cache: CacheOutcome = CacheOutcome.NONE
+    """What the catalog said before the first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +97,18 @@ class Probing:
     """The catalog was asked; nothing runs yet."""
 
     digest: str
+    since: datetime | None = None
+    """When it was first asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Somebody else computes the same just now; the catalog is asked again at `until`. Holds no slot."""
+
+    digest: str
+    until: datetime
+    since: datetime | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +127,9 @@ class Queued:
     tries: Tries
     digest: str
     since: datetime
+    stage: Stage = Stage.QUEUED
+    reason: str = ""
+    """What it waits for, in the executor's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +163,61 @@ class BackingOff:
 
 
 @dataclass(frozen=True, slots=True)
+class Nested:
+    """A composite whose inside runs: a sub-workflow, a branch, an expanded dynamic task.
+
+    Its nodes stand at ``(*path, attempt, node)``; the `Scope` that counts them at ``(*path, attempt)``.
+    """
+
+    tries: Tries
+    digest: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An array node whose items run, at ``(*path, index)``. Items that have not begun have no state."""
+
+    digest: str
+    since: datetime
+    size: int
+    began: int = 0
+    """Items that have a state: those below this index."""
+    succeeded: int = 0
+    failed: int = 0
+    turn: int = -1
+    """Its place in the queue for the next item; -1 when it has none (all began, or as many run as may)."""
+
+    @property
+    def active(self) -> int:
+        """How many items are under way."""
+        return self.began - self.succeeded - self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """All items of an array node have ended well enough; their outputs are being put together."""
+
+    digest: str
+    since: datetime
+    size: int
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A gate: open at `until` (a sleep), or when its signal comes. `deadline`: when its patience ends."""
+
+    digest: str
+    since: datetime
+    until: datetime | None = None
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Outputs stand at `outputs`. `cached` names whose they were when they came from the catalog.
+    """Outputs stand at `outputs`. `cached` names whose they were when they came from the catalog, `recovered` when they came
+    from the execution that this one recovers.
 
     `ran` is how many seconds the attempt's process ran; 0 when nobody knows.
     """
@@ -134,6 +227,8 @@ class Succeeded:
     cached: str = ""
     deck: str = ""
     ran: float = 0.0
+    cache: CacheOutcome = CacheOutcome.NONE
+    recovered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +239,13 @@ class Failed:
     attempt: int = 0
     deck: str = ""
     ran: float = 0.0
+    timed_out: bool = False
+    """The node's own time limit ended it, not an attempt's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """It can never run because something it needs did not succeed."""
+    """It can never run: something it needs did not succeed, or another arm of its branch was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +256,46 @@ class Aborted:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The inside of one composite node at one attempt: counters and its fate, no node. Stands at ``(*path, attempt)``.
+
+    It stays when the node has ended, so that what stood inside can still be named.
+    """
+
+    open: int
+    """How many of its nodes have not reached a terminal state."""
+    plan: str = ""
+    """Digest of the expansion that it runs; ``""``: the node's own body."""
+    failure: Failure | None = None
+    """The failure that it will end with (Flyte: the first under fail-fast, else the last)."""
+    failed_node: str = ""
+    handling: bool = False
+    """Whether its failure node has been started."""
+
+
 NodeState = (
     Blocked
     | Ready
     | Resolving
     | Probing
+    | Reserved
     | Launching
     | Queued
     | Running
     | Collecting
     | BackingOff
+    | Nested
+    | Mapped
+    | Gathering
+    | Waiting
     | Succeeded
     | Failed
     | Skipped
     | Aborted
 )
+Kept = NodeState | Scope
+"""What a run's map holds, by path."""
 InFlight = Launching | Queued | Running | Collecting
 TERMINAL = (Succeeded, Failed, Skipped, Aborted)
 IN_FLIGHT = (Launching, Queued, Running, Collecting)
@@ -203,15 +325,17 @@ class RunSummary:
 
     phase: RunPhase = RunPhase.QUEUED
     open: int = 0
-    """How many nodes have not reached a terminal state."""
+    """How many nodes of the outermost graph have not reached a terminal state."""
     active: int = 0
-    """How many nodes hold a parallelism slot."""
+    """How many leaves hold a parallelism slot, however deep."""
     max_parallelism: int = 0
     """0 means unlimited (as in Flyte)."""
     overwrite_cache: bool = False
     failure: Failure | None = None
     """The failure the run will end with (Flyte: the first under fail-fast, else the last)."""
     failed_node: str = ""
+    handling: bool = False
+    """Whether its failure node has been started."""
     abort: str = ""
     principal: str = ""
     outputs: str = ""
@@ -224,22 +348,25 @@ class Index:
     """What a step must find without looking at every node. Follows from the nodes alone."""
 
     ready: Ordered[tuple[int, Path]] = field(default_factory=Ordered)
-    """`Ready` nodes by their turn."""
+    """`Ready` nodes, and `Mapped` ones with more items to begin, by their turn."""
     naps: Ordered[tuple[datetime, Path]] = field(default_factory=Ordered)
-    """`BackingOff` nodes by when they may go on."""
+    """`BackingOff`, `Reserved` and sleeping `Waiting` nodes by when they may go on."""
     deadlines: Ordered[tuple[datetime, Path]] = field(default_factory=Ordered)
-    """`Running` nodes that must end, by when."""
+    """Nodes that must end, by when."""
     losable: Ordered[Path] = field(default_factory=Ordered)
-    """`Queued` and `Running` nodes: those that a listing may condemn."""
+    """`Queued` and `Running` tasks and items: those that a listing may condemn. Child executions can't be lost."""
+    gates: Ordered[tuple[str, Path]] = field(default_factory=Ordered)
+    """`Waiting` nodes by the signal they wait for."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run: its summary and one state per node. `nodes` may be any mapping that is never mutated in place.
+    """A run: its summary, and by path what is known of each node that anything has happened to.
 
-    `index` is the machine's own: leave it out, and the next step derives it (see ``index.rebuild``).
+    A node that is not there is as it was in the beginning: blocked by all its upstream nodes (`index.state_at`). `nodes` may be
+    any mapping that is never mutated in place. `index` is the machine's own: leave it out, and the next step derives it (see ``index.rebuild``).
     """
 
     summary: RunSummary
-    nodes: Mapping[Path, NodeState] = field(default_factory=dict)
+    nodes: Mapping[Path, Kept] = field(default_factory=dict)
     index: Index | None = field(default=None, compare=False, repr=False)
