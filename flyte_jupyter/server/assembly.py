@@ -19,6 +19,7 @@ from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState, Por
 from flyte_jupyter.engine.ports import Clock
 from flyte_jupyter.idl import core
 from flyte_jupyter.server import ownership
+from flyte_jupyter.server.blob_places import BlobFolder
 from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Machine, Parts
@@ -90,7 +91,7 @@ def make_control_plane(
         settings=settings,
         database=database,
         blobs=blobs,
-        blob_folder=folder,
+        blob_place=BlobFolder(folder),
         machine=machine,
         now=clock.now,
         secret=ownership.load_secret(data_dir),

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import errno
-import hashlib
-import hmac
 import mimetypes
-import os
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from tornado.iostream import StreamClosedError
 
@@ -24,6 +17,7 @@ from flyte_jupyter.server.admin.data import key_of
 from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound, TooLarge
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import safe_key
+from flyte_jupyter.server.blob_places import BlobPlace, Upload
 from flyte_jupyter.server.handlers import ControlHandler, Listener, StreamingHandler
 
 HTML_POLICY = (
@@ -35,68 +29,16 @@ _T = TypeVar("_T")
 _CHUNK = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class BlobFolder:
-    """Where the blobs of a local control plane stand on disk."""
-
-    root: Path
-
-    def path(self, key: str) -> Path:
-        """The file of a key that `safe_key` has passed; symbolic links must not lead out either.
-
-        Raises:
-            InvalidArgument: the key leads out of the root.
-        """
-        root = self.root.resolve()
-        path = (root / key).resolve()
-        if not path.is_relative_to(root):
-            raise InvalidArgument("A blob's key stays below the root")
-        return path
-
-
-class Upload:
-    """A file that grows beside its final place and gets its name when it is whole."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
-        self._file: BinaryIO = self._partial.open("xb")
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self.size = 0
-
-    def write(self, chunk: bytes) -> None:
-        """Add a part."""
-        self._file.write(chunk)
-        self._md5.update(chunk)
-        self.size += len(chunk)
-
-    def finish(self, wanted: bytes) -> None:
-        """Give the file its name. Raises `InvalidArgument` when its MD5 is not the one that was promised."""
-        if wanted and not hmac.compare_digest(self._md5.digest(), wanted):
-            raise InvalidArgument("The content is not what its Content-MD5 says: send it again")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.replace(self._target)
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        with contextlib.suppress(OSError):  # what it still holds may not fit on the disk
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
-
-
 class BlobHandler(StreamingHandler):
     """``/x/v1/blobs/<key>``: PUT and GET by signature."""
 
     def initialize(  # type: ignore[override]
-        self, listener: Listener, platform: Platform, folder: BlobFolder, limit: int
+        self, listener: Listener, platform: Platform, place: BlobPlace, limit: int
     ) -> None:
-        """Take the platform, the folder and the size limit of an upload in bytes."""
+        """Take the platform, the place of blobs and the size limit of an upload in bytes."""
         super().initialize(listener)
         self.platform = platform
-        self.folder = folder
+        self.place = place
         self.limit = limit
         self.upload: Upload | None = None
 
@@ -111,12 +53,11 @@ class BlobHandler(StreamingHandler):
             name: self.get_query_argument(name, "") for name in ("expires", "signature", "md5")
         }
         self.platform.signer.check(method, self.key, query, self.platform.now())
-        self.path_on_disk = await asyncio.to_thread(self.folder.path, self.key)
         if method == "PUT":
             self.wanted_md5 = _md5(query["md5"] or self.request.headers.get("Content-Md5", ""))
             self.request.connection.set_max_body_size(self.limit)  # type: ignore[union-attr]
             self._check_size(_length(self.request.headers.get("Content-Length", "")))
-            self.upload = await _to_disk(Upload, self.path_on_disk)
+            self.upload = await _to_disk(self.place.upload, self.key)
 
     async def receive(self, chunk: bytes) -> None:
         """Write as it comes; the network waits for the disk."""
@@ -137,18 +78,11 @@ class BlobHandler(StreamingHandler):
     async def get(self, *_: str) -> None:
         """Send the file; HTML under a policy that lets it do nothing but draw."""
         self.raise_refusal()
-        await self.send_file(self.path_on_disk)
-
-    async def send_file(self, path: Path) -> None:
-        """Stream a file. Raises `NotFound`."""
-        try:
-            file = await asyncio.to_thread(path.open, "rb")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise NotFound("There is no such data") from error
+        file, size = await asyncio.to_thread(self.place.open, self.key)
         with file:
-            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            kind = mimetypes.guess_type(self.key)[0] or "application/octet-stream"
             set_content_type(self, kind)
-            self.set_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+            self.set_header("Content-Length", str(size))
             while chunk := await asyncio.to_thread(file.read, _CHUNK):
                 self.write(chunk)
                 try:

@@ -9,7 +9,6 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -21,7 +20,8 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.server.admin.table import use_cases
-from flyte_jupyter.server.blob_handlers import BlobFolder, BlobHandler, DeckHandler
+from flyte_jupyter.server.blob_handlers import BlobHandler, DeckHandler
+from flyte_jupyter.server.blob_places import BlobPlace
 from flyte_jupyter.server.events import EventsHandler
 from flyte_jupyter.server.handlers import Listener
 from flyte_jupyter.server.logs import Logs
@@ -69,7 +69,7 @@ class Parts:
     settings: Settings
     database: Database
     blobs: Blobs
-    blob_folder: Path
+    blob_place: BlobPlace
     machine: Machine
     now: Callable[[], datetime]
     secret: bytes
@@ -126,7 +126,7 @@ def _handlers(
     process = own | {"control": control}
     blobs = own | {
         "platform": platform,
-        "folder": BlobFolder(parts.blob_folder),
+        "place": parts.blob_place,
         "limit": limits.upload,
     }
     sources = Sources(platform.executions, feed, logs, parts.settings)

@@ -15,7 +15,7 @@ from flyte_jupyter.engine.core import codec
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import RunState
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import AlreadyExists, AlreadyTerminal, NotFound
@@ -52,6 +52,10 @@ class NewExecution:
     inputs: str
     """URI of the execution's inputs."""
     env: Mapping[str, str] = field(default_factory=dict)
+    parent: AttemptId | None = None
+    """The attempt at a launch plan node that it is: the parent hears of its end."""
+    recovers: RunId | None = None
+    """The execution whose successes it takes over."""
 
 
 _run = dialect.Prepared(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-
-from google.protobuf.message import Message
+from dataclasses import dataclass, replace
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.compiler.compile import skeleton
@@ -14,21 +12,37 @@ from flyte_jupyter.engine.program import plan_of
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.digests import message_digest
 from flyte_jupyter.idl.identifiers import execution_identifier
-from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
+from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.compilation import compile_template
-from flyte_jupyter.server.admin.errors import InvalidArgument
+from flyte_jupyter.server.admin.errors import FailedPrecondition, InvalidArgument
 from flyte_jupyter.server.admin.launch_inputs import Target, complete_inputs, without
 from flyte_jupyter.server.admin.launch_plans import expected_inputs
+from flyte_jupyter.server.admin.launch_policies import apply_policies, environment
 from flyte_jupyter.server.admin.names import entity_id, new_execution_name, required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
 from flyte_jupyter.store.errors import AlreadyExists, NotFound
 from flyte_jupyter.store.executions import NewExecution
+from flyte_jupyter.store.projections import execution_is_final
+
+_IN_PROGRESS = "{} has not ended: wait for it, or terminate it, before it is recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a new execution comes from beside its request."""
+
+    parent: AttemptId | None = None
+    """The attempt at a launch plan node that it is."""
+    recovers: RunId | None = None
+    """The execution whose successes it takes over."""
+    again: bool = False
+    """Whether its inputs are an earlier execution's, complete with what its launch plan fixed."""
 
 
 class LaunchCases:
-    """Create and relaunch executions."""
+    """Create, relaunch and recover executions."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -44,7 +58,7 @@ class LaunchCases:
         spec.CopyFrom(request.spec)
         spec.ClearField("inputs")
         spec.metadata.principal = caller.principal
-        return await self._launch(run, spec, inputs)
+        return await self._launch(run, spec, inputs, Origin())
 
     async def relaunch(
         self, request: admin.ExecutionRelaunchRequest, caller: Caller
@@ -52,32 +66,46 @@ class LaunchCases:
         """The same again under a new name: same launch plan or task, same inputs."""
         reference = run_id(request.id)
         was = await self._platform.executions.get(reference)
-        inputs = core.LiteralMap.FromString(
-            await self._platform.blobs.get(await self._platform.executions.inputs(reference))
-        )
         run = self._new_run(reference.project, reference.domain, request.name)
-        spec = admin.ExecutionSpec()
-        spec.CopyFrom(was.spec)
+        spec = _again(was, caller, admin.ExecutionMetadata.RELAUNCH)
         spec.overwrite_cache = request.overwrite_cache
-        spec.metadata.CopyFrom(
-            admin.ExecutionMetadata(
-                mode=admin.ExecutionMetadata.RELAUNCH,
-                principal=caller.principal,
-                reference_execution=request.id,
-            )
-        )
-        return await self._launch(run, spec, inputs, again=True)
+        return await self._launch(run, spec, await self._inputs_of(reference), Origin(again=True))
+
+    async def recover(
+        self, request: admin.ExecutionRecoverRequest, caller: Caller
+    ) -> admin.ExecutionCreateResponse:
+        """The same again, but what has succeeded is taken over: nodes, and items of map tasks."""
+        reference = run_id(request.id)
+        was = await self._platform.executions.get(reference)
+        if not execution_is_final(was.closure.phase):
+            raise FailedPrecondition(_IN_PROGRESS.format(reference))
+        run = self._new_run(reference.project, reference.domain, request.name)
+        spec = _again(was, caller, admin.ExecutionMetadata.RECOVERED)
+        if request.metadata.HasField("parent_node_execution"):
+            spec.metadata.parent_node_execution.CopyFrom(request.metadata.parent_node_execution)
+        origin = Origin(again=True, recovers=reference)
+        return await self._launch(run, spec, await self._inputs_of(reference), origin)
+
+    async def launch(
+        self, run: RunId, spec: admin.ExecutionSpec, given: core.LiteralMap, origin: Origin
+    ) -> None:
+        """An execution that another one starts. Raises what `create` raises."""
+        await self._launch(run, spec, given, origin)
+
+    async def _inputs_of(self, run: RunId) -> core.LiteralMap:
+        uri = await self._platform.executions.inputs(run)
+        return core.LiteralMap.FromString(await self._platform.blobs.get(uri))
 
     def _new_run(self, project: str, domain: str, name: str) -> RunId:
         return RunId(project, domain, new_execution_name(name or self._platform.new_name()))
 
     async def _launch(
-        self, run: RunId, spec: admin.ExecutionSpec, given: core.LiteralMap, *, again: bool = False
+        self, run: RunId, spec: admin.ExecutionSpec, given: core.LiteralMap, origin: Origin
     ) -> admin.ExecutionCreateResponse:
         platform = self._platform
         await self._check_free(run)
         target = await self._target(spec)
-        if again:
+        if origin.again:
             given = without(given, target.fixed)
         inputs = complete_inputs(target, given)
         self._check_fits(target)
@@ -88,8 +116,12 @@ class LaunchCases:
         )
         await platform.blobs.put(uri, inputs.SerializeToString(deterministic=True))
         await platform.executions.create(
-            NewExecution(
-                new.execution, new.closure, new.closure_digest, new.state, uri, _env(spec, target)
+            replace(
+                new,
+                inputs=uri,
+                env=environment(spec, target.plan),
+                parent=origin.parent,
+                recovers=origin.recovers,
             )
         )
         return admin.ExecutionCreateResponse(id=execution_identifier(run))
@@ -161,7 +193,7 @@ def _prepare(
 ) -> NewExecution:
     """The part that costs time for large graphs: plan and initial state."""
     plan = plan_of(target.closure)
-    _apply_policies(spec, target.plan, platform)
+    apply_policies(spec, target.plan, platform.max_parallelism)
     now = platform.timestamp()
     execution = admin.Execution(
         id=execution_identifier(run),
@@ -185,28 +217,13 @@ def _prepare(
     return NewExecution(execution, closure, plan.digest, state, "")
 
 
-def _apply_policies(
-    spec: admin.ExecutionSpec, plan: admin.LaunchPlanSpec, platform: Platform
-) -> None:
-    """Request over launch plan over installation, as Flyte merges them."""
-    spec.max_parallelism = spec.max_parallelism or plan.max_parallelism or platform.max_parallelism
-    spec.overwrite_cache = spec.overwrite_cache or plan.overwrite_cache
-    for field in ("interruptible", "raw_output_data_config", "security_context"):
-        _inherit(spec, plan, field)
-    for theirs, ours in (
-        (plan.labels.values, spec.labels.values),
-        (plan.annotations.values, spec.annotations.values),
-    ):
-        for key, value in theirs.items():
-            if key not in ours:
-                ours[key] = value
-
-
-def _inherit(spec: Message, plan: Message, field: str) -> None:
-    if not spec.HasField(field) and plan.HasField(field):
-        getattr(spec, field).CopyFrom(getattr(plan, field))
-
-
-def _env(spec: admin.ExecutionSpec, target: Target) -> Mapping[str, str]:
-    env = {pair.key: pair.value for pair in target.plan.envs.values}
-    return env | {pair.key: pair.value for pair in spec.envs.values}
+def _again(
+    was: admin.Execution, caller: Caller, mode: admin.ExecutionMetadata.ExecutionMode
+) -> admin.ExecutionSpec:
+    """The spec of an execution that repeats another."""
+    spec = admin.ExecutionSpec()
+    spec.CopyFrom(was.spec)
+    spec.metadata.CopyFrom(
+        admin.ExecutionMetadata(mode=mode, principal=caller.principal, reference_execution=was.id)
+    )
+    return spec
