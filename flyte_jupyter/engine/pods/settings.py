@@ -1,0 +1,132 @@
+"""How an installation wants its pods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from flyte_jupyter.engine.pods.manifests import Manifest
+
+_CPU, _MEMORY = "cpu", "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretVariable:
+    """An environment variable of every task, with its value in a Kubernetes secret of the pod's namespace."""
+
+    variable: str
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a pod template may ask for beyond the "restricted" standard. Nothing unless said here."""
+
+    privileged: bool = False
+    """Privileged containers, privilege escalation, root, other seccomp or proc settings."""
+    host_namespaces: bool = False
+    """``hostNetwork``, ``hostPID``, ``hostIPC``, host ports."""
+    host_paths: frozenset[str] = frozenset()
+    """Folders of the node that may be mounted, themselves and what is below them."""
+    capabilities: frozenset[str] = frozenset()
+    """Capabilities that containers may add."""
+    service_accounts: frozenset[str] = frozenset()
+    """Service accounts that tasks and executions may name, apart from `PodSettings.service_account`; ``*``: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Quantities by Kubernetes' resource names (``cpu``, ``memory``, ``ephemeral-storage``, ``nvidia.com/gpu``)."""
+
+    requests: Mapping[str, str] = field(default_factory=lambda: {_CPU: "1", _MEMORY: "500Mi"})
+    """What a task gets that asks for nothing."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """The limit of a task that names none; else its request is its limit."""
+    most: Mapping[str, str] = field(default_factory=dict)
+    """What no task may exceed: more is cut down to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerators:
+    """How nodes with accelerators are told apart."""
+
+    resource: str = "nvidia.com/gpu"
+    """What a GPU is called among a container's resources."""
+    device_label: str = "k8s.amazonaws.com/accelerator"
+    """The node label, and taint, that names the device."""
+    partition_label: str = "k8s.amazonaws.com/gpu-partition-size"
+    """The node label, and taint, that names the size of a GPU's partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copilot:
+    """The side-cars that carry inputs to, and outputs from, a container that knows nothing of this platform."""
+
+    image: str = ""
+    """An image with Python and ``flyte-jupyter`` in it; without one raw containers with data are refused."""
+    command: Sequence[str] = ("python3", "-m", "flyte_jupyter.kernel.runtime.copilot")
+    cpu: str = "100m"
+    memory: str = "256Mi"
+    upload_seconds: int = 3600
+    """How long outputs may take on their way after the task has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """Everything about pods that is the same for all tasks of an installation."""
+
+    installation: str = "flyte-jupyter"
+    """Told apart by this label, several installations can share a cluster."""
+    namespace: str = "{{project}}-{{domain}}"
+    service_account: str = "default"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(
+        default_factory=lambda: {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    )
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every task, such as the object store's endpoint; a task's own go before them."""
+    secret_env: Sequence[SecretVariable] = ()
+    """Such as the object store's keys."""
+    image_pull_policy: str = ""
+    image_pull_secrets: Sequence[str] = ()
+    run_as_user: int = 65532
+    run_as_group: int = 65532
+    termination_seconds: int = 10
+    """Between being asked to end and being killed."""
+    resources: Resources = field(default_factory=Resources)
+    accelerators: Accelerators = field(default_factory=Accelerators)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Manifest] = ()
+    affinity: Manifest = field(default_factory=dict)
+    scheduler: str = ""
+    priority_class: str = ""
+    interruptible_tolerations: Sequence[Manifest] = ()
+    interruptible_selector: Mapping[str, str] = field(default_factory=dict)
+    interruptible_requirement: Manifest = field(default_factory=dict)
+    """A node selector requirement (``key``, ``operator``, ``values``) for attempts that may be interrupted."""
+    non_interruptible_requirement: Manifest = field(default_factory=dict)
+    templates: Mapping[str, Manifest] = field(default_factory=dict)
+    """Pod templates (``metadata``, ``spec``) by name, as the ``PodTemplate`` objects of a cluster have them."""
+    default_template: str = ""
+    secret_prefix: str = ""
+    """Before a secret group's name it makes the name of the Kubernetes secret that holds the group's keys."""
+    allowed: Allowed = field(default_factory=Allowed)
+    copilot: Copilot = field(default_factory=Copilot)
+    most_bytes: int = 1_000_000
+    """Larger manifests are refused: etcd takes 1.5 MB, with all that the cluster adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graces:
+    """How long a pod that cannot start may stay so before its attempt fails. None: for ever."""
+
+    image_pull: timedelta | None = timedelta(minutes=3)
+    create_container: timedelta | None = timedelta(minutes=3)
+    container_config: timedelta | None = timedelta(0)
+    unschedulable: timedelta | None = None
+    pending: timedelta | None = None
+    """Whatever the reason, counted from the pod's creation."""
+    sidecars: timedelta = timedelta(seconds=0)
+    """How long other containers may go on after the task's own has ended."""
