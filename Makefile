@@ -8,7 +8,7 @@ NOTEBOOK := examples/notebooks/quickstart.ipynb
 FRONTEND := $(wildcard labextension/src/*.ts* labextension/src/*/*.ts* labextension/style/* labextension/schema/*) labextension/package.json labextension/yarn.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check frontend-check browser bench lock clean
+.PHONY: help demo lab test check frontend-check browser cluster bench lock clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,9 @@ lab: $(VENV)/.lab ## Open JupyterLab on the quickstart notebook
 browser:
 	@tools/ensure_browser.sh
 
+cluster: $(BIN)/python ## Make what the tests on a real Kubernetes need, once
+	@nice -n 5 $(BIN)/python tools/build_cluster.py
+
 check: $(VENV)/.dev frontend-check ## Lint, types and front-end checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,7 +45,7 @@ check: $(VENV)/.dev frontend-check ## Lint, types and front-end checks
 frontend-check: $(VENV)/.dev
 	@tools/check_frontend.sh $(BIN)
 
-test: $(VENV)/.dev browser check ## Set up what the tests need and pass them all
+test: $(VENV)/.dev browser cluster check ## Set up what the tests need and pass them all
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev ## Measure against peers, in one run
