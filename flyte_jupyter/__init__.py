@@ -14,6 +14,7 @@ from flyte_jupyter._version import __version__
 _PUBLIC: dict[str, str] = {
     "task": "flyte_jupyter.kernel.authoring",
     "workflow": "flyte_jupyter.kernel.authoring",
+    "map_task": "flyte_jupyter.kernel.authoring",
     "Resources": "flyte_jupyter.kernel.authoring",
     "Cache": "flyte_jupyter.kernel.authoring",
     "FailurePolicy": "flyte_jupyter.kernel.authoring",

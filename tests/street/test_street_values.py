@@ -41,11 +41,6 @@ def test_launch_options_that_make_no_sense_are_refused(options, said):
         LaunchOptions(**options)
 
 
-def test_what_the_engine_cannot_do_yet_is_said():
-    with pytest.raises(AuthoringError, match="not possible yet"):
-        Cache("1", serialize=True)
-
-
 def test_an_unknown_input_is_named_even_when_another_is_missing():
     with pytest.raises(AuthoringError, match="no input 'nmae'"):
         flyte_jupyter.launch(flows.failing, nmae="Ada")

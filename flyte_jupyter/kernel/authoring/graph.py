@@ -13,6 +13,7 @@ from flyte_jupyter.kernel.authoring.errors import AuthoringError
 from flyte_jupyter.kernel.authoring.policies import TaskPolicy
 
 if TYPE_CHECKING:
+    from flyte_jupyter.kernel.authoring.map_tasks import MapTask
     from flyte_jupyter.kernel.authoring.tasks import Task
 
 START = "start-node"
@@ -59,13 +60,20 @@ class Node:
 
     id: str
     name: str
-    task: Task
+    task: Task | MapTask
     bindings: Mapping[str, Binding]
     upstream: tuple[str, ...]
     policy: TaskPolicy
     """The task's own policy with the node's overrides."""
     overridden: frozenset[str] = frozenset()
     """Names of the policy's fields that the node overrides."""
+
+    @property
+    def target(self) -> Task:
+        """The task that is registered for it: a map task's items are attempts at this."""
+        task: Any = self.task
+        found: Task = getattr(task, "target", task)
+        return found
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Graph:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that the nodes call, each once, in the order of their first call."""
-        return tuple({id(node.task): node.task for node in self.nodes}.values())
+        return tuple({id(node.target): node.target for node in self.nodes}.values())
 
 
 def sources(binding: Binding) -> Iterator[str]:

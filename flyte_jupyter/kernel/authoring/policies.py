@@ -67,8 +67,8 @@ class Cache:
     """That a task's outputs may be reused for equal inputs, and when to stop doing so.
 
     Outputs are found again under the task's name, its interface, `version` and the inputs without `ignored_inputs`.
-    With an empty version each change of the task's source starts anew. `serialize`, that one of several equal
-    attempts runs while the others wait for its outputs, is refused until the platform can do it.
+    With an empty version each change of the task's source starts anew. With `serialize` one of several equal attempts runs
+    while the others wait for its outputs.
     """
 
     version: str = ""
@@ -80,10 +80,6 @@ class Cache:
         if isinstance(given, str):
             raise AuthoringError(f"Cache(ignored_inputs={given!r}): write a tuple, ({given!r},)")
         object.__setattr__(self, "ignored_inputs", tuple(self.ignored_inputs))
-        if self.serialize:
-            raise AuthoringError(
-                "Cache(serialize=True) is not possible yet: equal attempts at the same time would each run. Leave it out"
-            )
 
     def check_fits(self, entity: str, inputs: Iterable[str]) -> None:
         """That what it ignores are inputs of this task.

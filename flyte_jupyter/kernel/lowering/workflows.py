@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from google.protobuf.wrappers_pb2 import BoolValue
+
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.kernel.authoring.building import bind
 from flyte_jupyter.kernel.authoring.graph import Constant, Node
 from flyte_jupyter.kernel.authoring.interface import Parameter
+from flyte_jupyter.kernel.authoring.map_tasks import MapTask
 from flyte_jupyter.kernel.authoring.policies import FailurePolicy
 from flyte_jupyter.kernel.authoring.tasks import Task
 from flyte_jupyter.kernel.authoring.workflows import Workflow
@@ -49,7 +52,7 @@ def lower_workflow(
         metadata=core.WorkflowMetadata(on_failure=_POLICIES[workflow.failure_policy]),
         metadata_defaults=core.WorkflowMetadataDefaults(interruptible=False),
         interface=interface_message(workflow.interface),
-        nodes=[_node(node, code, tasks[node.task]) for node in graph.nodes],
+        nodes=[_node(node, code, tasks[node.target]) for node in graph.nodes],
         outputs=bindings(graph.outputs),
     )
     return admin.WorkflowSpec(template=template)
@@ -104,10 +107,30 @@ def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
     target = core.TaskNode(reference_id=task)
     if node.overridden & {"requests", "limits"}:
         target.overrides.resources.CopyFrom(resources_message(policy.requests, policy.limits))
-    return core.Node(
+    lowered = core.Node(
         id=node.id,
         metadata=metadata,
         inputs=bindings(node.bindings),
         upstream_node_ids=list(node.upstream),
-        task_node=target,
     )
+    if isinstance(node.task, MapTask):
+        lowered.array_node.CopyFrom(
+            _array(node.task, core.Node(metadata=metadata, task_node=target))
+        )
+    else:
+        lowered.task_node.CopyFrom(target)
+    return lowered
+
+
+def _array(task: MapTask, item: core.Node) -> core.ArrayNode:
+    """The items have a file of inputs each, so none reads what all others are given."""
+    array = core.ArrayNode(
+        node=item,
+        min_success_ratio=task.min_success_ratio,
+        is_original_sub_node_interface=BoolValue(value=True),
+        data_mode=core.ArrayNode.INDIVIDUAL_INPUT_FILES,
+        bound_inputs=sorted(task.bound),
+    )
+    if task.concurrency is not None:
+        array.parallelism = task.concurrency
+    return array

@@ -33,7 +33,8 @@ def snapshot_of(execution: Execution) -> Snapshot:
     for node in compiled.primary.template.nodes:
         if node.id in _ENDS:
             continue
-        task = node.task_node.reference_id
+        mapped = node.array_node.node if node.HasField("array_node") else node
+        task = mapped.task_node.reference_id
         label = node.metadata.name or task.name.rpartition(".")[2] or node.id
         upstream = tuple(each for each in node.upstream_node_ids if each not in _ENDS)
         cell = cells.get((task.name, task.version), "")
