@@ -266,8 +266,8 @@ def test_a_single_task_becomes_a_workflow_of_one_node():
     assert template.nodes[0].id == "pkg-add-two"
     program = program_of(compiled(template, add).closure)
     assert program.plan.nodes["pkg-add-two"].retries == 3
-    assert list(program.outputs_of(START).variables) == ["x"]
-    assert list(program.inputs_of(END).variables) == ["o"]
+    assert list(program.primary.outputs_of(START).variables) == ["x"]
+    assert list(program.primary.inputs_of(END).variables) == ["o"]
 
 
 def test_the_digest_names_the_content():
