@@ -36,13 +36,13 @@ class Import:
         return self.module.partition(".")[0]
 
 
-def named_in(folder: Path, preload: Sequence[str] = ()) -> list[Import]:
+def named_in(folder: Path | None, preload: Sequence[str] = ()) -> list[Import]:
     """The absolute imports in the source files below `folder`, those inside of functions too, in a fixed order.
 
     What the bundle itself brings along is left out, and so is what must not be in a process that forks.
     """
     found = [Import(module) for module in preload]
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")) if folder else ():
         # A file that is no Python has its say when the task imports it.
         with suppress(SyntaxError, ValueError):
             found += _imports(ast.parse(path.read_bytes()))
@@ -52,8 +52,10 @@ def named_in(folder: Path, preload: Sequence[str] = ()) -> list[Import]:
     return list(dict.fromkeys([*chosen, *extra]))
 
 
-def own_tops(folder: Path) -> set[str]:
+def own_tops(folder: Path | None) -> set[str]:
     """The top-level names that the bundle's own modules take."""
+    if folder is None:
+        return set()
     return {
         p.stem if p.suffix == ".py" else p.name for p in folder.iterdir() if p.suffix in ("", ".py")
     }

@@ -16,7 +16,8 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Measured to hang in a child that was forked after they were imported, whatever their number of threads is at that moment.
-NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow", "grpc"})
+# gRPC is none of them: it must not have been used before, and then it has threads.
+NEVER_FORK_AFTER = frozenset({"polars", "jax", "tensorflow"})
 _SAFE, _UNSAFE = 0, 1
 # The parent answers nobody meanwhile.
 _LONGEST_TRIAL = 30.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,73 @@ class Peer:
             return
         except OSError:
             self._unsent.clear()
+
+
+class Peers:
+    """All connections of a zygote, served by its selector; `answer` gets each message and who sent it."""
+
+    def __init__(
+        self, selector: selectors.BaseSelector, answer: Callable[[Peer, frames.Message], None]
+    ) -> None:
+        self._selector = selector
+        self._answer = answer
+        self._peers: list[Peer] = []
+        self._listener: socket.socket | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._peers)
+
+    def listen(self, listener: socket.socket) -> None:
+        """Take in whoever connects."""
+        listener.setblocking(False)
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ, lambda _: self._accept(listener))
+
+    def tell_all(self, message: Mapping[str, Any]) -> None:
+        """Send to everybody who listens now."""
+        for peer in self._peers:
+            peer.send(message)
+            self._want_write(peer)
+
+    def abandon(self) -> None:
+        """Close everything in a forked child, whose selector is its parent's."""
+        if self._listener:
+            self._listener.close()
+        for peer in self._peers:
+            peer.socket.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        # Without room for one more file the connection waits, and so does its other end.
+        with suppress(OSError):
+            connection, _address = listener.accept()
+            peer = Peer(connection)
+            self._peers.append(peer)
+            self._selector.register(
+                connection, selectors.EVENT_READ, lambda events: self._converse(peer, events)
+            )
+
+    def _converse(self, peer: Peer, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            peer.flush()
+        if events & selectors.EVENT_READ:
+            try:
+                for message in peer.receive():
+                    self._answer(peer, message)
+            except (OSError, frames.BadFrame):
+                self._drop(peer)
+                return
+        self._want_write(peer)
+
+    def _want_write(self, peer: Peer) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
+        key = self._selector.get_key(peer.socket)
+        if key.events != events:
+            self._selector.modify(peer.socket, events, key.data)
+
+    def _drop(self, peer: Peer) -> None:
+        self._selector.unregister(peer.socket)
+        peer.socket.close()
+        self._peers.remove(peer)
 
 
 def bound(path: Path) -> socket.socket:

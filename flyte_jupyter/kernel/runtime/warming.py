@@ -34,7 +34,7 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A warm parent to be.
+    """A warm parent to be: of what a bundle's source names, or of `preload` alone when there is no bundle.
 
     `folder` is its own; `avoid` names packages that went wrong before; `seconds` limits its trial, `most_bytes` what it holds.
     """
@@ -175,12 +175,14 @@ def tell_ready() -> None:
 
 def _prepare(order: Order) -> tuple[str, str]:
     """Import what the bundle names. Does not return when a library makes this process unfit."""
-    if storage.local_path(order.bundle) is None:
-        return _COLD, "the bundle is not on this machine"
-    try:
-        folder = bundle.fetch(order.bundle, order.cache).folder
-    except bundle.BundleError as e:
-        return _COLD, str(e).replace("\n", " ")
+    folder = None
+    if order.bundle:
+        if storage.local_path(order.bundle) is None:
+            return _COLD, "the bundle is not on this machine"
+        try:
+            folder = bundle.fetch(order.bundle, order.cache).folder
+        except bundle.BundleError as e:
+            return _COLD, str(e).replace("\n", " ")
     before = set(sys.modules)
     shadowed = imports.own_tops(folder) & {m.partition(".")[0] for m in before}
     if shadowed:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation
+from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte
 
 PROGRAM = "flyte-jupyter-execute"
 _CHANNEL = 3
@@ -63,8 +63,13 @@ class Job:
 
     @property
     def ours(self) -> bool:
-        """Whether the command is this runtime's own, so that a fork can run it without exec."""
+        """Whether the command is this runtime's own, so that a worker can run it."""
         return os.path.basename(self.argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
+
+    @property
+    def flytekits(self) -> bool:
+        """Whether the command is flytekit's, which a fork can run without exec too."""
+        return pyflyte.is_command(self.argv[0])
 
     @property
     def worker(self) -> tuple[str, ...]:
@@ -80,11 +85,11 @@ def be_attempt(job: Job, out: int) -> int:
         _dress(job.env, job.cwd)
     except OSError as e:
         return _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
-    if not job.ours:
+    if not (job.ours or job.flytekits):
         return _exec(job)
     isolation.reseed()
     sys.argv = list(job.argv)
-    return _finished(entrypoint.run(job.argv[1:]))
+    return _finished(entrypoint.run(job.argv[1:]) if job.ours else pyflyte.run(job.argv))
 
 
 def be_worker(nice: int, channel: int, out: int) -> int:
@@ -199,7 +204,10 @@ def _flush() -> None:
 
 def exec_argv(job: Job) -> list[str]:
     """The command line that does by exec what `be_attempt` does in a fork."""
-    if not job.ours:
+    if job.ours:
+        module, words = "entrypoint", job.argv[1:]
+    elif job.flytekits:
+        module, words = "pyflyte", job.argv
+    else:
         return list(job.argv)
-    module = "flyte_jupyter.kernel.runtime.entrypoint"
-    return [sys.executable, "-P", "-u", "-m", module, *job.argv[1:]]
+    return [sys.executable, "-P", "-u", "-m", f"flyte_jupyter.kernel.runtime.{module}", *words]

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
-from flyte_jupyter.kernel.runtime import births, frames, isolation, warming
+from flyte_jupyter.kernel.runtime import births, frames, isolation, pyflyte, warming
 from flyte_jupyter.kernel.runtime.births import InChild, Process, kill_group, next_ended
-from flyte_jupyter.kernel.runtime.peers import Peer, bound
+from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.warming import Warming
 from flyte_jupyter.kernel.runtime.worker import Job
@@ -40,7 +40,7 @@ class Zygote:
     records: Records
     linger: float
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    peers: list[Peer] = field(default_factory=list)
+    peers: Peers = field(init=False)
     processes: dict[int, Process] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
@@ -48,6 +48,9 @@ class Zygote:
     _tried: set[str] = field(default_factory=set)
     _sweep_at: float | None = None
     _since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.peers = Peers(self.selector, self._answer)
 
     def live(self, path: Path) -> int:
         """A whole life; `path` is where the listener stands. Raises as `serve` does."""
@@ -74,8 +77,7 @@ class Zygote:
         os.set_blocking(writer, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self.listener.setblocking(False)
-        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
+        self.peers.listen(self.listener)
         self.selector.register(reader, selectors.EVENT_READ, lambda _: _swallow(reader))
 
     def _patience(self) -> float | None:
@@ -91,43 +93,6 @@ class Zygote:
         return time.monotonic() >= self._since + self.linger
 
     # -- connections --
-
-    def _accept(self, _: int) -> None:
-        with suppress(BlockingIOError):
-            connection, _address = self.listener.accept()
-            peer = Peer(connection)
-            self.peers.append(peer)
-            self.selector.register(
-                connection, selectors.EVENT_READ, lambda events: self._converse(peer, events)
-            )
-
-    def _converse(self, peer: Peer, events: int) -> None:
-        if events & selectors.EVENT_WRITE:
-            peer.flush()
-        if events & selectors.EVENT_READ:
-            try:
-                for message in peer.receive():
-                    self._answer(peer, message)
-            except (OSError, frames.BadFrame):
-                self._drop(peer)
-                return
-        self._want_write(peer)
-
-    def _want_write(self, peer: Peer) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
-        key = self.selector.get_key(peer.socket)
-        if key.events != events:
-            self.selector.modify(peer.socket, events, key.data)
-
-    def _drop(self, peer: Peer) -> None:
-        self.selector.unregister(peer.socket)
-        peer.socket.close()
-        self.peers.remove(peer)
-
-    def _tell_all(self, message: frames.Message) -> None:
-        for peer in self.peers:
-            peer.send(message)
-            self._want_write(peer)
 
     def _answer(self, peer: Peer, message: frames.Message) -> None:
         op, key = message.get("op"), message.get("key")
@@ -187,6 +152,8 @@ class Zygote:
         except (KeyError, TypeError, ValueError) as e:
             answer = {"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)}
             peer.send(answer)
+        except ModuleNotFoundError as e:
+            peer.send({"op": "refused", "key": key, "code": "FlytekitMissing", "message": str(e)})
         except OSError as e:
             why = f"no process could be started: {e.strerror}"
             peer.send({"op": "refused", "key": key, "code": "NoProcess", "message": why})
@@ -204,6 +171,9 @@ class Zygote:
             self.records.keep(record)
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
+        why = pyflyte.missing() if job.flytekits else ""
+        if why:
+            raise ModuleNotFoundError(why)
         self._preload(job.preload)
         if job.reuse and job.ours and not (job.apart or isolation.fork_hazard()):
             return self._worker_for(job)
@@ -263,9 +233,7 @@ class Zygote:
     def _abandon(self) -> None:
         """In the child: let go of the parent's things, so that no object closes a number that means something else by then."""
         self.selector.close()
-        self.listener.close()
-        for peer in self.peers:
-            peer.socket.close()
+        self.peers.abandon()
         for process in self.processes.values():
             if process.channel:
                 process.channel.socket.close()
@@ -297,7 +265,7 @@ class Zygote:
         del self.warmings[begun.reader]
         self.selector.unregister(begun.reader)
         os.close(begun.reader)
-        self._tell_all(begun.answer())
+        self.peers.tell_all(begun.answer())
 
     # -- ends --
 
@@ -349,7 +317,7 @@ class Zygote:
         self.attempts[key] = record
         with suppress(OSError):
             self.records.keep(record)
-        self._tell_all(_ended(record))
+        self.peers.tell_all(_ended(record))
 
     def _sweep_soon(self) -> None:
         if self._sweep_at is None:

@@ -11,8 +11,10 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import path_text
 
 OWN_PROGRAM = "flyte-jupyter-execute"
+FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
 _TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
 _EMPTY = '""'
+_DESTINATION = "--dest-dir"
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
 _PASSED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "PYTHONPATH", "LD_LIBRARY_PATH",
@@ -31,6 +33,17 @@ def is_own(template: core.TaskTemplate) -> bool:
     """Whether the task is run by this platform's own entry point."""
     words = [*template.container.command, *template.container.args]
     return bool(words) and words[0].rpartition("/")[2] == OWN_PROGRAM
+
+
+def is_flytekits(template: core.TaskTemplate) -> bool:
+    """Whether the task is run by an entry point of flytekit."""
+    words = [*template.container.command, *template.container.args]
+    return bool(words) and words[0].rpartition("/")[2] in FLYTEKITS_PROGRAMS
+
+
+def is_pythons(template: core.TaskTemplate) -> bool:
+    """Whether the task runs in a process of its interpreter, so that a fork can serve it."""
+    return is_own(template) or is_flytekits(template)
 
 
 def bundle_of(argv: Sequence[str]) -> str:
@@ -54,7 +67,14 @@ def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) 
         return match[0] if value is None else value or _EMPTY
 
     words = [*spec.template.container.command, *spec.template.container.args]
-    return [_TEMPLATE.sub(filled, word) for word in words]
+    return _at_home([_TEMPLATE.sub(filled, word) for word in words])
+
+
+def _at_home(argv: list[str]) -> list[str]:
+    """Let flytekit unpack code in the attempt's own folder. In an image it may take another one; here that is somebody's."""
+    if argv and argv[0].rpartition("/")[2] == "pyflyte-fast-execute" and _DESTINATION in argv[:-1]:
+        argv[argv.index(_DESTINATION) + 1] = "."
+    return argv
 
 
 def wants_inputs(template: core.TaskTemplate) -> bool:

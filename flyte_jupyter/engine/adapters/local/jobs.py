@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class Places:
 
 def kind_of(spec: AttemptSpec) -> Kind:
     """Which zygote runs the attempt. Commands that are not Python's go by this process's own interpreter."""
-    if not command.is_own(spec.template):
+    if not command.is_pythons(spec.template):
         return Kind(sys.executable)
     config = spec.template.config
     return Kind(config.get(_INTERPRETER) or sys.executable, config.get(_ENVIRONMENT, ""))
@@ -48,13 +49,27 @@ def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | No
     if not argv:
         message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
         return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
-    if command.is_own(spec.template):
-        return unusable(spec, kind_of(spec).interpreter)
+    if command.is_pythons(spec.template):
+        interpreter = kind_of(spec).interpreter
+        return unusable(spec, interpreter) or _without_flytekit(spec, interpreter)
     path = command.environment_of(spec, Grant(Wants()), environ, {}).get("PATH")
     if shutil.which(argv[0], path=path) is None:
         message = f"{task_of(spec)}: there is no command {argv[0]!r} on this machine."
         return rejected("CommandNotFound", f"{message} Install it, or give its absolute path.")
     return None
+
+
+def _without_flytekit(spec: AttemptSpec, interpreter: str) -> Rejected | None:
+    """Another interpreter is asked by its zygote."""
+    if not command.is_flytekits(spec.template) or interpreter != sys.executable:
+        return None
+    if importlib.util.find_spec("flytekit") is not None:
+        return None
+    message = (
+        f"{task_of(spec)} runs by flytekit's command, and flytekit is not installed for {interpreter}. Install it there "
+        f"(pip install flytekit), or register the task with {_INTERPRETER} set to an interpreter that has it."
+    )
+    return rejected("FlytekitMissing", message)
 
 
 async def inputs_of(spec: AttemptSpec) -> core.LiteralMap | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 from flyte_jupyter.engine.ports import LogSlice
 from flyte_jupyter.idl.ids import AttemptId, path_text
+from flyte_jupyter.idl.ids import Path as NodePath
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 _LONGEST = 80
@@ -16,16 +18,32 @@ _LONGEST = 80
 def log_path(folder: Path, attempt: AttemptId) -> Path:
     """The log of an attempt, always below `folder` whatever the names in the id are."""
     run = attempt.run
-    parts = [run.project, run.domain, run.name, path_text(attempt.path)]
-    return folder.joinpath(*(_name(part) for part in parts), f"{attempt.attempt}.log")
+    names = [_name(part) for part in (run.project, run.domain, run.name)]
+    return folder.joinpath(*names, _place(attempt.path), f"{attempt.attempt}.log")
+
+
+def _place(path: NodePath) -> str:
+    """A file name for a place in an execution. What clients see of a deeper one, other places may have too."""
+    if len(path) == 1 and isinstance(path[0], str):
+        return _name(path[0])
+    return _told_apart(path_text(path), json.dumps(path))
 
 
 def _name(text: str) -> str:
     """A file name for any text: the text itself when it is a plain one, else one that its digest keeps apart."""
-    plain = "".join(c if c in _SAFE else "_" for c in text)[:_LONGEST].lstrip(".")
+    plain = _plain(text)
     if plain == text:
         return plain
-    return f"{plain}~{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return _told_apart(text, text)
+
+
+def _told_apart(shown: str, text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{_plain(shown)}~{digest}"
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c in _SAFE else "_" for c in text)[:_LONGEST].lstrip(".")
 
 
 def read(path: Path, offset: int, limit: int, *, complete: bool) -> LogSlice:

@@ -11,7 +11,11 @@ from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
 
 _PRELOAD = "flyte_jupyter.preload"
-_OURS = "FLYTE_"
+# Variables that no library looks at.
+_OURS = ("FLYTE_", "_F_", "BATCH_JOB_ARRAY_")
+_FLYTEKIT = "flytekit"
+# The second is what it looks for in every task, to find out whether it is in a notebook.
+_FLYTEKITS_MODULES = ("flytekit.bin.entrypoint", "IPython")
 # Beyond the time that a warm parent gives itself.
 _GRACE = 15.0
 _TRIES = 4
@@ -38,8 +42,7 @@ class Warmth:
 
     async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
         """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
-        words = list(entry.spec.template.container.args)
-        uri = command.bundle_of([*entry.spec.template.container.command, *words])
+        uri = _code_of(entry)
         line = self._lines.setdefault(plain.kind.line, _Line())
         if not uri or uri in line.plain or not may_share(entry):
             return plain
@@ -61,10 +64,14 @@ class Warmth:
 
     async def _warm(self, line: _Line, entry: Entry, plain: Zygote, uri: str) -> Zygote:
         preload = entry.spec.template.config.get(_PRELOAD, "").split(",")
+        if uri == _FLYTEKIT:
+            uri_of_bundle, preload = "", [*_FLYTEKITS_MODULES, *preload]
+        else:
+            uri_of_bundle = uri
         for _ in range(_TRIES):
             parent = self._zygotes.warmest(plain.kind) or plain
             wish = {
-                "bundle": uri,
+                "bundle": uri_of_bundle,
                 "cache": str(self._bundles),
                 "preload": [m for m in preload if m],
                 "avoid": sorted(line.avoid),
@@ -92,5 +99,21 @@ def may_share(entry: Entry) -> bool:
     They look at the number of threads and at other variables only when they are imported, so it must have none of its own.
     """
     wants, spec = entry.grant.wants, entry.spec
-    usual = all(name.startswith(_OURS) for name in spec.env) and not spec.template.container.env
-    return command.is_own(spec.template) and wants.threads == 1 and not wants.gpu and usual
+    names = [*spec.env, *(pair.key for pair in spec.template.container.env)]
+    usual = all(name.startswith(_OURS) for name in names)
+    apart = any(name == "FLYTE_JUPYTER_NO_FORK" for name in names)
+    return (
+        command.is_pythons(spec.template)
+        and wants.threads == 1
+        and not wants.gpu
+        and usual
+        and not apart
+    )
+
+
+def _code_of(entry: Entry) -> str:
+    """Which libraries the attempt wants, in a word: the URI of its bundle, or flytekit itself; empty when nobody knows."""
+    template = entry.spec.template
+    if command.is_flytekits(template):
+        return _FLYTEKIT
+    return command.bundle_of([*template.container.command, *template.container.args])
