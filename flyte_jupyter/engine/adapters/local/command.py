@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.command import filled, identity_of, names_inputs, values_for
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
-from flyte_jupyter.idl.ids import path_text
 
 OWN_PROGRAM = "flyte-jupyter-execute"
 FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
-_TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
-_EMPTY = '""'
 _DESTINATION = "--dest-dir"
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
 _PASSED = {
@@ -31,13 +28,13 @@ _THREAD_VARIABLES = (
 
 def is_own(template: core.TaskTemplate) -> bool:
     """Whether the task is run by this platform's own entry point."""
-    words = [*template.container.command, *template.container.args]
+    words = _words(template)
     return bool(words) and words[0].rpartition("/")[2] == OWN_PROGRAM
 
 
 def is_flytekits(template: core.TaskTemplate) -> bool:
     """Whether the task is run by an entry point of flytekit."""
-    words = [*template.container.command, *template.container.args]
+    words = _words(template)
     return bool(words) and words[0].rpartition("/")[2] in FLYTEKITS_PROGRAMS
 
 
@@ -55,19 +52,9 @@ def bundle_of(argv: Sequence[str]) -> str:
 
 
 def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) -> list[str]:
-    """The task's command with its templates filled as Flyte fills them.
-
-    ``{{.input}}``, ``{{$input}}``, whatever the case. Unknown templates are left as they stand; known ones that are empty become
-    two quotes. `inputs` serves ``{{.inputs.x}}``; a word that is nothing but one input is left out when there is no such input.
-    """
-    values = _values(spec, key) | _texts(inputs)
-
-    def filled(match: re.Match[str]) -> str:
-        value = values.get(match["name"].lower())
-        return match[0] if value is None else value or _EMPTY
-
-    words = [*spec.template.container.command, *spec.template.container.args]
-    return _at_home([_TEMPLATE.sub(filled, word) for word in words])
+    """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``."""
+    namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
+    return _at_home(filled(_words(spec.template), values_for(spec, key, namespace, inputs)))
 
 
 def _at_home(argv: list[str]) -> list[str]:
@@ -79,49 +66,11 @@ def _at_home(argv: list[str]) -> list[str]:
 
 def wants_inputs(template: core.TaskTemplate) -> bool:
     """Whether the command names single inputs, so that their values must be read to write it."""
-    words = [*template.container.command, *template.container.args]
-    names = (m["name"].lower() for word in words for m in _TEMPLATE.finditer(word))
-    return any(name.startswith("inputs.") for name in names)
+    return names_inputs(_words(template))
 
 
-def _values(spec: AttemptSpec, key: str) -> dict[str, str]:
-    return {
-        "input": spec.inputs,
-        "inputprefix": spec.inputs.rpartition("/")[0],
-        "outputprefix": spec.output_prefix,
-        "rawoutputdataprefix": spec.raw_output_prefix,
-        "perretryuniquekey": key,
-        "checkpointoutputprefix": f"{spec.raw_output_prefix}/_flytecheckpoints",
-        "prevcheckpointprefix": spec.prev_checkpoint,
-        "namespace": f"{spec.id.run.project}-{spec.id.run.domain}",
-        "tasktemplatepath": "",
-    }
-
-
-def _texts(inputs: core.LiteralMap | None) -> dict[str, str]:
-    found = inputs.literals.items() if inputs is not None else []
-    return {f"inputs.{name}".lower(): _text(literal) for name, literal in found}
-
-
-def _text(literal: core.Literal) -> str:
-    if literal.WhichOneof("value") == "collection":
-        return "[" + ",".join(_text(item) for item in literal.collection.literals) + "]"
-    scalar = literal.scalar
-    match scalar.WhichOneof("value"):
-        case "primitive":
-            name = scalar.primitive.WhichOneof("value")
-            value = getattr(scalar.primitive, name) if name else ""
-            if isinstance(value, bool):
-                return "true" if value else "false"
-            return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else str(value)
-        case "blob":
-            return scalar.blob.uri
-        case "schema":
-            return scalar.schema.uri
-        case "structured_dataset":
-            return scalar.structured_dataset.uri
-        case _:
-            return ""
+def _words(template: core.TaskTemplate) -> list[str]:
+    return [*template.container.command, *template.container.args]
 
 
 def passed_on(ambient: Mapping[str, str]) -> dict[str, str]:
@@ -137,21 +86,16 @@ def environment_of(
     `ambient` is the control plane's environment, of which a known few are passed on; `own` is set by the executor. The task's
     own variables win over those, and the execution's over the task's.
     """
-    task = spec.template.id
-    run = spec.id.run
-    flyte = {
-        "FLYTE_INTERNAL_EXECUTION_ID": run.name,
-        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
-        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
-        "FLYTE_ATTEMPT_NUMBER": str(spec.id.attempt),
-        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
-        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
-        "FLYTE_INTERNAL_TASK_NAME": task.name,
-        "FLYTE_INTERNAL_TASK_VERSION": task.version,
-        "FLYTE_INTERNAL_NODE_ID": path_text(spec.id.path),
-    }
     machine = dict.fromkeys(_THREAD_VARIABLES, str(grant.wants.threads))
     machine["CUDA_VISIBLE_DEVICES"] = ",".join(grant.devices)
     chosen = {pair.key: pair.value for pair in spec.template.container.env}
     fixed = {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": machine["CUDA_VISIBLE_DEVICES"]}
-    return passed_on(ambient) | flyte | machine | dict(own) | chosen | dict(spec.env) | fixed
+    return (
+        passed_on(ambient)
+        | identity_of(spec)
+        | machine
+        | dict(own)
+        | chosen
+        | dict(spec.env)
+        | fixed
+    )

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flyte_jupyter.engine.quantities import BadQuantity, amount
 from flyte_jupyter.idl import core
 
-_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[eE][+-]?\d+|[a-zA-Z]*)")
-_UNITS = {
-    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
+__all__ = ["BadQuantity", "Capacity", "Wants", "amount", "devices", "machine", "refusal", "wants_of"]
+
 # Requests come as decimal text: sums of them must compare as the text reads.
 _GRAIN = 1000
-
-
-class BadQuantity(ValueError):
-    """A resource is not written as Kubernetes writes quantities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +38,6 @@ class Capacity:
     cpu: float
     memory: int
     gpu: int = 0
-
-
-def amount(text: str) -> float:
-    """A Kubernetes quantity (``2``, ``500m``, ``1.5Gi``, ``1e3``) as a number. Raises `BadQuantity`."""
-    found = _QUANTITY.fullmatch(text.strip())
-    unit = found["unit"] if found else ""
-    if found is None or not (unit in _UNITS or unit[:1] in "eE"):
-        raise BadQuantity(f"{text!r} is no quantity; write it like 2, 500m, 1.5Gi")
-    value = float(found["number"]) * (_UNITS[unit] if unit in _UNITS else float(f"1{unit}"))
-    if not math.isfinite(value):
-        raise BadQuantity(f"{text!r} is too large a quantity")
-    return value
 
 
 def wants_of(template: core.TaskTemplate) -> Wants:

@@ -1,0 +1,94 @@
+"""From a task template to a command line and to the variables that tell an attempt who it is. Pure, for every executor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from flyte_jupyter.engine.ports import AttemptSpec
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import path_text
+
+_TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
+_EMPTY = '""'
+
+
+def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
+    """Words with their templates filled as Flyte fills them: ``{{.input}}``, ``{{$input}}``, whatever the case.
+
+    Unknown templates are left as they stand; known ones that are empty become two quotes.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        known = values.get(match["name"].lower())
+        return match[0] if known is None else known or _EMPTY
+
+    return [_TEMPLATE.sub(value, word) for word in words]
+
+
+def values_for(
+    spec: AttemptSpec, key: str, namespace: str, inputs: core.LiteralMap | None = None
+) -> dict[str, str]:
+    """What the templates of an attempt's command stand for.
+
+    `key` is a name for this attempt alone; `inputs` serves ``{{.inputs.x}}`` and is needed when `names_inputs`.
+    """
+    known = {
+        "input": spec.inputs,
+        "inputprefix": spec.inputs.rpartition("/")[0],
+        "outputprefix": spec.output_prefix,
+        "rawoutputdataprefix": spec.raw_output_prefix,
+        "perretryuniquekey": key,
+        "checkpointoutputprefix": f"{spec.raw_output_prefix}/_flytecheckpoints",
+        "prevcheckpointprefix": spec.prev_checkpoint,
+        "namespace": namespace,
+        "tasktemplatepath": "",
+    }
+    given = inputs.literals.items() if inputs is not None else []
+    return known | {f"inputs.{name}".lower(): text_of(literal) for name, literal in given}
+
+
+def names_inputs(words: Iterable[str]) -> bool:
+    """Whether a command names single inputs, so that their values must be read to write it."""
+    names = (m["name"].lower() for word in words for m in _TEMPLATE.finditer(word))
+    return any(name.startswith("inputs.") for name in names)
+
+
+def text_of(literal: core.Literal) -> str:
+    """A literal on a command line: lists in brackets, files by their URI, what has no text as nothing."""
+    if literal.WhichOneof("value") == "collection":
+        return "[" + ",".join(text_of(item) for item in literal.collection.literals) + "]"
+    scalar = literal.scalar
+    match scalar.WhichOneof("value"):
+        case "primitive":
+            name = scalar.primitive.WhichOneof("value")
+            value = getattr(scalar.primitive, name) if name else ""
+            if isinstance(value, bool):
+                return "true" if value else "false"
+            return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else str(value)
+        case "blob":
+            return scalar.blob.uri
+        case "schema":
+            return scalar.schema.uri
+        case "structured_dataset":
+            return scalar.structured_dataset.uri
+        case "union":
+            return text_of(scalar.union.value)
+        case _:
+            return ""
+
+
+def identity_of(spec: AttemptSpec) -> dict[str, str]:
+    """The environment variables by which Flyte's tasks know who they are."""
+    task, run = spec.template.id, spec.id.run
+    return {
+        "FLYTE_INTERNAL_EXECUTION_ID": run.name,
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
+        "FLYTE_ATTEMPT_NUMBER": str(spec.id.attempt),
+        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
+        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
+        "FLYTE_INTERNAL_TASK_NAME": task.name,
+        "FLYTE_INTERNAL_TASK_VERSION": task.version,
+        "FLYTE_INTERNAL_NODE_ID": path_text(spec.id.path),
+    }
