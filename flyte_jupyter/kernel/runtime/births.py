@@ -17,6 +17,7 @@ from flyte_jupyter.kernel.runtime import isolation, worker
 from flyte_jupyter.kernel.runtime.capture import Capture
 from flyte_jupyter.kernel.runtime.peers import Peer
 from flyte_jupyter.kernel.runtime.records import Ended
+from flyte_jupyter.kernel.runtime.watch import Verdict
 from flyte_jupyter.kernel.runtime.worker import Job
 from flyte_jupyter.kernel.types import default_registry
 
@@ -52,7 +53,10 @@ def lead(run: Callable[[], int]) -> int:
 
 @dataclass(slots=True)
 class Process:
-    """A child. `channel` is set for a worker that serves one attempt after the other; `key` is its present attempt."""
+    """A child. `channel` is set for a worker that serves one attempt after the other.
+
+    `key` is its present attempt, `verdict` why it was killed.
+    """
 
     pid: int
     capture: Capture
@@ -60,6 +64,7 @@ class Process:
     channel: Peer | None = None
     serves: tuple[str, ...] = ()
     retired: bool = False
+    verdict: Verdict | None = None
 
 
 def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:
@@ -134,6 +139,17 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
+
+
+def next_stopped() -> tuple[int, bool] | None:
+    """A child that was stopped since this was last asked (True), or that goes on (False)."""
+    if not hasattr(os, "waitid"):
+        return None
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (found.si_pid, found.si_code == os.CLD_STOPPED) if found else None
 
 
 def next_ended() -> tuple[int, Ended] | None:

@@ -7,12 +7,14 @@ import functools
 import importlib
 import os
 import random
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Measured to hang in a child that was forked after they were imported, whatever their number of threads is at that moment.
@@ -122,13 +124,39 @@ def children() -> list[int]:
     return found
 
 
+def families(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Each of these processes with its descendants. Those whose own parent is gone count too, since a root gathers its orphans."""
+    below: dict[int, list[int]] = {}
+    for pid in _pids():
+        parent, state = _parent_and_state(pid)
+        if state not in ("", "Z"):
+            below.setdefault(parent, []).append(pid)
+    found = {}
+    for root in roots:
+        family = [root]
+        for member in family:
+            family += below.get(member, ())
+        found[root] = family
+    return found
+
+
 def resident_bytes() -> int:
     """The memory that this process holds in RAM; zero where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     except (OSError, IndexError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return pages * PAGE
+
+
+def kills_for_memory() -> int:
+    """How many processes the system has killed since it started because it, or a container, was out of memory; zero if it does not say."""
+    try:
+        with open("/proc/vmstat", "rb") as file:  # noqa: PTH123  # asked between attempts
+            found = re.search(rb"^oom_kill (\d+)$", file.read(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
 
 
 def _pids() -> list[int]:

@@ -13,11 +13,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended: an exit status, or the number of the signal that ended it, after `ran` seconds."""
+    """How a process ended: an exit status, or the number of the signal that ended it, after `ran` seconds.
+
+    `limit` and `held` are bytes, of one that was killed for its memory.
+    """
 
     code: int | None
     signal: int | None
     ran: float = 0.0
+    cause: str = ""
+    """Why it was killed, in a word of `watch`; empty when nobody here did it."""
+    limit: int = 0
+    held: int = 0
 
     @classmethod
     def of(cls, status: int) -> Ended:
@@ -26,7 +33,9 @@ class Ended:
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""
-        return {"code": self.code, "signal": self.signal, "ran": self.ran}
+        found = {"code": self.code, "signal": self.signal, "ran": self.ran}
+        why = {"cause": self.cause, "limit": self.limit, "held": self.held}
+        return found | why if self.cause else found
 
 
 @dataclass(frozen=True, slots=True)

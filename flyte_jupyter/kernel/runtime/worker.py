@@ -23,7 +23,10 @@ _CANNOT_RUN, _NOT_FOUND = 126, 127
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one attempt's process is to be. `limit` is the log's, in bytes; `nice` is added to the parent's."""
+    """What one attempt's process is to be. `limit` is the log's, in bytes; `nice` is added to the parent's.
+
+    `memory` is the most it may hold, in bytes, and `patience` how many seconds it may stand still once somebody has stopped it.
+    """
 
     key: str
     argv: Sequence[str]
@@ -33,6 +36,8 @@ class Job:
     limit: int
     reuse: bool = False
     nice: int = 0
+    memory: int = 0
+    patience: float = 0.0
     bundle: str = ""
     preload: Sequence[str] = ()
 
@@ -52,6 +57,8 @@ class Job:
             limit=int(message["log_limit"]),
             reuse=bool(message.get("reuse", False)),
             nice=int(message.get("nice", 0)),
+            memory=int(message.get("memory", 0)),
+            patience=float(message.get("patience", 0)),
             bundle=str(message.get("bundle", "")),
             preload=[str(m) for m in message.get("preload", [])],
         )

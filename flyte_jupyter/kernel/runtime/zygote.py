@@ -15,16 +15,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.runtime import births, frames, isolation, pyflyte, warming
-from flyte_jupyter.kernel.runtime.births import InChild, Process, kill_group, next_ended
+from flyte_jupyter.kernel.runtime.births import (
+    InChild,
+    Process,
+    kill_group,
+    next_ended,
+    next_stopped,
+)
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.warming import Warming
+from flyte_jupyter.kernel.runtime.watch import STARVED, Watch
 from flyte_jupyter.kernel.runtime.worker import Job
 
 PROTOCOL = 1
@@ -45,6 +52,7 @@ class Zygote:
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
     warmings: dict[int, Warming] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
     _tried: set[str] = field(default_factory=set)
     _sweep_at: float | None = None
     _since: float = field(default_factory=time.monotonic)
@@ -67,6 +75,7 @@ class Zygote:
                 handle: Callable[[int], None] = key.data
                 handle(events)
             self._reap_children()
+            self._judge()
             if self._sweep_at is not None and time.monotonic() >= self._sweep_at:
                 self._sweep()
 
@@ -81,13 +90,16 @@ class Zygote:
         self.selector.register(reader, selectors.EVENT_READ, lambda _: _swallow(reader))
 
     def _patience(self) -> float | None:
-        if self._sweep_at is not None:
-            return max(0.0, self._sweep_at - time.monotonic())
-        busy = self.peers or any(p.key for p in self.processes.values())
-        return None if busy else max(0.0, self._since + self.linger - time.monotonic())
+        times = [at for at in (self._sweep_at, self.watch.next_at) if at is not None]
+        if not times and not self._busy():
+            times = [self._since + self.linger]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _busy(self) -> bool:
+        return bool(self.peers) or any(p.key for p in self.processes.values())
 
     def _done(self) -> bool:
-        if self.peers or any(p.key for p in self.processes.values()):
+        if self._busy():
             self._since = time.monotonic()
             return False
         return time.monotonic() >= self._since + self.linger
@@ -159,6 +171,7 @@ class Zygote:
             peer.send({"op": "refused", "key": key, "code": "NoProcess", "message": why})
         else:
             self._remember(key, process)
+            self.watch.begin(process.pid, job.memory, job.patience)
             peer.send({"op": "started", "key": key, "pid": process.pid, "mode": mode})
 
     def _remember(self, key: str, process: Process) -> None:
@@ -286,7 +299,16 @@ class Zygote:
             kill_group(idle[0].pid)
             idle[0].retired = True
 
+    def _judge(self) -> None:
+        """Kill whoever holds too much memory, or was stopped and forgotten."""
+        for verdict in self.watch.verdicts():
+            process = self.processes[verdict.pid]
+            process.verdict, process.retired = verdict, True
+            kill_group(verdict.pid)
+
     def _reap_children(self) -> None:
+        while (moved := next_stopped()) is not None:
+            self.watch.stopped(moved[0], still=moved[1])
         while (found := next_ended()) is not None:
             pid, ended = found
             process = self.processes.pop(pid, None)
@@ -309,15 +331,24 @@ class Zygote:
 
     def _end(self, process: Process, ended: Ended) -> None:
         process.capture.settle()
+        self.watch.end(process.pid)
         key, process.key = process.key, ""
         record = self.attempts.get(key)
         if record is None:
             return
-        record = record.over(ended)
+        record = record.over(self._explained(process, ended))
         self.attempts[key] = record
         with suppress(OSError):
             self.records.keep(record)
         self.peers.tell_all(_ended(record))
+
+    def _explained(self, process: Process, ended: Ended) -> Ended:
+        verdict = process.verdict
+        if ended.signal != signal.SIGKILL:
+            return ended
+        if verdict:
+            return replace(ended, cause=verdict.cause, limit=verdict.limit, held=verdict.held)
+        return replace(ended, cause=STARVED) if self.watch.starved() else ended
 
     def _sweep_soon(self) -> None:
         if self._sweep_at is None:

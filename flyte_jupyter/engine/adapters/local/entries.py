@@ -28,6 +28,10 @@ class LocalSettings:
     """What a warm parent may take to import its libraries; those that take longer are left to each attempt."""
     warm_bytes: int = 1536 * 1024 * 1024
     """What a warm parent may hold in memory; a library that takes more is left to each attempt."""
+    memory_limit: int = 0
+    """What an attempt may hold in memory when its task names no limit, in bytes; zero for no limit."""
+    stopped_seconds: float = 60.0
+    """How long an attempt that somebody has stopped may stand still."""
     kill_patience: float = 10.0
     """Seconds to wait for a killed process to be gone."""
 

@@ -7,9 +7,9 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
 from flyte_jupyter.engine.adapters.local.link import Message
@@ -48,13 +48,6 @@ from flyte_jupyter.engine.ports import (
     Rejected,
 )
 from flyte_jupyter.idl.ids import AttemptId
-
-_LOST = system_failure("WorkerLost", "The parent of the attempt's process died, and it with it.")
-
-
-def _exit(said: Mapping[str, Any]) -> Exit:
-    """From a zygote's words. One of an older release does not say how long it took."""
-    return Exit(said["code"], said["signal"], ran=float(said.get("ran") or 0.0))
 
 
 class KillPending(Exception):
@@ -263,7 +256,7 @@ class LocalExecutor:
                 if not entry.killed:
                     self._news(AttemptNews(entry.spec.id, None))
             case "ended":
-                self._finish(entry, _exit(message))
+                self._finish(entry, exit_of(message, task_of(entry.spec)))
             case "refused":
                 zygote.keys.discard(entry.key)
                 entry.zygote = None
@@ -278,7 +271,7 @@ class LocalExecutor:
             entry = self._by_key.get(key)
             if entry and entry.zygote is zygote:
                 entry.zygote = None
-                self._finish(entry, Exit(why=_LOST))
+                self._finish(entry, Exit(why=LOST))
 
     def _adopt(self, zygote: Zygote, found: Message) -> None:
         entry = self._by_key.get(found["key"])
@@ -291,7 +284,7 @@ class LocalExecutor:
         self._slots.adopt(entry.spec.id, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
-            self._finish(entry, _exit(found["exit"]))
+            self._finish(entry, exit_of(found["exit"], task_of(entry.spec)))
 
     def _bury(self, orphan: Orphan) -> None:
         """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
@@ -304,7 +297,7 @@ class LocalExecutor:
         entry.zygote, entry.orphan = None, orphan
         self._finish(
             entry,
-            _exit(orphan.exit) if orphan.exit else Exit(why=_LOST),
+            exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST),
         )
 
     def _finish(self, entry: Entry, how: Exit) -> None:

@@ -14,7 +14,7 @@ from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
 from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
-from flyte_jupyter.engine.adapters.local.resources import Wants
+from flyte_jupyter.engine.adapters.local.resources import Wants, memory_limit_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.zygotes import Kind
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
@@ -101,6 +101,8 @@ def launch_message(
         "log_limit": settings.log_bytes,
         "reuse": config.get(_REUSE) == "true",
         "nice": settings.nice,
+        "memory": memory_limit_of(spec.template) or settings.memory_limit,
+        "patience": settings.stopped_seconds,
         "bundle": command.bundle_of(argv),
         "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
     }

@@ -11,7 +11,16 @@ from pathlib import Path
 from flyte_jupyter.engine.quantities import BadQuantity, amount
 from flyte_jupyter.idl import core
 
-__all__ = ["BadQuantity", "Capacity", "Wants", "amount", "devices", "machine", "refusal", "wants_of"]
+__all__ = [
+    "BadQuantity",
+    "Capacity",
+    "Wants",
+    "amount",
+    "devices",
+    "machine",
+    "refusal",
+    "wants_of",
+]
 
 # Requests come as decimal text: sums of them must compare as the text reads.
 _GRAIN = 1000
@@ -51,6 +60,15 @@ def wants_of(template: core.TaskTemplate) -> Wants:
         memory=math.ceil(given.get(names.MEMORY, 0)),
         gpu=math.ceil(given.get(names.GPU, 0)),
     )
+
+
+def memory_limit_of(template: core.TaskTemplate) -> int:
+    """The most memory that a task may hold, in bytes; zero when it names none. Raises `BadQuantity`.
+
+    As a container's in Kubernetes: what it requests reserves room, and is no limit.
+    """
+    limits = _entries(template.container.resources.limits)
+    return math.ceil(limits.get(core.Resources.MEMORY, 0))
 
 
 def _entries(listed: object) -> dict[int, float]:

@@ -1,0 +1,148 @@
+"""What is looked at while attempts run: the memory they hold, and whether somebody has stopped them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flyte_jupyter.kernel.runtime import isolation
+
+OUTGROWN, STARVED, STOPPED = "outgrown", "starved", "stopped"
+_SHORTEST, _LONGEST = 0.1, 5.0
+# A look may cost a hundredth of the time until the next.
+_SHARE = 100
+_VMSTAT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An attempt's process has to end. `limit` and `held` are bytes."""
+
+    pid: int
+    cause: str
+    limit: int = 0
+    held: int = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """The processes that may not hold more than so much, or not stand still for longer than so many seconds."""
+
+    _limits: dict[int, int] = field(default_factory=dict)
+    _patience: dict[int, float] = field(default_factory=dict)
+    _still: dict[int, float] = field(default_factory=dict)
+    _look_at: float = 0.0
+    _kills: int = 0
+    _kills_at: float = -1.0
+
+    def begin(self, pid: int, limit: int, patience: float) -> None:
+        """An attempt begins in this process. Zero bytes are no limit, zero seconds endless patience."""
+        if limit:
+            if not self._limits:
+                self._look_at = 0.0
+            self._limits[pid] = limit
+        if patience:
+            self._patience[pid] = patience
+        # How many were killed before this one is needed to tell whether this one was.
+        now = time.monotonic()
+        if now - self._kills_at > _VMSTAT_SECONDS:
+            self._kills, self._kills_at = isolation.kills_for_memory(), now
+
+    def end(self, pid: int) -> None:
+        """The attempt in this process is over."""
+        self._limits.pop(pid, None)
+        self._patience.pop(pid, None)
+        self._still.pop(pid, None)
+
+    def stopped(self, pid: int, *, still: bool) -> None:
+        """Somebody has stopped the process, or lets it go on."""
+        if not still:
+            self._still.pop(pid, None)
+        elif pid in self._patience:
+            self._still[pid] = time.monotonic() + self._patience[pid]
+
+    @property
+    def next_at(self) -> float | None:
+        """When to look next, on the monotonic clock; None when there is nothing to look at."""
+        times = [*self._still.values(), *([self._look_at] if self._limits else [])]
+        return min(times, default=None)
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Whose time is up, and who holds too much; nothing before it is time to look."""
+        now = time.monotonic()
+        for pid, until in list(self._still.items()):
+            if until <= now:
+                self.end(pid)
+                yield Verdict(pid, STOPPED)
+        if self._limits and self._look_at <= now:
+            found = list(self._too_large())
+            self._look_at = now + min(max(_SHARE * (time.monotonic() - now), _SHORTEST), _LONGEST)
+            yield from found
+
+    def starved(self) -> bool:
+        """Whether the system has killed a process for want of memory that nobody has been told of. Asked after a SIGKILL."""
+        known, self._kills = self._kills, isolation.kills_for_memory()
+        return self._kills > known
+
+    def _too_large(self) -> Iterator[Verdict]:
+        families = isolation.families(self._limits)
+        for pid, limit in list(self._limits.items()):
+            family = families[pid]
+            # What they hold together with others is in this too, so it is never less.
+            if sum(_resident(member) for member in family) <= limit:
+                continue
+            held = held_by(family)
+            if held > limit:
+                self.end(pid)
+                yield Verdict(pid, OUTGROWN, limit, held)
+
+
+def held_by(family: list[int]) -> int:
+    """The bytes that would be free without these processes, a fork of this one and its descendants.
+
+    Pages of one process only, and those that several of the family share: of these no more is counted than is theirs for sure, so
+    all that could be this parent's is left out. Where the system does not tell, what is resident and not mapped from files.
+    """
+    unique = shared = 0
+    for pid in family:
+        found = _rollup(pid)
+        if found is None:
+            unique += _unshared(pid)
+            continue
+        unique += found.get("Private_Clean", 0) + found.get("Private_Dirty", 0)
+        shared += found.get("Pss", 0)
+    if len(family) == 1:
+        return unique
+    return max(unique, shared - isolation.resident_bytes())
+
+
+def _rollup(pid: int) -> Mapping[str, int] | None:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]
+        return {name.rstrip(":"): int(size) * 1024 for name, size, _ in map(str.split, lines)}
+    except FileNotFoundError:
+        return None if Path(f"/proc/{pid}").exists() else {}
+    except ProcessLookupError:
+        return {}
+    except (OSError, ValueError):
+        return None
+
+
+def _resident(pid: int) -> int:
+    return _statm(pid)[0]
+
+
+def _unshared(pid: int) -> int:
+    resident, shared = _statm(pid)
+    return resident - shared
+
+
+def _statm(pid: int) -> tuple[int, int]:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  # often, and for many
+            words = file.read().split()
+        return int(words[1]) * isolation.PAGE, int(words[2]) * isolation.PAGE
+    except (OSError, IndexError, ValueError):
+        return 0, 0
