@@ -1,29 +1,42 @@
-"""What a pod's status says about its attempt: one pure function."""
+"""What a pod's status says about its attempt: one pure function.
+
+Codes and blames are those of Flyte's ``pod_helper.go``, with two differences: what the cluster took away (evicted, preempted,
+its node lost) is always the system's failure, and a grace counts from when the container could start, not from the last change
+of any condition.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Stage
+from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.settings import Graces
+from flyte_jupyter.engine.pods.starting import Pending, still_starting
+from flyte_jupyter.engine.pods.status import ContainerState, PodStatus
 
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The task's container has not started. At `until` it is to be asked again, if nothing changes before."""
-
-    stage: Stage
-    reason: str = ""
-    until: datetime | None = None
+_KILLED = 137
+_MOST_MESSAGE = 4000
+# What a kubelet or a controller writes as the reason of a pod that the cluster, not the task, has ended.
+_SYSTEM_REASONS = frozenset(
+    {
+        "Evicted", "Preempting", "Preempted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "NodeAffinity", "NodePorts",
+        "UnexpectedAdmissionError", "TopologyAffinityError", "PodOSSelectorNodeLabelDoesNotMatch", "InvalidNodeInfo",
+    }
+)  # fmt: skip
+_NO_ROOM = "OutOf"
+"""The kubelet's reasons begin with it when the node was full after all: ``OutOfcpu``, ``OutOfpods``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The task's container runs, or has ended while what carries its outputs away still works."""
+    """The task's container runs, or has ended while what carries its outputs away still works.
+
+    At `until` it is to be asked again, if nothing changes before.
+    """
 
     since: datetime
     until: datetime | None = None
@@ -31,7 +44,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The attempt is over. `delete`: the pod goes on, or would, and must be deleted at once (with its grace)."""
+    """The attempt is over. `delete`: something of the pod goes on, or would, so it must be deleted now (with its grace)."""
 
     how: Exit
     delete: bool = False
@@ -42,9 +55,181 @@ Meaning = Pending | Running | Ended
 
 def meaning(pod: Mapping[str, Any], now: datetime, graces: Graces) -> Meaning:
     """What the status of a pod of ours, that we have not deleted, means at `now`."""
-    raise NotImplementedError
+    status = PodStatus(pod)
+    primary = status.primary
+    if primary and primary.terminated is not None:
+        return _after(status, primary, now, graces)
+    if taken := _taken_away(status):
+        return Ended(Exit(why=taken), delete=not status.over)
+    if status.over:
+        return Ended(_never_ran(status))
+    if status.containers and primary is None:
+        return Ended(Exit(why=_no_primary(status)), delete=True)
+    if primary and primary.running is not None:
+        return Running(primary.since or now)
+    if status.phase == "Unknown":
+        # Its node is silent. It may come back, with the task still running.
+        return Running(status.scheduled_since or now)
+    found = still_starting(status, now, graces)
+    return found if isinstance(found, Pending) else Ended(Exit(why=found), delete=True)
 
 
-def vanished(last: Meaning | None) -> Ended:
-    """What it means that a pod which we have not deleted is gone; `last` is what it meant when it was last seen."""
-    raise NotImplementedError
+def vanished() -> Exit:
+    """How an attempt ended whose pod we have not deleted, and which is gone."""
+    message = "its pod is gone: somebody, or a controller of the cluster, deleted it"
+    return Exit(why=_system("ResourceDeletedExternally", message))
+
+
+# -- the task's container has ended ----------------------------------------------------------------
+
+
+def _after(status: PodStatus, primary: ContainerState, now: datetime, graces: Graces) -> Meaning:
+    how = _exit(status, primary)
+    others = any(c.terminated is None for c in status.containers.values())
+    uploads = bool(status.uploader_name)
+    if how.code != 0 or not uploads:
+        uploading = uploads and (status.uploader is None or status.uploader.terminated is None)
+        return Ended(how, delete=(others or uploading) and not status.over)
+    return _uploaded(status, primary, how, now, graces)
+
+
+def _uploaded(
+    status: PodStatus, primary: ContainerState, how: Exit, now: datetime, graces: Graces
+) -> Meaning:
+    """The task has ended well: the attempt ends when its outputs are where they belong."""
+    uploader = status.uploader
+    if uploader is not None and uploader.terminated is not None:
+        why = _upload_failure(uploader) if uploader.failed else None
+        return Ended(Exit(why=why, ran=how.ran) if why else how, delete=not status.over)
+    if status.over or status.deleted:
+        text = f"the side-car {status.uploader_name} was gone before it had stored the outputs"
+        return Ended(Exit(why=_system("UploadFailed", text), ran=how.ran), not status.over)
+    until = (primary.until or now) + graces.upload
+    if now < until:
+        return Running(primary.since or now, until)
+    text = f"the outputs were not stored within {_span(graces.upload)} of the task's end"
+    return Ended(Exit(why=_system("UploadTimedOut", text), ran=how.ran), delete=True)
+
+
+def _upload_failure(uploader: ContainerState) -> Failure:
+    text = f"the outputs could not be stored: {_words(uploader)}"
+    return _system("UploadFailed", text)
+
+
+def _exit(status: PodStatus, primary: ContainerState) -> Exit:
+    """How the task's container ended. A plain exit status is left to whoever reads what the task wrote."""
+    ran = primary.ran
+    if primary.out_of_memory:
+        return Exit(why=_out_of_memory(status, primary), ran=ran)
+    if primary.code == 0:
+        return Exit(code=0, ran=ran)
+    if taken := _taken_away(status, primary.until):
+        return Exit(why=taken, ran=ran)
+    if status.reason == "DeadlineExceeded":
+        return Exit(why=_deadline(status), ran=ran)
+    if primary.reason == "ContainerStatusUnknown":
+        text = f"its node lost track of the container {primary.name}: {primary.message}"
+        return Exit(why=_system("ContainerStatusUnknown", text), ran=ran)
+    if primary.reason in ("StartError", "ContainerCannotRun"):
+        text = f"the container {primary.name} could not be started: {_cut(primary.message)}"
+        return Exit(why=Failure(primary.reason, text, retryable=True), ran=ran)
+    if primary.code == _KILLED:
+        text = (
+            f"the container {primary.name} was ended by SIGKILL (status 137), and not for its memory: "
+            "as a rule its node was going down, or somebody killed it"
+        )
+        return Exit(why=_system("Interrupted", text), ran=ran)
+    if status.uploader_name:
+        # The uploader finds outputs missing and may say so: that would hide why they are missing.
+        text = f"{_words(primary)}"
+        return Exit(why=Failure("NonZeroExit", text, retryable=True), ran=ran)
+    return Exit(code=primary.code, ran=ran)
+
+
+# -- it never ran, or nobody lets it ---------------------------------------------------------------
+
+
+def _taken_away(status: PodStatus, ended: datetime | None = None) -> Failure | None:
+    """Why the cluster, or somebody, ends the pod; None when nobody does, or did after the task's container had `ended`."""
+    disruption = status.condition("DisruptionTarget")
+    disrupted = disruption is not None and disruption.get("status") == "True"
+    if status.reason == "Evicted" and _own_fault(status.message):
+        return Failure("Evicted", f"its pod was evicted: {status.message}", retryable=True)
+    if status.reason in _SYSTEM_REASONS or status.reason.startswith(_NO_ROOM):
+        text = f"the cluster ended its pod ({status.reason}): {status.message}"
+        return _system(status.reason, text)
+    if disrupted and disruption is not None:
+        said = str(disruption.get("reason") or "DisruptionTarget")
+        return _system(said, f"the cluster ended its pod ({said}): {disruption.get('message', '')}")
+    asked = status.deletion_asked
+    if asked is not None and (ended or asked) >= asked:
+        text = "its pod was deleted by somebody else while it ran, or waited to run"
+        return _system("ResourceDeletedExternally", text)
+    return None
+
+
+def _own_fault(message: str) -> bool:
+    """Whether a pod was evicted for exceeding its own limits, not because its node ran short."""
+    return "exceed" in message and not message.startswith("The node was low")
+
+
+def _never_ran(status: PodStatus) -> Exit:
+    """The pod is over and the kubelet has nothing to say of the task's container, or says that it waits for ever."""
+    if status.reason == "DeadlineExceeded":
+        return Exit(why=_deadline(status))
+    failed = next((c for c in status.inits.values() if c.failed), None)
+    if failed is not None:
+        return Exit(why=_init_failure(status, failed))
+    if status.containers and status.primary is None:
+        return Exit(why=_no_primary(status))
+    if status.phase == "Succeeded":
+        return Exit(code=0)
+    text = status.message or "its pod failed and Kubernetes does not say why"
+    return Exit(why=_system(status.reason or "PodFailed", text))
+
+
+def _init_failure(status: PodStatus, failed: ContainerState) -> Failure:
+    if failed.out_of_memory:
+        return _out_of_memory(status, failed)
+    if failed.code == _KILLED:
+        return _system("Interrupted", f"the init container {failed.name} was ended by SIGKILL")
+    text = f"the init container {failed.name} failed: {_words(failed)}"
+    return Failure("InitContainerFailed", text, retryable=True)
+
+
+def _no_primary(status: PodStatus) -> Failure:
+    names = ", ".join(sorted(status.containers)) or "none"
+    text = f"its pod has no container {status.primary_name!r}; it has {names}"
+    return Failure("PrimaryContainerNotFound", text)
+
+
+def _out_of_memory(status: PodStatus, container: ContainerState) -> Failure:
+    limit = status.memory_limit(container.name)
+    bound = f" of {limit}" if limit else ""
+    text = (
+        f"the container {container.name} outgrew its memory limit{bound} and was killed; ask for more memory"
+        f" (status {container.code})"
+    )
+    return Failure("OOMKilled", text, retryable=True)
+
+
+def _deadline(status: PodStatus) -> Failure:
+    text = status.message or "its pod was active for longer than activeDeadlineSeconds"
+    return Failure("DeadlineExceeded", text, retryable=True)
+
+
+def _words(container: ContainerState) -> str:
+    text = f"the container {container.name} exited with status {container.code}"
+    return f"{text}: {_cut(container.message)}" if container.message else text
+
+
+def _system(code: str, message: str) -> Failure:
+    return Failure(code, message.strip().removesuffix(":"), Blame.SYSTEM, retryable=True)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_MESSAGE else f"…{text[-_MOST_MESSAGE:]}"
+
+
+def _span(span: timedelta) -> str:
+    return f"{span.total_seconds():g} s"

@@ -128,5 +128,5 @@ class Graces:
     unschedulable: timedelta | None = None
     pending: timedelta | None = None
     """Whatever the reason, counted from the pod's creation."""
-    sidecars: timedelta = timedelta(seconds=0)
-    """How long other containers may go on after the task's own has ended."""
+    upload: timedelta = timedelta(hours=1)
+    """For the outputs of a raw container to be stored, counted from its end. Never for ever."""
