@@ -180,6 +180,10 @@ class CachedOutputs:
     outputs: str
     source: str
     created_at: datetime
+    digest: str = ""
+    """Of the outputs' content, when it is known."""
+    size: int = 0
+    """Of the outputs in bytes, when it is known."""
 
 
 @dataclass(frozen=True, slots=True)

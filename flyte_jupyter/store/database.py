@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -16,6 +16,7 @@ from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store import dialect, opening
 from flyte_jupyter.store.announcements import Announcements
 from flyte_jupyter.store.errors import DatabaseReadOnly, StoreClosed
+from flyte_jupyter.store.folded import Folded
 from flyte_jupyter.store.writer import Transaction, Writer
 from flyte_jupyter.supervisor.filesystems import mount_table
 
@@ -33,6 +34,8 @@ class Database:
         """Runs that got a durable message."""
         self.changes: Announcements[None] = Announcements()
         """That the change feed has grown."""
+        self.folded: Folded[Any] = Folded()
+        """Records of open executions, for writes only."""
         self._readers = readers
         self._writer = writer
         self._held = held

@@ -29,6 +29,10 @@ class AlreadyTerminal(StoreError):
     """The execution has ended: nothing about its run can change."""
 
 
+class InvalidSignal(StoreError):
+    """Nothing waits for this signal, or the value is not what it takes."""
+
+
 class InvalidQuery(StoreError):
     """A filter, sort key, limit or page token that the listing does not know."""
 

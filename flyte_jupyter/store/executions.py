@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,25 +17,18 @@ from flyte_jupyter.engine.core.state import RunState
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.store import dialect
-from flyte_jupyter.store.database import Database, Transaction
-from flyte_jupyter.store.errors import AlreadyExists, AlreadyTerminal, NotFound
-from flyte_jupyter.store.feed import Change, ChangeKind, Touched, append
-from flyte_jupyter.store.listings import EXECUTIONS, NODE_EXECUTIONS, TASK_EXECUTIONS
+from flyte_jupyter.store.database import Transaction
+from flyte_jupyter.store.errors import AlreadyExists, AlreadyTerminal
+from flyte_jupyter.store.feed import ChangeKind, Touched, append
+from flyte_jupyter.store.listings import EXECUTIONS
+from flyte_jupyter.store.node_executions import NodeExecutions, find_run, row_id
 from flyte_jupyter.store.projections import execution_is_final
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.recording import put_execution, read_execution
-from flyte_jupyter.store.rows import execution_row
+from flyte_jupyter.store.rows import execution_row, path_key, path_of
 from flyte_jupyter.store.runs import named, send
 from flyte_jupyter.store.selecting import page
-from flyte_jupyter.store.tables import (
-    closures,
-    executions,
-    node_executions,
-    runs,
-    task_executions,
-)
-
-Record = admin.Execution | admin.NodeExecution | admin.TaskExecution
+from flyte_jupyter.store.tables import closures, executions, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +51,6 @@ class NewExecution:
     """The execution whose successes it takes over."""
 
 
-_run = dialect.Prepared(
-    select(runs.c.id).where(
-        runs.c.project == bindparam("project"),
-        runs.c.domain == bindparam("domain"),
-        runs.c.name == bindparam("name"),
-    )
-)
 _inputs = select(runs.c.inputs).where(runs.c.id == bindparam("run_id"))
 _closure = (
     select(closures.c.body)
@@ -75,40 +61,35 @@ _active = select(func.count()).select_from(runs).where(runs.c.final.is_(False))
 _keep_closure = dialect.insert_new(closures)
 _add_run = dialect.Prepared(runs.insert())
 _add_execution = executions.insert()
-_node = dialect.Prepared(
-    select(node_executions.c.body).where(
-        node_executions.c.run_id == bindparam("run_id"), node_executions.c.node == bindparam("node")
+_child = runs.alias("child")
+_parent = (
+    select(
+        runs.c.project, runs.c.domain, runs.c.name, _child.c.parent_path, _child.c.parent_attempt
     )
-)
-_task = dialect.Prepared(
-    select(task_executions.c.body).where(
-        task_executions.c.run_id == bindparam("run_id"),
-        task_executions.c.node == bindparam("node"),
-        task_executions.c.attempt == bindparam("attempt"),
-    )
+    .select_from(_child.join(runs, runs.c.id == _child.c.parent_id))
+    .where(_child.c.id == bindparam("run_id"))
 )
 
 
-class Executions:
-    """The control plane's side of runs: launch, look, abort, archive."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class Executions(NodeExecutions):
+    """The control plane's side of runs: launch, look (inside, too), abort, archive."""
 
     async def create(self, new: NewExecution) -> None:
         """Record the execution and the message that starts it, in one transaction.
 
         Raises:
             AlreadyExists: the project and domain have an execution of that name.
+            NotFound: there is no such parent, or no such execution to recover.
             StoreFull: there is no space; nothing was recorded.
         """
         await self._db.write(partial(self._create, new=new))
 
     def _create(self, transaction: Transaction, new: NewExecution) -> None:
         connection, run = transaction.connection, run_of(new.execution.id)
-        if _run.first(connection, named(run)) is not None:
+        if find_run.first(connection, named(run)) is not None:
             raise AlreadyExists(f"There is an execution {run} already: choose another name")
         connection.execute(_keep_closure, {"digest": new.closure_digest, "body": new.closure})
+        parent = new.parent
         row = {
             **named(run),
             "version": 0,
@@ -117,6 +98,10 @@ class Executions:
             "summary": codec.encode_summary(new.state.summary),
             "inputs": new.inputs,
             "env": json.dumps(dict(new.env)),
+            "parent_id": None if parent is None else row_id(connection, parent.run),
+            "parent_path": "" if parent is None else path_key(parent.path),
+            "parent_attempt": None if parent is None else parent.attempt,
+            "recovers_id": None if new.recovers is None else row_id(connection, new.recovers),
         }
         (run_id,) = dialect.insert_numbered(connection, _add_run, [row])
         connection.execute(_add_execution, execution_row(run_id, new.execution))
@@ -125,7 +110,7 @@ class Executions:
 
     async def get(self, run: RunId) -> admin.Execution:
         """The execution as last committed. Raises `NotFound`."""
-        return await self._db.read(lambda c: read_execution(c, _id(c, run)))
+        return await self._db.read(lambda c: read_execution(c, row_id(c, run)))
 
     async def closure(self, run: RunId) -> bytes:
         """The serialised ``CompiledWorkflowClosure`` the execution runs. Raises `NotFound`."""
@@ -137,7 +122,7 @@ class Executions:
 
     async def _scalar(self, run: RunId, statement: Any) -> Any:
         return await self._db.read(
-            lambda c: c.execute(statement, {"run_id": _id(c, run)}).scalar_one()
+            lambda c: c.execute(statement, {"run_id": row_id(c, run)}).scalar_one()
         )
 
     async def list(self, project: str, domain: str, query: Query) -> Page[admin.Execution]:
@@ -147,6 +132,29 @@ class Executions:
         )
         found = await self._db.read(lambda c: page(c, statement, EXECUTIONS, query))
         return Page([admin.Execution.FromString(row.body) for row in found.items], found.token)
+
+    async def children(self, run: RunId, query: Query) -> Page[admin.Execution]:
+        """The executions that this one started, newest first unless the query sorts. Raises `NotFound`."""
+        statement = select(executions.c.body).join(runs, runs.c.id == executions.c.run_id)
+
+        def find(connection: Connection) -> Page[admin.Execution]:
+            only = statement.where(runs.c.parent_id == row_id(connection, run))
+            found = page(connection, only, EXECUTIONS, query)
+            return Page([admin.Execution.FromString(row.body) for row in found.items], found.token)
+
+        return await self._db.read(find)
+
+    async def parent(self, run: RunId) -> AttemptId | None:
+        """The attempt that started this execution; None when a person did. Raises `NotFound`."""
+
+        def find(connection: Connection) -> AttemptId | None:
+            row = connection.execute(_parent, {"run_id": row_id(connection, run)}).one_or_none()
+            if row is None:
+                return None
+            of = RunId(row.project, row.domain, row.name)
+            return AttemptId(of, path_of(row.parent_path), row.parent_attempt)
+
+        return await self._db.read(find)
 
     async def active(self) -> int:
         """How many executions have not ended."""
@@ -161,7 +169,7 @@ class Executions:
         """
 
         def abort(transaction: Transaction) -> None:
-            run_id = _id(transaction.connection, run)
+            run_id = row_id(transaction.connection, run)
             execution = read_execution(transaction.connection, run_id)
             closure = execution.closure
             if execution_is_final(closure.phase):
@@ -183,7 +191,7 @@ class Executions:
         """Archive the execution or bring it back. Raises `NotFound`."""
 
         def update(transaction: Transaction) -> None:
-            run_id = _id(transaction.connection, run)
+            run_id = row_id(transaction.connection, run)
             execution = read_execution(transaction.connection, run_id)
             execution.closure.state_change_details.CopyFrom(change)
             put_execution(transaction.connection, run_id, execution)
@@ -191,78 +199,7 @@ class Executions:
 
         await self._db.write(update)
 
-    async def node_executions(
-        self, run: RunId, query: Query, *, parent: str = ""
-    ) -> Page[admin.NodeExecution]:
-        """The run's nodes in the order in which they began: the top level, or the children of `parent`. Raises `NotFound`."""
-        statement = select(node_executions.c.body).where(node_executions.c.parent == parent)
-
-        def find(connection: Connection) -> Page[admin.NodeExecution]:
-            only = statement.where(node_executions.c.run_id == _id(connection, run))
-            found = page(connection, only, NODE_EXECUTIONS, query)
-            bodies = [admin.NodeExecution.FromString(row.body) for row in found.items]
-            return Page(bodies, found.token)
-
-        return await self._db.read(find)
-
-    async def node_execution(self, run: RunId, node: str) -> admin.NodeExecution:
-        """One node of the run. Raises `NotFound`."""
-        (found,) = await self.look_up([Change(0, ChangeKind.NODE_EXECUTION, run, node)])
-        assert isinstance(found, admin.NodeExecution)
-        return found
-
-    async def task_executions(
-        self, run: RunId, node: str, query: Query
-    ) -> Page[admin.TaskExecution]:
-        """The node's attempts, the first first; of all nodes when `node` is empty. Raises `NotFound` for the run."""
-        statement = select(task_executions.c.body)
-        if node:
-            statement = statement.where(task_executions.c.node == node)
-
-        def find(connection: Connection) -> Page[admin.TaskExecution]:
-            only = statement.where(task_executions.c.run_id == _id(connection, run))
-            found = page(connection, only, TASK_EXECUTIONS, query)
-            bodies = [admin.TaskExecution.FromString(row.body) for row in found.items]
-            return Page(bodies, found.token)
-
-        return await self._db.read(find)
-
-    async def task_execution(self, run: RunId, node: str, attempt: int) -> admin.TaskExecution:
-        """One attempt of one node. Raises `NotFound`."""
-        change = Change(0, ChangeKind.TASK_EXECUTION, run, node, attempt)
-        (found,) = await self.look_up([change])
-        assert isinstance(found, admin.TaskExecution)
-        return found
-
-    async def look_up(self, changes: Sequence[Change]) -> Sequence[Record]:
-        """The records that changes name, in their order, all of one moment. Raises `NotFound`."""
-        return await self._db.read(lambda c: [_record(c, change) for change in changes])
-
 
 def run_of(named_by: core.WorkflowExecutionIdentifier) -> RunId:
     """The run that Flyte's identifier names."""
     return RunId(named_by.project, named_by.domain, named_by.name)
-
-
-def _id(connection: Connection, run: RunId) -> int:
-    found: tuple[int] | None = _run.first(connection, named(run))
-    if found is None:
-        raise NotFound(f"There is no execution {run}: look for it with the list of executions")
-    return found[0]
-
-
-def _record(connection: Connection, change: Change) -> Record:
-    run_id = _id(connection, change.run)
-    key = {"run_id": run_id, "node": change.node, "attempt": change.attempt}
-    match change.kind:
-        case ChangeKind.EXECUTION:
-            return read_execution(connection, run_id)
-        case ChangeKind.NODE_EXECUTION:
-            found = _node.first(connection, key)
-            if found is not None:
-                return admin.NodeExecution.FromString(found[0])
-        case ChangeKind.TASK_EXECUTION:
-            found = _task.first(connection, key)
-            if found is not None:
-                return admin.TaskExecution.FromString(found[0])
-    raise NotFound(f"{change.run} has no {change.kind} {change.node}/{change.attempt} (yet)")

@@ -8,10 +8,12 @@ from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store.query import Field, Kind
 from flyte_jupyter.store.selecting import Listing
 from flyte_jupyter.store.tables import (
+    artifacts,
     entities,
     executions,
     node_executions,
     projects,
+    signals,
     task_executions,
 )
 
@@ -93,6 +95,27 @@ TASK_EXECUTIONS = Listing(
         },
     ),
     (task_executions.c.node.asc(), task_executions.c.attempt.asc()),
+)
+SIGNALS = Listing(
+    signals,
+    _prefixed(
+        "signal",
+        # They are numbered as they are opened.
+        {name: Field("signal") for name in ("signal_id", "id")}
+        | {"created_at": Field("id", Kind.INTEGER)},
+    ),
+    (signals.c.id.asc(),),
+)
+ARTIFACTS = Listing(
+    artifacts,
+    _prefixed(
+        "artifact",
+        {
+            **{name: Field(name) for name in ("project", "domain", "task", "version", "source")},
+            "created_at": _TIMES["created_at"],
+        },
+    ),
+    (artifacts.c.created_at.desc(), artifacts.c.source.asc()),
 )
 _ENTITY = {
     **{name: Field(name) for name in ("project", "domain", "name", "version")},

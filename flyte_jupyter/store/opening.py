@@ -17,10 +17,10 @@ from flyte_jupyter.supervisor.filesystems import network_file_system
 
 _VERSIONS = "flyte_jupyter.store.migrations.versions"
 MAGIC = b"SQLite format 3\0"
-HEAD = "0001"
-"""The newest revision in ``migrations/versions``."""
-REVISIONS = ("0001",)
-"""Every revision, oldest first."""
+REVISIONS = {"0001": "0001_first", "0002": "0002_composites"}
+"""Every revision and its module in ``migrations/versions``, oldest first."""
+HEAD = list(REVISIONS)[-1]
+"""The newest revision."""
 
 
 def refuse_network(path: Path, mounts: str) -> None:
@@ -166,18 +166,16 @@ def keep_copy(path: Path) -> None:
 
 
 def _make(connection: Connection) -> None:
-    """The first revision as its own module makes it, marked as Alembic marks it; then the later ones."""
-    first = import_module(f"{_VERSIONS}.0001_first")
+    """Every revision as its own module makes it, marked as Alembic marks the newest."""
     dialect.begin(connection, write=True)
-    first.make(connection)
+    for module in REVISIONS.values():
+        import_module(f"{_VERSIONS}.{module}").make(connection)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
         " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
     )
-    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (first.revision,))
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
     dialect.commit(connection)
-    if first.revision != HEAD:
-        _migrate(connection)
 
 
 def _migrate(connection: Connection) -> None:

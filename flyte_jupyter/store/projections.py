@@ -66,6 +66,16 @@ def execution_is_final(phase: int) -> bool:
     return _WORKFLOW_RANKS.get(phase, 0) == _FINAL
 
 
+def node_is_final(phase: int) -> bool:
+    """Whether a node in this phase has ended."""
+    return _NODE_RANKS.get(phase) == _FINAL
+
+
+def task_is_final(phase: int) -> bool:
+    """Whether an attempt in this phase has ended."""
+    return _TASK_RANKS.get(phase) == _FINAL
+
+
 def fold_execution(
     before: admin.Execution, seen: event.WorkflowExecutionEvent
 ) -> admin.Execution | None:
@@ -106,8 +116,8 @@ def fold_node_execution(
         after.CopyFrom(before)
     closure = after.closure
     closure.phase = seen.phase
-    _stamp(closure, seen.occurred_at, running=seen.phase == _N.RUNNING)
-    if _NODE_RANKS.get(seen.phase) == _FINAL:
+    _stamp(closure, seen.occurred_at, running=seen.phase in (_N.RUNNING, _N.DYNAMIC_RUNNING))
+    if node_is_final(seen.phase):
         _finish(closure, seen.occurred_at)
     _node_results(closure, seen)
     _node_facts(after, seen)
@@ -121,7 +131,9 @@ def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecution
     match seen.WhichOneof("target_metadata"):
         case "task_node_metadata":
             given, kept = seen.task_node_metadata, closure.task_node_metadata
-            kept.cache_status = given.cache_status
+            kept.SetInParent()
+            # An event that says nothing about the cache leaves what was said.
+            kept.cache_status = given.cache_status or kept.cache_status
             if given.HasField("catalog_key"):
                 kept.catalog_key.CopyFrom(given.catalog_key)
             if given.checkpoint_uri:
@@ -196,7 +208,7 @@ def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEv
     if seen.HasField("custom_info"):
         closure.custom_info.MergeFrom(seen.custom_info)
     if seen.HasField("metadata"):
-        closure.metadata.CopyFrom(seen.metadata)
+        _metadata(closure.metadata, seen.metadata)
     if seen.HasField("log_context"):
         closure.log_context.CopyFrom(seen.log_context)
     names = {log.name: position for position, log in enumerate(closure.logs)}
@@ -211,6 +223,33 @@ def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEv
         if message and message not in known:
             closure.reasons.add(message=message).occurred_at.CopyFrom(at)
             closure.reason = message
+
+
+def _metadata(kept: event.TaskExecutionMetadata, given: event.TaskExecutionMetadata) -> None:
+    """All but the external resources: there may be very many, so each is a record of its own (`fold_resource`)."""
+    kept.SetInParent()
+    kept.generated_name = given.generated_name or kept.generated_name
+    kept.plugin_identifier = given.plugin_identifier or kept.plugin_identifier
+    kept.instance_class = given.instance_class or kept.instance_class
+    if given.resource_pool_info:
+        del kept.resource_pool_info[:]
+        kept.resource_pool_info.extend(given.resource_pool_info)
+
+
+def fold_resource(
+    before: event.ExternalResourceInfo | None, seen: event.ExternalResourceInfo
+) -> event.ExternalResourceInfo | None:
+    """One try of one external resource after an event that names it; what the event leaves out stays."""
+    if before is None:
+        return seen
+    if before.phase != seen.phase and not _forward(_TASK_RANKS, before.phase, seen.phase):
+        return None
+    after = event.ExternalResourceInfo()
+    after.CopyFrom(before)
+    if seen.logs:
+        del after.logs[:]
+    after.MergeFrom(seen)
+    return None if after == before else after
 
 
 def _forward(ranks: Mapping[int, int], old: int, new: int) -> bool:

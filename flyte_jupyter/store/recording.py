@@ -1,23 +1,34 @@
-"""Events into rows: read what they touch, fold, write what changed, and say so in the change feed."""
+"""Events into rows: fold them over what is known, write what changed, and say so in the change feed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from flyte_jupyter.engine.core.state import Kept, Succeeded
 from flyte_jupyter.engine.ports import RunEvent
 from flyte_jupyter.idl import admin, event
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import Path, RunId, path_text
+from flyte_jupyter.store import resources
 from flyte_jupyter.store.dialect import Prepared, upsert
 from flyte_jupyter.store.feed import ChangeKind, Touched
 from flyte_jupyter.store.projections import (
     fold_execution,
     fold_node_execution,
     fold_task_execution,
+    node_is_final,
+    task_is_final,
 )
-from flyte_jupyter.store.rows import execution_row, node_execution_row, task_execution_row
-from flyte_jupyter.store.tables import executions, node_executions, task_executions
+from flyte_jupyter.store.rows import (
+    execution_row,
+    node_execution_row,
+    path_key,
+    task_execution_row,
+)
+from flyte_jupyter.store.tables import executions, node_executions, task_executions, uses
 
 _execution = Prepared(select(executions.c.body).where(executions.c.run_id == bindparam("run_id")))
 _put_execution = Prepared(
@@ -25,21 +36,42 @@ _put_execution = Prepared(
     .where(executions.c.run_id == bindparam("key"))
     .values({c.name: bindparam(c.name) for c in executions.columns if c.name != "run_id"})
 )
-_node = Prepared(
-    select(node_executions.c.parent, node_executions.c.body).where(
-        node_executions.c.run_id == bindparam("run_id"),
-        node_executions.c.node == bindparam("node"),
-    )
+_of_node = (
+    node_executions.c.run_id == bindparam("run"),
+    node_executions.c.node == bindparam("of"),
 )
-_put_node = Prepared(upsert(node_executions, ["run_id", "node"]))
-_task = Prepared(
-    select(task_executions.c.body).where(
-        task_executions.c.run_id == bindparam("run_id"),
-        task_executions.c.node == bindparam("node"),
-        task_executions.c.attempt == bindparam("attempt"),
-    )
+_node = Prepared(select(node_executions.c.body).where(*_of_node))
+_add_node = Prepared(node_executions.insert())
+# Only what an event can change: an index whose columns are not named is not touched.
+_CHANGING = ("phase", "error_code", "updated_at", "started_at", "duration", "body")
+_change_node = Prepared(
+    node_executions.update().where(*_of_node).values({n: bindparam(n) for n in _CHANGING})
 )
-_put_task = Prepared(upsert(task_executions, ["run_id", "node", "attempt"]))
+_expand = Prepared(node_executions.update().where(*_of_node).values(expansion=bindparam("digest")))
+_of_task = (
+    task_executions.c.run_id == bindparam("run"),
+    task_executions.c.node == bindparam("of"),
+    task_executions.c.attempt == bindparam("try"),
+)
+_task = Prepared(select(task_executions.c.body, task_executions.c.phases).where(*_of_task))
+_add_task = Prepared(task_executions.insert())
+_change_task = Prepared(
+    task_executions.update()
+    .where(*_of_task)
+    .values({n: bindparam(n) for n in (*_CHANGING, "phases")})
+)
+_use = Prepared(upsert(uses, ["run_id", "node"]))
+
+
+@dataclass(slots=True)
+class Known:
+    """A record as last folded, and how many of its items are in which phase."""
+
+    record: admin.NodeExecution | admin.TaskExecution
+    items: resources.Counts = field(default_factory=dict)
+
+
+Records = dict[Hashable, Known]
 
 
 def put_execution(connection: Connection, run_id: int, execution: admin.Execution) -> None:
@@ -55,75 +87,169 @@ def read_execution(connection: Connection, run_id: int) -> admin.Execution:
     return admin.Execution.FromString(body)
 
 
-def record(
-    connection: Connection, run_id: int, run: RunId, events: Sequence[RunEvent]
-) -> list[Touched]:
-    """Fold a run's events into its rows; returns what changed, each record once."""
-    of_run = [e for e in events if isinstance(e, event.WorkflowExecutionEvent)]
-    of_nodes = [e for e in events if isinstance(e, event.NodeExecutionEvent)]
-    of_tasks = [e for e in events if isinstance(e, event.TaskExecutionEvent)]
-    touched: list[Touched] = []
-    if of_run:
-        touched += _record_run(connection, run_id, run, of_run)
-    if of_nodes:
-        touched += _record_nodes(connection, run_id, run, of_nodes)
-    if of_tasks:
-        touched += _record_tasks(connection, run_id, run, of_tasks)
-    return touched
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Writes what one commit tells about one run. `known` are records that need no reading, kept up to date."""
+
+    connection: Connection
+    run_id: int
+    run: RunId
+    known: Records
+
+    def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> list[Touched]:
+        """Fold the events into the run's rows, and note whose outputs were taken over; returns what changed, each record once."""
+        self._note_uses(nodes)
+        of_run: list[event.WorkflowExecutionEvent] = []
+        of_nodes: list[event.NodeExecutionEvent] = []
+        of_tasks: list[event.TaskExecutionEvent] = []
+        for seen in events:
+            if isinstance(seen, event.NodeExecutionEvent):
+                of_nodes.append(seen)
+            elif isinstance(seen, event.TaskExecutionEvent):
+                of_tasks.append(seen)
+            else:
+                of_run.append(seen)
+        touched = self._of_run(of_run) if of_run else []
+        if of_nodes:
+            touched += self._of_nodes(of_nodes, nodes)
+        if of_tasks:
+            touched += self._of_tasks(of_tasks)
+        return touched
+
+    def _note_uses(self, nodes: Mapping[Path, Kept]) -> None:
+        rows = [
+            {
+                "run_id": self.run_id,
+                "node": path_text(path),
+                "source": state.cached or state.recovered,
+                "how": "hit" if state.cached else "recovery",
+            }
+            for path, state in nodes.items()
+            if isinstance(state, Succeeded) and (state.cached or state.recovered)
+        ]
+        _use.run_many(self.connection, rows)
+
+    def _of_run(self, events: Sequence[event.WorkflowExecutionEvent]) -> list[Touched]:
+        before = after = read_execution(self.connection, self.run_id)
+        for seen in events:
+            after = fold_execution(after, seen) or after
+        if after is before:
+            return []
+        put_execution(self.connection, self.run_id, after)
+        return [Touched(ChangeKind.EXECUTION, self.run)]
+
+    def _of_nodes(
+        self, events: Sequence[event.NodeExecutionEvent], nodes: Mapping[Path, Kept]
+    ) -> list[Touched]:
+        new: dict[str, str] = {}
+        changed: dict[str, admin.NodeExecution] = {}
+        expanded: list[dict[str, Any]] = []
+        latest: dict[str, admin.NodeExecution | None] = {}
+        for seen in events:
+            node = seen.id.node_id
+            if node not in latest:
+                latest[node] = self._node(node)
+                if latest[node] is None:
+                    new[node] = seen.parent_node_metadata.node_id
+            after = fold_node_execution(latest[node], seen)
+            if after is not None:
+                latest[node] = changed[node] = after
+            digest = seen.task_node_metadata.dynamic_workflow.id.version
+            if digest:
+                expanded.append({"run": self.run_id, "of": node, "digest": digest})
+        paths = _paths(nodes) if new else {}
+        _add_node.run_many(
+            self.connection,
+            [
+                node_execution_row(self.run_id, changed[node], parent)
+                | {"path": paths.get(node) or path_key((node,)), "expansion": ""}
+                for node, parent in new.items()
+            ],
+        )
+        _change_node.run_many(
+            self.connection,
+            [
+                {**node_execution_row(self.run_id, after), "run": self.run_id, "of": node}
+                for node, after in changed.items()
+                if node not in new
+            ],
+        )
+        _expand.run_many(self.connection, expanded)
+        for node, after in changed.items():
+            self._keep((self.run_id, node), Known(after), final=node_is_final(after.closure.phase))
+        return [Touched(ChangeKind.NODE_EXECUTION, self.run, node) for node in changed]
+
+    def _node(self, node: str) -> admin.NodeExecution | None:
+        kept = self.known.get((self.run_id, node))
+        if kept is not None:
+            assert isinstance(kept.record, admin.NodeExecution)
+            return kept.record
+        found = _node.first(self.connection, {"run": self.run_id, "of": node})
+        return None if found is None else admin.NodeExecution.FromString(found[0])
+
+    def _of_tasks(self, events: Sequence[event.TaskExecutionEvent]) -> list[Touched]:
+        latest: dict[tuple[str, int], Known | None] = {}
+        new: set[tuple[str, int]] = set()
+        changed: dict[tuple[str, int], Known] = {}
+        for seen in events:
+            key = node, attempt = seen.parent_node_execution_id.node_id, seen.retry_attempt
+            if key not in latest:
+                latest[key] = self._task(node, attempt)
+                if latest[key] is None:
+                    new.add(key)
+            before = latest[key]
+            after = fold_task_execution(None if before is None else before.record, seen)  # type: ignore[arg-type]  # kept under a task's key
+            items = {} if before is None else before.items
+            told = seen.metadata.external_resources
+            if told:
+                items = dict(items)
+                where = {"run_id": self.run_id, "node": node, "attempt": attempt}
+                moved = resources.merge(self.connection, where, items, told)
+            else:
+                moved = False
+            if after is not None or moved:
+                record = after if after is not None or before is None else before.record
+                assert isinstance(record, admin.TaskExecution)
+                latest[key] = changed[key] = Known(record, items)
+        self._write_tasks(new, changed)
+        return [
+            Touched(ChangeKind.TASK_EXECUTION, self.run, node, attempt) for node, attempt in changed
+        ]
+
+    def _write_tasks(
+        self, new: set[tuple[str, int]], changed: Mapping[tuple[str, int], Known]
+    ) -> None:
+        added, updated = [], []
+        for key, after in changed.items():
+            assert isinstance(after.record, admin.TaskExecution)
+            row = task_execution_row(self.run_id, after.record)
+            row["phases"] = resources.encode_counts(after.items)
+            if key in new:
+                added.append(row)
+            else:
+                updated.append({**row, "run": self.run_id, "of": key[0], "try": key[1]})
+            self._keep((self.run_id, *key), after, final=task_is_final(row["phase"]))
+        _add_task.run_many(self.connection, added)
+        _change_task.run_many(self.connection, updated)
+
+    def _task(self, node: str, attempt: int) -> Known | None:
+        kept = self.known.get((self.run_id, node, attempt))
+        if kept is not None:
+            return kept
+        found = _task.first(self.connection, {"run": self.run_id, "of": node, "try": attempt})
+        if found is None:
+            return None
+        body, items = found
+        return Known(admin.TaskExecution.FromString(body), resources.decode_counts(items))
+
+    def _keep(self, key: Hashable, known: Known, *, final: bool) -> None:
+        """A record that has ended is not kept: hardly anything is told of it any more."""
+        if final:
+            self.known.pop(key, None)
+        else:
+            self.known[key] = known
 
 
-def _record_run(
-    connection: Connection, run_id: int, run: RunId, events: Sequence[event.WorkflowExecutionEvent]
-) -> list[Touched]:
-    before = after = read_execution(connection, run_id)
-    for seen in events:
-        after = fold_execution(after, seen) or after
-    if after is before:
-        return []
-    put_execution(connection, run_id, after)
-    return [Touched(ChangeKind.EXECUTION, run)]
-
-
-def _record_nodes(
-    connection: Connection, run_id: int, run: RunId, events: Sequence[event.NodeExecutionEvent]
-) -> list[Touched]:
-    known: dict[str, admin.NodeExecution | None] = {}
-    parents: dict[str, str] = {}
-    changed: dict[str, admin.NodeExecution] = {}
-    for seen in events:
-        node = seen.id.node_id
-        if node not in known:
-            parent, body = _node.first(connection, {"run_id": run_id, "node": node}) or (
-                seen.parent_node_metadata.node_id,
-                None,
-            )
-            parents[node] = parent
-            known[node] = None if body is None else admin.NodeExecution.FromString(body)
-        after = fold_node_execution(known[node], seen)
-        if after is not None:
-            known[node] = changed[node] = after
-    _put_node.run_many(
-        connection,
-        [node_execution_row(run_id, after, parents[node]) for node, after in changed.items()],
-    )
-    return [Touched(ChangeKind.NODE_EXECUTION, run, node) for node in changed]
-
-
-def _record_tasks(
-    connection: Connection, run_id: int, run: RunId, events: Sequence[event.TaskExecutionEvent]
-) -> list[Touched]:
-    known: dict[tuple[str, int], admin.TaskExecution | None] = {}
-    changed: dict[tuple[str, int], admin.TaskExecution] = {}
-    for seen in events:
-        key = node, attempt = seen.parent_node_execution_id.node_id, seen.retry_attempt
-        if key not in known:
-            wanted = {"run_id": run_id, "node": node, "attempt": attempt}
-            found = _task.first(connection, wanted)
-            known[key] = None if found is None else admin.TaskExecution.FromString(found[0])
-        after = fold_task_execution(known[key], seen)
-        if after is not None:
-            known[key] = changed[key] = after
-    _put_task.run_many(
-        connection, [task_execution_row(run_id, after) for after in changed.values()]
-    )
-    return [Touched(ChangeKind.TASK_EXECUTION, run, node, attempt) for node, attempt in changed]
+def _paths(nodes: Mapping[Path, Kept]) -> dict[str, str]:
+    """Where the nodes stand that a commit changes, by the ids that clients know; scopes and items have no id of a node."""
+    return {path_text(path): path_key(path) for path in nodes if isinstance(path[-1], str)}

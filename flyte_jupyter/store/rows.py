@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.idl import admin
+from flyte_jupyter.idl.ids import Path
 
 MICROSECOND = timedelta(microseconds=1)
 Row = dict[str, Any]
@@ -28,6 +30,24 @@ def span(length: Duration) -> int:
 def moment(at: datetime) -> int:
     """Microseconds since 1970 of an aware datetime."""
     return round(at.timestamp() * 1_000_000)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def at(micros_since_1970: int) -> datetime:
+    """What `moment` made a number of."""
+    return _EPOCH + micros_since_1970 * MICROSECOND
+
+
+def path_key(path: Path) -> str:
+    """A path as text that can be read back."""
+    return json.dumps(path, separators=(",", ":"))
+
+
+def path_of(key: str) -> Path:
+    """The path that `path_key` wrote."""
+    return tuple(json.loads(key))
 
 
 def execution_row(run_id: int, execution: admin.Execution) -> Row:
@@ -50,7 +70,7 @@ def execution_row(run_id: int, execution: admin.Execution) -> Row:
     }
 
 
-def node_execution_row(run_id: int, node: admin.NodeExecution, parent: str) -> Row:
+def node_execution_row(run_id: int, node: admin.NodeExecution, parent: str = "") -> Row:
     """The row of a node execution; `parent` is the node that it stands inside of, if any."""
     return {
         "run_id": run_id,

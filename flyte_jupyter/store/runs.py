@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection, bindparam, or_, select, true
 
 from flyte_jupyter.engine.core import codec
-from flyte_jupyter.engine.core.state import RunState
+from flyte_jupyter.engine.core.observations import AttemptEnded, Exit
+from flyte_jupyter.engine.core.state import Kept, RunPhase, RunState
 from flyte_jupyter.engine.ports import (
     Commit,
     Committed,
@@ -20,14 +22,24 @@ from flyte_jupyter.engine.ports import (
     Stale,
     StoredRun,
 )
+from flyte_jupyter.idl import admin
 from flyte_jupyter.idl.ids import Path, RunId
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.feed import append
-from flyte_jupyter.store.recording import record
-from flyte_jupyter.store.rows import moment
-from flyte_jupyter.store.tables import closures, inbox, lease, log, nodes, outbox, runs
+from flyte_jupyter.store.recording import Recording
+from flyte_jupyter.store.rows import moment, path_key, path_of
+from flyte_jupyter.store.tables import (
+    closures,
+    executions,
+    inbox,
+    lease,
+    log,
+    nodes,
+    outbox,
+    runs,
+)
 
 _of_name = (
     runs.c.project == bindparam("project"),
@@ -37,7 +49,7 @@ _of_name = (
 _lease = select(lease.c.holder, lease.c.epoch, lease.c.expires)
 _take = lease.update()
 _head = dialect.Prepared(
-    select(runs.c.id, runs.c.version, lease.c.epoch)
+    select(runs.c.id, runs.c.version, runs.c.final, runs.c.parent_id, lease.c.epoch)
     .select_from(runs.join(lease, true()))
     .where(*_of_name)
 )
@@ -46,10 +58,36 @@ _open = (
     .where(or_(runs.c.final.is_(False), runs.c.id.in_(select(outbox.c.run_id))))
     .order_by(runs.c.id)
 )
+_recovered = runs.alias("recovered")
 _load = (
-    select(*runs.columns, closures.c.body)
+    select(
+        *runs.columns,
+        closures.c.body,
+        executions.c.body.label("execution"),
+        _recovered.c.project.label("recovers_project"),
+        _recovered.c.domain.label("recovers_domain"),
+        _recovered.c.name.label("recovers_name"),
+    )
     .join(closures, closures.c.digest == runs.c.closure_digest)
+    .join(executions, executions.c.run_id == runs.c.id)
+    .outerjoin(_recovered, _recovered.c.id == runs.c.recovers_id)
     .where(*_of_name)
+)
+_closure = select(closures.c.body).where(closures.c.digest == bindparam("digest"))
+_keep_closure = dialect.Prepared(dialect.insert_new(closures))
+_child = runs.alias("child")
+_parent = dialect.Prepared(
+    select(
+        runs.c.id,
+        runs.c.project,
+        runs.c.domain,
+        runs.c.name,
+        runs.c.final,
+        _child.c.parent_path,
+        _child.c.parent_attempt,
+    )
+    .select_from(_child.join(runs, runs.c.id == _child.c.parent_id))
+    .where(_child.c.id == bindparam("run"))
 )
 _advance = dialect.Prepared(
     runs.update()
@@ -81,16 +119,6 @@ _consume = dialect.Prepared(
 def named(run: RunId) -> dict[str, str]:
     """What binds a run's name in a statement."""
     return {"project": run.project, "domain": run.domain, "name": run.name}
-
-
-def path_key(path: Path) -> str:
-    """A path as text that can be read back."""
-    return json.dumps(path, separators=(",", ":"))
-
-
-def path_of(key: str) -> Path:
-    """The path that `path_key` wrote."""
-    return tuple(json.loads(key))
 
 
 class SqlRuns:
@@ -132,32 +160,59 @@ class SqlRuns:
         """The run as last committed. Raises `NotFound`."""
         return await self._db.read(partial(_read_run, run=run))
 
+    async def closure(self, digest: str) -> bytes:
+        """A compiled closure, of an execution or made by a dynamic task. Raises `NotFound`."""
+        found = await self._db.read(lambda c: c.execute(_closure, {"digest": digest}).scalar())
+        if found is None:
+            raise NotFound(f"There is no compiled closure {digest} in this database")
+        return bytes(found)
+
     async def commit(self, commit: Commit) -> Committed:
-        """All or nothing. Raises `Fenced`, `Stale` or `StoreFull`."""
+        """All or nothing. The end of a child execution is put into its parent's inbox in the same transaction.
+
+        Raises `Fenced`, `Stale`, `NotFound` or `StoreFull`.
+        """
         return await self._db.write(partial(self._commit, commit=commit))
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection
-        run_id, at = _checked(connection, commit.run, commit.epoch)
-        if at != commit.expect:
-            raise Stale(f"{commit.run} is at version {at}, not {commit.expect}: load it again")
+        head = _checked(connection, commit.run, commit.epoch)
+        if head.version != commit.expect:
+            raise Stale(
+                f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
+            )
         version = commit.expect + 1
-        _write_state(connection, run_id, version, commit)
-        owed = [{"run_id": run_id, "action": codec.encode_action(a)} for a in commit.owed]
+        _write_state(connection, head.run_id, version, commit)
+        owed = [{"run_id": head.run_id, "action": codec.encode_action(a)} for a in commit.owed]
         numbers = dialect.insert_numbered(connection, _owe, owed)
-        _delete(connection, _settle, run_id, commit.settled)
-        _delete(connection, _consume, run_id, commit.consumed)
-        append(self._db, transaction, record(connection, run_id, commit.run, commit.events))
+        _delete(connection, _settle, head.run_id, commit.settled)
+        _delete(connection, _consume, head.run_id, commit.consumed)
+        known = self._db.folded.of(transaction)
+        recording = Recording(connection, head.run_id, commit.run, known)
+        append(self._db, transaction, recording.record(commit.events, commit.nodes))
+        if head.child and commit.summary.phase.final and not head.final:
+            self._tell_parent(transaction, head.run_id, commit.summary.phase)
         return Committed(
             version, [OwedAction(*pair) for pair in zip(numbers, commit.owed, strict=True)]
         )
+
+    def _tell_parent(self, transaction: Transaction, child: int, phase: RunPhase) -> None:
+        """To its parent a child execution is an attempt, and a run that did not succeed one that left no outputs."""
+        row = _parent.first(transaction.connection, {"run": child})
+        if row is None:
+            return
+        run_id, project, domain, name, final, path, attempt = row
+        if not final:
+            how = Exit(code=0 if phase is RunPhase.SUCCEEDED else 1)
+            message = codec.encode_observation(AttemptEnded(path_of(path), attempt, how))
+            send(self._db, transaction, run_id, RunId(project, domain, name), message)
 
     async def settle(self, run: RunId, settled: Sequence[int], epoch: int) -> None:
         """Mark owed actions as done without changing the run. Raises `Fenced`, `NotFound` or `StoreFull`."""
 
         def mark(transaction: Transaction) -> None:
-            run_id, _ = _checked(transaction.connection, run, epoch)
-            _delete(transaction.connection, _settle, run_id, settled)
+            head = _checked(transaction.connection, run, epoch)
+            _delete(transaction.connection, _settle, head.run_id, settled)
 
         await self._db.write(mark)
 
@@ -175,17 +230,27 @@ def send(db: Database, transaction: Transaction, run_id: int, run: RunId, messag
 _send = dialect.Prepared(inbox.insert())
 
 
-def _checked(connection: Connection, run: RunId, epoch: int) -> tuple[int, int]:
-    """The run's row id and version, if the lease is still this epoch's."""
-    head = _head.first(connection, named(run))
-    if head is None:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a commit must know of the run's row."""
+
+    run_id: int
+    version: int
+    final: bool
+    child: bool
+
+
+def _checked(connection: Connection, run: RunId, epoch: int) -> _Head:
+    """The run's row, if the lease is still this epoch's."""
+    found = _head.first(connection, named(run))
+    if found is None:
         raise NotFound(f"There is no run {run}: it was never created in this database")
-    run_id, version, held = head
+    run_id, version, final, parent, held = found
     if held != epoch:
         raise Fenced(
             f"Another engine holds the lease (epoch {held}, this one's was {epoch}): stop writing"
         )
-    return run_id, version
+    return _Head(run_id, version, bool(final), parent is not None)
 
 
 def _write_state(connection: Connection, run_id: int, version: int, commit: Commit) -> None:
@@ -205,6 +270,11 @@ def _write_state(connection: Connection, run_id: int, version: int, commit: Comm
                 {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
                 for path, state in commit.nodes.items()
             ],
+        )
+    if commit.closures:
+        _keep_closure.run_many(
+            connection,
+            [{"digest": digest, "body": body} for digest, body in commit.closures.items()],
         )
     if commit.log:
         _log.run_many(
@@ -234,15 +304,15 @@ def _read_run(connection: Connection, run: RunId) -> StoredRun:
     if row is None:
         raise NotFound(f"There is no run {run}: it was never created in this database")
     only = {"run_id": row.id}
-    states = {
-        path_of(key): codec.decode_node(state) for key, state in connection.execute(_nodes, only)
-    }
+    recovers = None
+    if row.recovers_id is not None:
+        recovers = RunId(row.recovers_project, row.recovers_domain, row.recovers_name)
     return StoredRun(
         id=run,
         version=row.version,
         closure=row.body,
         plan=row.closure_digest,
-        state=RunState(codec.decode_summary(row.summary), states),
+        state=RunState(codec.decode_summary(row.summary), _states(connection, row.id)),
         owed=[
             OwedAction(number, codec.decode_action(action))
             for number, action in connection.execute(_owed, only)
@@ -253,4 +323,17 @@ def _read_run(connection: Connection, run: RunId) -> StoredRun:
         ],
         inputs=row.inputs,
         env=json.loads(row.env),
+        spec=admin.Execution.FromString(row.execution).spec,
+        recovers=recovers,
     )
+
+
+def _states(connection: Connection, run_id: int) -> dict[Path, Kept]:
+    """Large runs hold the same state many times over: each is made once."""
+    made: dict[bytes, Kept] = {}
+    states: dict[Path, Kept] = {}
+    for key, state in connection.execute(_nodes, {"run_id": run_id}):
+        if state not in made:
+            made[state] = codec.decode_node(state)
+        states[path_of(key)] = made[state]
+    return states

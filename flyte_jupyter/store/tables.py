@@ -40,6 +40,10 @@ def _blob(name: str) -> Column[bytes]:
     return Column(name, LargeBinary, nullable=False)
 
 
+def _maybe_blob(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary)
+
+
 def _row_id(name: str = "id") -> Column[int]:
     # SQLite numbers rows by itself only when the column's type is INTEGER to the letter.
     return Column(name, BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -52,6 +56,7 @@ lease = Table("lease", metadata, _row_id(), _text("holder"), _number("epoch"), _
 """One row: who may write runs. `expires` is 0 when it was given back."""
 
 closures = Table("closures", metadata, _text("digest", primary_key=True), _blob("body"))
+"""Compiled closures: those that executions began with, and those that dynamic tasks made."""
 
 runs = Table(
     "runs",
@@ -66,10 +71,19 @@ runs = Table(
     _blob("summary"),
     _text("inputs"),
     _text("env"),
+    _maybe_number("parent_id"),
+    _text("parent_path"),
+    _maybe_number("parent_attempt"),
+    _maybe_number("recovers_id"),
     UniqueConstraint("project", "domain", "name"),
     Index(None, "final"),
+    Index(None, "parent_id"),
     sqlite_autoincrement=True,
 )
+"""`parent_id` is the run that started this one, by its attempt `parent_attempt` at `parent_path`.
+
+`recovers_id` is the run whose successes it takes over.
+"""
 
 nodes = Table(
     "nodes",
@@ -152,9 +166,13 @@ node_executions = Table(
     _maybe_number("started_at"),
     _maybe_number("duration"),
     _blob("body"),
+    _text("path"),
+    _text("expansion"),
     UniqueConstraint("run_id", "node"),
+    Index(None, "run_id", "parent", "id"),
     sqlite_autoincrement=True,
 )
+"""`path` is where the machine knows the node; `expansion` the digest of the closure that a dynamic task made, or empty."""
 
 task_executions = Table(
     "task_executions",
@@ -172,7 +190,36 @@ task_executions = Table(
     _maybe_number("started_at"),
     _maybe_number("duration"),
     _blob("body"),
+    _text("phases"),
     UniqueConstraint("run_id", "node", "attempt"),
+    sqlite_autoincrement=True,
+)
+"""`phases` counts the rows in `external_resources` that are the last of their index, by phase: ``{"<phase>": <count>}``, or empty."""
+
+external_resources = Table(
+    "external_resources",
+    metadata,
+    _number("run_id", primary_key=True),
+    _text("node", primary_key=True),
+    _number("attempt", primary_key=True),
+    _number("position", primary_key=True),
+    _number("retry", primary_key=True),
+    _number("phase"),
+    _blob("body"),
+    sqlite_with_rowid=False,
+)
+"""What a task execution started elsewhere (the items of an array node): a row for each index and try."""
+
+signals = Table(
+    "signals",
+    metadata,
+    _row_id(),
+    _number("run_id"),
+    _text("signal"),
+    _text("node"),
+    _blob("type"),
+    _maybe_blob("value"),
+    UniqueConstraint("run_id", "signal"),
     sqlite_autoincrement=True,
 )
 
@@ -222,8 +269,37 @@ artifacts = Table(
     _text("outputs"),
     _text("source"),
     _number("created_at"),
+    _text("digest"),
+    _number("size"),
     Index(None, "source"),
 )
+"""`digest` and `size` (bytes) are of the outputs, where they are known."""
+
+reservations = Table(
+    "reservations",
+    metadata,
+    _text("project", primary_key=True),
+    _text("domain", primary_key=True),
+    _text("task", primary_key=True),
+    _text("version", primary_key=True),
+    _text("interface", primary_key=True),
+    _text("inputs", primary_key=True),
+    _text("owner"),
+    _number("expires"),
+)
+"""Who computes the outputs of a key just now."""
+
+uses = Table(
+    "uses",
+    metadata,
+    _number("run_id", primary_key=True),
+    _text("node", primary_key=True),
+    _text("source"),
+    _text("how"),
+    Index(None, "source"),
+    sqlite_with_rowid=False,
+)
+"""Which node took its outputs from which earlier task execution (``project/domain/execution/node/attempt``), and why."""
 
 feed = Table(
     "feed",

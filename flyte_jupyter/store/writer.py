@@ -32,8 +32,10 @@ _MARK_DIGITS = 20
 class Transaction:
     """One write: its connection, and what to do when it is on disk."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, undone: int) -> None:
         self.connection = connection
+        self.undone = undone
+        """How many writes this database has had to undo so far."""
         self.callbacks: dict[Callable[[], None], None] = {}
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -68,6 +70,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        self._undone = 0
         self._commits = int(connection.exec_driver_sql("SELECT commits FROM ledger").scalar_one())
         self._mark = _open_mark(path, self._commits)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -137,13 +140,13 @@ class Writer:
 
     def _alone(self, write: _Write) -> None:
         """Run the only write of a transaction: its error may take the whole of it along."""
-        transaction = Transaction(self._connection)
+        transaction = Transaction(self._connection, self._undone)
         write.result = write.change(transaction)
         write.callbacks = transaction.callbacks
 
     def _attempt(self, write: _Write) -> None:
         """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""
-        transaction = Transaction(self._connection)
+        transaction = Transaction(self._connection, self._undone)
         dialect.begin_part(self._connection)
         try:
             write.result = write.change(transaction)
@@ -151,6 +154,7 @@ class Writer:
             if not dialect.in_transaction(self._connection):
                 raise _Ended from error
             write.error = dialect.translated(error, self._path)
+            self._undone += 1
             dialect.undo_part(self._connection)
         else:
             write.callbacks = transaction.callbacks
@@ -159,6 +163,7 @@ class Writer:
     def _undo(self, group: Sequence[_Write], error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, _Ended) else error
         assert isinstance(cause, Exception)
+        self._undone += 1
         with suppress(*dialect.DRIVER_ERRORS):
             dialect.rollback(self._connection)
         for write in group:

@@ -1,0 +1,30 @@
+"""Records as they were last folded, kept while more is to come, so that the next event of a record needs no reading."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from flyte_jupyter.store.writer import Transaction
+
+T = TypeVar("T")
+
+MOST = 10_000
+"""How many records are kept; one takes about 1 KB."""
+
+
+class Folded(Generic[T]):
+    """Belongs to the writer's thread. Whenever a write is undone, everything is forgotten: some of it may never have been."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, T] = {}
+        self._undone = 0
+
+    def of(self, transaction: Transaction) -> dict[Hashable, T]:
+        """What is known to this transaction, to be read and changed as rows are."""
+        if transaction.undone != self._undone:
+            self._kept.clear()
+            self._undone = transaction.undone
+        while len(self._kept) > MOST:
+            del self._kept[next(iter(self._kept))]
+        return self._kept
