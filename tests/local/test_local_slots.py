@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -211,3 +213,23 @@ def test_the_environment_of_an_attempt(tmp_path):
     }  # fmt: skip
     assert found.items() >= expected.items()
     assert "SECRET" not in found
+
+
+@pytest.mark.parametrize("wants", [Wants(), Wants(cpu=0), Wants(gpu=1), Wants(cpu=1, memory=GIB)])
+def test_an_event_costs_the_same_however_many_wait(wants):
+    """A look at everybody who waits would show in the memory that it takes."""
+
+    def most_bytes(waiting):
+        slots = Slots(Capacity(2, GIB, 1))
+        for at in range(waiting):
+            slots.ask(attempt_id(str(at)), wants)
+        running = [attempt for attempt, _ in slots.grant()]
+        tracemalloc.start()
+        for _ in range(200):
+            slots.release(running.pop(0))
+            running += [attempt for attempt, _ in slots.grant()]
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert most_bytes(20_000) < most_bytes(1_000) + 50_000

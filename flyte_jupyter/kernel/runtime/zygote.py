@@ -110,6 +110,8 @@ class Zygote:
         op, key = message.get("op"), message.get("key")
         if op == "hello":
             peer.send(self._hello())
+        elif op == "ping":
+            peer.send({"op": "pong"})
         elif not is_key(key):
             peer.send(
                 {"op": "refused", "key": key, "code": "BadKey", "message": f"bad key {key!r}"}
@@ -166,8 +168,8 @@ class Zygote:
             peer.send(answer)
         except ModuleNotFoundError as e:
             peer.send({"op": "refused", "key": key, "code": "FlytekitMissing", "message": str(e)})
-        except OSError as e:
-            why = f"no process could be started: {e.strerror}"
+        except (OSError, MemoryError) as e:
+            why = f"no process could be started: {getattr(e, 'strerror', None) or 'no memory is left'}"
             peer.send({"op": "refused", "key": key, "code": "NoProcess", "message": why})
         else:
             self._remember(key, process)

@@ -32,6 +32,8 @@ class LocalSettings:
     """What an attempt may hold in memory when its task names no limit, in bytes; zero for no limit."""
     stopped_seconds: float = 60.0
     """How long an attempt that somebody has stopped may stand still."""
+    silence_seconds: float = 60.0
+    """How long a zygote that runs attempts may leave a question without an answer."""
     kill_patience: float = 10.0
     """Seconds to wait for a killed process to be gone."""
 

@@ -84,6 +84,7 @@ class LocalExecutor:
             command.passed_on(environ),
             linger=self._settings.linger,
             most_bytes=self._settings.idle_bytes,
+            silence=self._settings.silence_seconds,
         )
         self._warmth = Warmth(self._zygotes, folder / "bundles", self._settings)
         self._entries: dict[AttemptId, Entry] = {}

@@ -40,6 +40,13 @@ def end(pid: int, known: str) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
+def kill(pid: int, known: str) -> None:
+    """Kill a process if it still is the one that was `known`."""
+    if is_same(pid, known):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def own_bytes(pid: int) -> int:
     """The memory that would be free without this process: what it shares with others counts by its share. Zero when it is gone."""
     try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity, Wants
 from flyte_jupyter.idl.ids import AttemptId
+
+# Thousandths of a core.
+_LEAST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Slots:
 
     def __init__(self, capacity: Capacity, devices: Sequence[str] = ()) -> None:
         self.capacity = capacity
-        self._queue: dict[AttemptId, Wants] = {}
+        # Its head is found at once however many have left it, which a dict does not promise.
+        self._queue: OrderedDict[AttemptId, Wants] = OrderedDict()
         self._granted: dict[AttemptId, Grant] = {}
         self._devices = tuple(devices) or tuple(str(at) for at in range(capacity.gpu))
         self._free = list(self._devices)
@@ -49,31 +54,39 @@ class Slots:
         grant = self._granted.pop(attempt, None)
         if grant is None:
             return
-        self._cpu += grant.wants.cpu
+        self._cpu += _share(grant.wants)
         self._memory += grant.wants.memory
         self._free += [d for d in grant.devices if d in self._devices]
 
     def grant(self) -> list[tuple[AttemptId, Grant]]:
         """Everybody who may run now, in the order in which they came."""
-        granted: list[tuple[AttemptId, Grant]] = []
+        chosen: list[tuple[AttemptId, Wants]] = []
         cpu, memory, gpu = self._cpu, self._memory, len(self._free)
-        for attempt, wants in list(self._queue.items()):
+        for attempt, wants in self._queue.items():
             if cpu <= 0:
                 break
             asked = ((wants.cpu, cpu), (wants.memory, memory), (wants.gpu, gpu))
-            fits = all(size <= left for size, left in asked if size)
-            cpu -= wants.cpu
+            if all(size <= left for size, left in asked if size):
+                chosen.append((attempt, wants))
+            cpu -= _share(wants)
             memory -= wants.memory
             gpu -= wants.gpu
-            if fits:
-                del self._queue[attempt]
-                grant = Grant(wants, tuple(self._free[: wants.gpu]))
-                self._take(attempt, grant)
-                granted.append((attempt, grant))
+        granted: list[tuple[AttemptId, Grant]] = []
+        for attempt, wants in chosen:
+            del self._queue[attempt]
+            grant = Grant(wants, tuple(self._free[: wants.gpu]))
+            self._take(attempt, grant)
+            granted.append((attempt, grant))
         return granted
 
     def _take(self, attempt: AttemptId, grant: Grant) -> None:
         self._granted[attempt] = grant
-        self._cpu -= grant.wants.cpu
+        self._cpu -= _share(grant.wants)
         self._memory -= grant.wants.memory
-        self._free = [d for d in self._free if d not in grant.devices]
+        if grant.devices:
+            self._free = [d for d in self._free if d not in grant.devices]
+
+
+def _share(wants: Wants) -> int:
+    """The CPU that it counts for. Nobody counts for nothing: that bounds how many run, and how far a look into the queue goes."""
+    return max(wants.cpu, _LEAST)

@@ -22,6 +22,8 @@ from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Me
 _MODULE = "flyte_jupyter.kernel.runtime.zygote"
 _LONGEST_SOCKET = 100
 _NEVER = -1
+# In the time that a zygote may be silent.
+_QUESTIONS = 4
 
 
 class ZygoteFailed(Exception):
@@ -49,13 +51,17 @@ class Kind:
 
 @dataclass(slots=True)
 class Zygote:
-    """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use."""
+    """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use.
+
+    `unanswered` counts the questions since it last said something.
+    """
 
     folder: Path
     kind: Kind
     link: Link
     hello: Hello
     keys: set[str] = field(default_factory=set)
+    unanswered: int = 0
     used: int = _NEVER
 
 
@@ -78,7 +84,13 @@ class Zygotes:
     """The pool. `heard` gets what zygotes say, `lost` is called when one has died."""
 
     def __init__(
-        self, root: Path, environ: Mapping[str, str], *, linger: float, most_bytes: int
+        self,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        linger: float,
+        most_bytes: int,
+        silence: float,
     ) -> None:
         self._root = root
         self._environ = environ
@@ -88,6 +100,8 @@ class Zygotes:
         self._starting: dict[Kind, asyncio.Task[Zygote]] = {}
         self._asked: dict[str, tuple[Zygote, asyncio.Future[Message]]] = {}
         self._clock = 0
+        self._silence = silence
+        self._asking: asyncio.Task[None] | None = None
         self._heard: Heard = lambda _z, _m: None
         self._lost: Lost = lambda _z: None
 
@@ -103,6 +117,7 @@ class Zygotes:
                 found.append(await self._join(folder, kind, Path(about["socket"])))
             except (OSError, ValueError, KeyError, LinkFailed):
                 self.clear(folder)
+        self._asking = asyncio.get_running_loop().create_task(self._ask())
         return found
 
     async def get(self, kind: Kind) -> Zygote:
@@ -119,6 +134,9 @@ class Zygotes:
 
     async def close(self) -> None:
         """Leave all zygotes to themselves; they and their attempts go on."""
+        if self._asking:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         for task in list(self._starting.values()):
             task.cancel()
         await asyncio.gather(*self._starting.values(), return_exceptions=True)
@@ -255,7 +273,23 @@ class Zygotes:
         link.listen(lambda message: self._hear(zygote, message), lambda: self._gone(zygote))
         return zygote
 
+    async def _ask(self) -> None:
+        """Ask all that have attempts whether they are there, and end those that say nothing for too long.
+
+        Questions are counted, not seconds: when all of this machine stood still, no question was asked.
+        """
+        while True:
+            await asyncio.sleep(self._silence / _QUESTIONS)
+            for zygote in [z for z in self._live.values() if z.keys]:
+                if zygote.unanswered > _QUESTIONS:
+                    processes.kill(zygote.hello.pid, zygote.hello.identity)
+                zygote.unanswered += 1
+                zygote.link.send({"op": "ping"})
+
     def _hear(self, zygote: Zygote, message: Message) -> None:
+        zygote.unanswered = 0
+        if message["op"] == "pong":
+            return
         if message["op"] != "warmed":
             self._heard(zygote, message)
             return

@@ -1,0 +1,216 @@
+"""The system refuses: one attempt fails or waits, by name, and the parent of all serves on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+from local_attempts import attempt_id, bench, seen
+
+from flyte_jupyter.engine.adapters.local.entries import LocalSettings
+from flyte_jupyter.engine.adapters.local.resources import Capacity
+from flyte_jupyter.engine.core.state import Blame
+
+STEPS = """
+import os, threading
+
+def do_fine(inputs):
+    print("fine")
+
+def do_wait(inputs):
+    print("pid", os.getpid(), flush=True)
+    threading.Event().wait()
+
+def do_late(inputs):
+    print("pid", os.getpid(), flush=True)
+    open("{fifo}").read()
+
+def do_hold(inputs):
+    return b"x" * (1 << 30)
+"""
+
+
+async def pid_of(b, spec) -> int:
+    async def look():
+        words = (await b.log(spec)).split()
+        return int(words[-1]) if words else 0
+
+    return await seen(look)
+
+
+async def fine(b, name: str) -> None:
+    spec = b.task(STEPS, "fine", attempt_id(name))
+    assert (await b.run(spec)).code == 0
+    assert b.outputs(spec) is not None
+
+
+def test_a_stopped_attempt_is_ended_and_its_late_result_never_comes(tmp_path):
+    settings = LocalSettings(stopped_seconds=0.3)
+    fifo = tmp_path / "go"
+
+    async def main():
+        async with bench(tmp_path, settings=settings) as b:
+            os.mkfifo(fifo)
+            spec = b.task(STEPS.replace("{fifo}", str(fifo)), "late")
+            await b.executor.launch(spec)
+            pid = await pid_of(b, spec)
+            os.kill(pid, signal.SIGSTOP)
+            how = await b.ended(spec.id)
+            assert (how.why.code, how.why.blame, how.why.retryable) == (
+                "WorkerStopped",
+                Blame.SYSTEM,
+                True,
+            )
+            assert b.outputs(spec) is None
+            await b.executor.reap(spec.id)
+            await fine(b, "after")
+
+    asyncio.run(main())
+
+
+def test_a_stopped_attempt_that_goes_on_in_time_is_left_alone(tmp_path):
+    fifo = tmp_path / "go"
+
+    async def main():
+        async with bench(tmp_path) as b:
+            os.mkfifo(fifo)
+            spec = b.task(STEPS.replace("{fifo}", str(fifo)), "late")
+            await b.executor.launch(spec)
+            pid = await pid_of(b, spec)
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.to_thread(fifo.write_text, "go")
+            assert (await b.ended(spec.id)).code == 0
+            assert b.outputs(spec) is not None
+
+    asyncio.run(main())
+
+
+def test_a_parent_that_is_stopped_is_replaced_and_what_it_ran_is_lost_by_name(tmp_path):
+    settings = LocalSettings(silence_seconds=0.5)
+
+    async def main():
+        async with bench(tmp_path, settings=settings) as b:
+            spec = b.task(STEPS, "wait")
+            await b.executor.launch(spec)
+            await pid_of(b, spec)
+            for pid in b.zygote_pids():
+                os.kill(pid, signal.SIGSTOP)
+            how = await b.ended(spec.id)
+            assert (how.why.code, how.why.blame, how.why.retryable) == (
+                "WorkerLost",
+                Blame.SYSTEM,
+                True,
+            )
+            await b.executor.reap(spec.id)
+            await fine(b, "after")
+
+    asyncio.run(main())
+
+
+def limit(pid: int, kind: int, soft: int) -> tuple[int, int]:
+    """Set a soft limit of another process; what it was."""
+    before = resource.prlimit(pid, kind)
+    resource.prlimit(pid, kind, (soft, before[1]))
+    return before
+
+
+def refused(b):
+    return {n.id: n.how for n in b.said if n.how and n.how.why}
+
+
+def test_with_64_files_only_what_is_too_much_fails(tmp_path):
+    async def main():
+        async with bench(tmp_path, capacity=Capacity(cpu=100, memory=64 * 2**30)) as b:
+            await fine(b, "first")
+            for pid in b.zygote_pids():
+                limit(pid, resource.RLIMIT_NOFILE, 64)
+            many = [b.task(STEPS, "wait", attempt_id(f"m{at}")) for at in range(80)]
+            for spec in many:
+                await b.executor.launch(spec)
+            for spec in many:
+                await b.started(spec.id)
+            some = refused(b)
+            assert 0 < len(some) < len(many)
+            for how in some.values():
+                assert (how.why.code, how.why.blame, how.why.retryable) == (
+                    "NoProcess",
+                    Blame.SYSTEM,
+                    True,
+                )
+            for spec in many:
+                await b.executor.kill(spec.id)
+            await fine(b, "after")
+
+    asyncio.run(main())
+
+
+def test_without_address_space_a_task_fails_by_name_and_nobody_else(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            await fine(b, "first")
+            for pid in b.zygote_pids():
+                limit(pid, resource.RLIMIT_AS, virtual_bytes(pid) + (64 << 20))
+            spec = b.task(STEPS, "hold", attempt_id("n1"))
+            assert (await b.run(spec)).code == 0
+            assert b.error(spec).code == "MemoryError"
+            await fine(b, "after")
+
+    asyncio.run(main())
+
+
+def virtual_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+@pytest.fixture
+def few_processes():
+    """A group of the kernel's in which no more processes can be made than are in it, if this user may have one."""
+    for root in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
+        group = root / f"fj-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / "pids.max").write_text("1")
+        except OSError:
+            if group.exists():
+                group.rmdir()
+        else:
+            yield group
+            leave(group)
+            group.rmdir()
+            return
+    pytest.skip("no groups of processes can be made here")
+
+
+def leave(group: Path) -> None:
+    for pid in (group / "cgroup.procs").read_text().split():
+        (group.parent / "cgroup.procs").write_text(pid)
+
+
+def test_when_no_process_can_be_made_the_attempt_may_be_tried_again(tmp_path, few_processes):
+    async def main():
+        async with bench(tmp_path) as b:
+            await fine(b, "first")
+            pids = b.zygote_pids()
+            for pid in pids:
+                (few_processes / "cgroup.procs").write_text(str(pid))
+            hows = [
+                await b.run(b.task(STEPS, "fine", attempt_id("n1"))),
+                await b.run(b.task(STEPS, "fine", attempt_id("n2"), reuse="true")),
+                await b.run(b.command(["true"], attempt_id("n3"))),
+            ]
+            for how in hows:
+                assert (how.why.code, how.why.blame, how.why.retryable) == (
+                    "NoProcess",
+                    Blame.SYSTEM,
+                    True,
+                )
+            leave(few_processes)
+            await fine(b, "after")
+            assert b.zygote_pids() == pids
+
+    asyncio.run(main())
