@@ -68,16 +68,16 @@ def castable(source: core.LiteralType, target: core.LiteralType) -> bool:
         return True
     if source.HasField("union_type"):
         variants = source.union_type.variants
-        return bool(variants) and all(castable(variant, target) for variant in variants)
+        return bool(variants) and all(_variant_fits(variant, target) for variant in variants)
     match target.WhichOneof("type"):
         case "union_type":
             return _castable_to_union(source, target)
         case "collection_type":
-            return source.HasField("collection_type") and castable(
+            return source.HasField("collection_type") and _item_fits(
                 source.collection_type, target.collection_type
             )
         case "map_value_type":
-            return source.HasField("map_value_type") and castable(
+            return source.HasField("map_value_type") and _item_fits(
                 source.map_value_type, target.map_value_type
             )
         case "enum_type":
@@ -159,6 +159,18 @@ def _given_scalar(scalar: core.Scalar) -> str:
 # -- casting ---------------------------------------------------------------------------------------
 
 
+def _variant_fits(variant: core.LiteralType, target: core.LiteralType) -> bool:
+    """Whether one variant of a union may be given: to a union, if any of its variants takes it."""
+    if target.HasField("union_type"):
+        return any(castable(variant, wanted) for wanted in target.union_type.variants)
+    return castable(variant, target)
+
+
+def _item_fits(source: core.LiteralType, target: core.LiteralType) -> bool:
+    """What nothing is in is of type None: it fits any list and any dict."""
+    return _is_simple(source, core.SimpleType.NONE) or castable(source, target)
+
+
 def _castable_to_union(source: core.LiteralType, target: core.LiteralType) -> bool:
     if any(_bare(source) == _bare(variant) for variant in target.union_type.variants):
         return True
@@ -192,6 +204,8 @@ def _struct_fits(source: core.LiteralType, target: core.LiteralType) -> bool:
 
 
 def _castable_to_table(source: core.LiteralType, target: core.LiteralType) -> bool:
+    if target.HasField("structured_dataset_type") and _is_simple(source, core.SimpleType.NONE):
+        return True
     have, want = _columns(source), _columns(target)
     if have is None or want is None:
         return False
@@ -218,7 +232,7 @@ def _columns(kind: core.LiteralType) -> Mapping[str, str] | None:
 
 def _blob_fits(source: core.BlobType, target: core.BlobType) -> bool:
     same_shape = source.dimensionality == target.dimensionality
-    return same_shape and target.format in ("", source.format)
+    return same_shape and (not source.format or target.format in ("", source.format))
 
 
 def _bare(kind: core.LiteralType) -> core.LiteralType:

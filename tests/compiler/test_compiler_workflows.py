@@ -185,22 +185,6 @@ def test_no_nodes():
     assert problems(workflow()) == [(Code.NO_NODES, "")]
 
 
-@pytest.mark.parametrize(
-    ("kind", "target"),
-    [
-        ("branch_node", core.BranchNode()),
-        ("workflow_node", core.WorkflowNode()),
-        ("gate_node", core.GateNode()),
-        ("array_node", core.ArrayNode()),
-    ],
-)
-def test_later_kinds_are_named(kind, target):
-    add = task()
-    later = core.Node(id="later", **{kind: target})
-    found = problems(workflow(later, node("a", add, x=promise("later", "anything"))), add)
-    assert found == [(Code.NOT_SUPPORTED, "later")]
-
-
 def test_bound_twice():
     add = task()
     twice = node("a", add, x=scalar(1))
@@ -220,7 +204,7 @@ def test_attribute_paths_are_checked_as_far_as_types_say():
     bad = workflow(node("m", make), node("a", use, x=promise("m", "d", "k")))
     assert problems(bad, make, use) == [(Code.MISMATCHING_TYPES, "a")]
     bad = workflow(node("m", make), node("a", use, x=promise("m", "o", "k")))
-    assert problems(bad, make, use) == [(Code.MISMATCHING_TYPES, "a")]
+    assert problems(bad, make, use) == [(Code.FIELD_NOT_FOUND, "a")]
 
 
 def test_optional_inputs_take_values_none_and_lists():
@@ -231,7 +215,9 @@ def test_optional_inputs_take_values_none_and_lists():
     several = core.BindingData(collection=core.BindingDataCollection(bindings=[scalar(1)]))
     wrong = core.BindingData(collection=core.BindingDataCollection(bindings=[scalar("s")]))
     compiled(workflow(node("a", use, x=several), node("b", use, x=scalar(None))), use)
-    assert problems(workflow(node("a", use, x=wrong)), use) == [(Code.MISMATCHING_TYPES, "a")]
+    assert problems(workflow(node("a", use, x=wrong)), use) == [
+        (Code.INCOMPATIBLE_UNION_VALUE, "a")
+    ]
 
 
 def test_a_nodes_metadata_goes_before_its_tasks():

@@ -9,6 +9,24 @@ from flyte_jupyter.engine.compiler.compile import (
 from flyte_jupyter.engine.compiler.compile import (
     skeleton as skeleton,
 )
+from flyte_jupyter.engine.compiler.dynamic import (
+    Parent as Parent,
+)
+from flyte_jupyter.engine.compiler.dynamic import (
+    compile_dynamic as compile_dynamic,
+)
+from flyte_jupyter.engine.compiler.dynamic import (
+    dynamic_requirements as dynamic_requirements,
+)
+from flyte_jupyter.engine.compiler.library import (
+    LaunchPlanInterface as LaunchPlanInterface,
+)
+from flyte_jupyter.engine.compiler.library import (
+    Library as Library,
+)
+from flyte_jupyter.engine.compiler.library import (
+    requirements as requirements,
+)
 from flyte_jupyter.engine.compiler.problems import (
     Code as Code,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
+from flyte_jupyter.engine.compiler.interfaces import promises, type_at
 from flyte_jupyter.engine.compiler.problems import Code, Problem
 from flyte_jupyter.idl import core, literals, types
 
@@ -20,18 +21,15 @@ class BindingCheck:
     node: str
     outputs: Outputs
     nodes: Container[str]
-    """Nodes that exist; those whose outputs are not known have a problem of their own already."""
+    """Nodes that can be bound to; those whose outputs are not known have a problem of their own already."""
     problems: list[Problem] = field(default_factory=list)
     upstream: dict[str, None] = field(default_factory=dict)
 
     def check(self, bindings: Sequence[core.Binding], wanted: Variables, side: str) -> None:
         """Compare all bindings with the variables they are for. `side` is ``inputs`` or ``outputs``."""
-        bound: set[str] = set()
+        bound = self._each_once(bindings, side)
         for binding in bindings:
             name = f"{side}.{binding.var}"
-            if binding.var in bound:
-                self._problem(Code.BINDING_TWICE, name, "is bound more than once")
-            bound.add(binding.var)
             if binding.var not in wanted.variables:
                 known = ", ".join(sorted(wanted.variables)) or "none"
                 self._problem(Code.VARIABLE_NOT_FOUND, name, f"no such name; known: {known}")
@@ -39,10 +37,34 @@ class BindingCheck:
                 continue
             self._data(binding.binding, wanted.variables[binding.var].type, name)
         for missing in sorted(set(wanted.variables) - bound):
-            kind = types.describe(wanted.variables[missing].type)
-            self._problem(
-                Code.PARAMETER_NOT_BOUND, f"{side}.{missing}", f"nothing is given for this {kind}"
-            )
+            kind = wanted.variables[missing].type
+            if not _optional(kind):
+                self._problem(
+                    Code.PARAMETER_NOT_BOUND,
+                    f"{side}.{missing}",
+                    f"nothing is given for this {types.describe(kind)}",
+                )
+
+    def take(self, bindings: Sequence[core.Binding]) -> None:
+        """Note where data comes from, for a node that takes whatever it is given."""
+        self._each_once(bindings, "inputs")
+        for binding in bindings:
+            if binding.binding.WhichOneof("value") is None:
+                name = f"inputs.{binding.var}"
+                self._problem(Code.VALUE_REQUIRED, name, "the binding has no value")
+            for reference in promises(binding.binding):
+                source = self._source(reference, f"inputs.{binding.var}")
+                if source is not None:
+                    self._inside(source, reference, f"inputs.{binding.var}")
+
+    def _each_once(self, bindings: Sequence[core.Binding], side: str) -> set[str]:
+        bound: set[str] = set()
+        for binding in bindings:
+            if binding.var in bound:
+                name = f"{side}.{binding.var}"
+                self._problem(Code.BINDING_TWICE, name, "is bound more than once")
+            bound.add(binding.var)
+        return bound
 
     def _problem(self, code: Code, name: str, message: str) -> None:
         self.problems.append(Problem(code, self.node, name, message))
@@ -53,18 +75,18 @@ class BindingCheck:
 
     def _source(self, reference: core.OutputReference, name: str) -> core.LiteralType | None:
         """The type of the output that a promise names; notes the node, reports what is unknown."""
-        variables = self.outputs(reference.node_id)
-        if variables is None:
-            if reference.node_id in self.nodes:
-                self.upstream[reference.node_id] = None
-                return None
+        known = reference.node_id in self.nodes
+        variables = self.outputs(reference.node_id) if known else None
+        if not known:
             message = f"it is bound to node {reference.node_id!r}, which does not exist"
             self._problem(Code.NODE_NOT_FOUND, name, message)
             return None
         self.upstream[reference.node_id] = None
+        if variables is None:
+            return None
         if reference.var not in variables.variables:
-            known = ", ".join(sorted(variables.variables)) or "none"
-            message = f"node {reference.node_id!r} has no output {reference.var!r}; known: {known}"
+            there = ", ".join(sorted(variables.variables)) or "none"
+            message = f"node {reference.node_id!r} has no output {reference.var!r}; known: {there}"
             self._problem(Code.VARIABLE_NOT_FOUND, name, message)
             return None
         return variables.variables[reference.var].type
@@ -74,11 +96,8 @@ class BindingCheck:
             case "promise":
                 self._promise(data.promise, kind, name)
             case "scalar":
-                if why := types.mismatch(core.Literal(scalar=data.scalar), kind):
-                    self._problem(Code.MISMATCHING_TYPES, name, why)
-            case "collection":
-                self._nested(data, kind, name)
-            case "map":
+                self._scalar(data.scalar, kind, name)
+            case "collection" | "map":
                 self._nested(data, kind, name)
             case "offloaded_metadata":
                 inferred = data.offloaded_metadata.inferred_type
@@ -87,18 +106,34 @@ class BindingCheck:
             case _:
                 self._problem(Code.VALUE_REQUIRED, name, "the binding has no value")
 
+    def _scalar(self, scalar: core.Scalar, kind: core.LiteralType, name: str) -> None:
+        why = types.mismatch(core.Literal(scalar=scalar), kind)
+        if why is not None:
+            text = scalar.primitive.WhichOneof("value") == "string_value"
+            wrong_word = text and kind.HasField("enum_type")
+            code = Code.ILLEGAL_ENUM_VALUE if wrong_word else Code.MISMATCHING_TYPES
+            self._problem(code, name, why)
+
     def _promise(self, reference: core.OutputReference, kind: core.LiteralType, name: str) -> None:
         source = self._source(reference, name)
-        if source is None:
+        inside = None if source is None else self._inside(source, reference, name)
+        if inside is None or inside.WhichOneof("type") is None:
             return
+        if not types.castable(inside, kind):
+            self._mismatch(inside, kind, f"{name} (from {reference.node_id}.{reference.var})")
+
+    def _inside(
+        self, source: core.LiteralType, reference: core.OutputReference, name: str
+    ) -> core.LiteralType | None:
+        """The type of the part of an output that a promise names."""
         path = literals.attribute_path(reference)
-        inside = _type_at(source, path)
+        inside = type_at(source, path)
         if inside is None:
             text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
-            message = f"{reference.node_id}.{reference.var}{text}: a {types.describe(source)} has no such part"
-            self._problem(Code.MISMATCHING_TYPES, name, message)
-        elif inside is not _ANY and not types.castable(inside, kind):
-            self._mismatch(inside, kind, f"{name} (from {reference.node_id}.{reference.var})")
+            whole = f"{reference.node_id}.{reference.var}{text}"
+            message = f"{whole}: a {types.describe(source)} has no such part"
+            self._problem(Code.FIELD_NOT_FOUND, name, message)
+        return inside
 
     def _mismatch(self, source: core.LiteralType, kind: core.LiteralType, name: str) -> None:
         message = f"expected {types.describe(kind)}, given {types.describe(source)}"
@@ -118,53 +153,33 @@ class BindingCheck:
         else:
             given = "a list" if which == "collection" else "a dict"
             message = f"expected {types.describe(kind)}, given {given}"
-            self._problem(Code.MISMATCHING_TYPES, name, message)
+            self._problem(Code.MISMATCHING_BINDINGS, name, message)
             self._mark(data)
 
     def _union(self, data: core.BindingData, kind: core.LiteralType, name: str) -> None:
         self._mark(data)
-        for variant in kind.union_type.variants:
-            attempt = BindingCheck(self.node, self.outputs, self.nodes)
-            attempt._data(data, variant, name)
-            if not attempt.problems:
-                return
-        message = f"what is given fits no variant of {types.describe(kind)}"
-        self._problem(Code.MISMATCHING_TYPES, name, message)
+        fits = [v for v in kind.union_type.variants if self._fits(data, v, name)]
+        if len(fits) == 1:
+            return
+        text = types.describe(kind)
+        if fits:
+            both = " and ".join(types.describe(variant) for variant in fits[:2])
+            message = f"what is given fits more than one variant of {text}: {both}"
+            self._problem(Code.AMBIGUOUS_UNION_VALUE, name, message)
+        else:
+            message = f"what is given fits no variant of {text}"
+            self._problem(Code.INCOMPATIBLE_UNION_VALUE, name, message)
+
+    def _fits(self, data: core.BindingData, variant: core.LiteralType, name: str) -> bool:
+        attempt = BindingCheck(self.node, self.outputs, self.nodes)
+        attempt._data(data, variant, name)
+        return not attempt.problems
 
 
-def promises(data: core.BindingData) -> Iterator[core.OutputReference]:
-    """Every promise in a binding, however deep."""
-    match data.WhichOneof("value"):
-        case "promise":
-            yield data.promise
-        case "collection":
-            for item in data.collection.bindings:
-                yield from promises(item)
-        case "map":
-            for item in data.map.bindings.values():
-                yield from promises(item)
-
-
-_ANY = core.LiteralType()
-
-
-def _type_at(kind: core.LiteralType, path: literals.AttributePath) -> core.LiteralType | None:
-    """The type at an attribute path; `_ANY` where the type does not say (as in Flyte), None where nothing is."""
-    for step in path:
-        match kind.WhichOneof("type"):
-            case "collection_type" if isinstance(step, int):
-                kind = kind.collection_type
-            case "map_value_type" if isinstance(step, str):
-                kind = kind.map_value_type
-            case "simple" if kind.simple == core.SimpleType.STRUCT:
-                fields = kind.structure.dataclass_type
-                if not fields:
-                    return _ANY
-                if step not in fields:
-                    return None
-                kind = fields[str(step)]
-            case "union_type":
-                return _ANY
-            case _:
-                return None
-    return kind
+def _optional(kind: core.LiteralType) -> bool:
+    """Whether None is among what may be given: then it need not be given (Flyte: ``IsOptionalType``)."""
+    none = core.LiteralType(simple=core.SimpleType.NONE)
+    return any(
+        variant.WhichOneof("type") == "simple" and variant.simple == none.simple
+        for variant in kind.union_type.variants
+    )
