@@ -25,6 +25,7 @@ _OF_STORE: Sequence[tuple[type[store.StoreError], int]] = (
     (store.AlreadyExists, 6),
     (store.AlreadyTerminal, 9),
     (store.InvalidQuery, 3),
+    (store.InvalidSignal, 3),
     (store.StoreClosed, 14),
     (store.DatabaseError, 14),
 )

@@ -38,10 +38,12 @@ from flyte_jupyter.server.routes import API as API_ROOT
 from flyte_jupyter.server.routes import OWN_ROUTES
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.subscriptions import Sources
+from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
 from flyte_jupyter.store.projects import Projects
+from flyte_jupyter.store.signals import SqlSignals
 from flyte_jupyter.store.specs import Specs
 
 API = 1
@@ -82,6 +84,8 @@ def make_platform(parts: Parts) -> Platform:
         specs=Specs(parts.database),
         executions=Executions(parts.database),
         projects=Projects(parts.database),
+        signals=SqlSignals(parts.database),
+        artifacts=Artifacts(parts.database),
         blobs=parts.blobs,
         signer=Signer(parts.secret),
         refusal=parts.machine.refusal,

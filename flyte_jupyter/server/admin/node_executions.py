@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.calls import Caller
@@ -40,13 +42,30 @@ class NodeExecutionCases:
         found = await self._platform.executions.node_execution(run, node)
         inputs = await read_data(self._platform, found.input_uri, caller)
         outputs = await read_data(self._platform, found.closure.output_uri, caller)
-        return admin.NodeExecutionGetDataResponse(
+        answer = admin.NodeExecutionGetDataResponse(
             inputs=inputs.url,
             outputs=outputs.url,
             full_inputs=inputs.full,
             full_outputs=outputs.full,
             flyte_urls=_urls(run, node, deck=bool(found.closure.deck_uri)),
         )
+        if found.metadata.is_dynamic and found.closure.dynamic_job_spec_uri:
+            made = await self._expansion(run, node)
+            answer.dynamic_workflow.id.CopyFrom(made.primary.template.id)
+            answer.dynamic_workflow.compiled_workflow.CopyFrom(made)
+            answer.dynamic_workflow.dynamic_job_spec_uri = found.closure.dynamic_job_spec_uri
+        return answer
+
+    async def dynamic_workflow(
+        self, request: admin.GetDynamicNodeWorkflowRequest, _: Caller
+    ) -> admin.DynamicNodeWorkflowResponse:
+        """The graph that a dynamic node made. Raises `NotFound` of the store while there is none."""
+        made = await self._expansion(*_node(request.id))
+        return admin.DynamicNodeWorkflowResponse(compiled_workflow=made)
+
+    async def _expansion(self, run: RunId, node: str) -> core.CompiledWorkflowClosure:
+        body = await self._platform.executions.expansion(run, node)
+        return await asyncio.to_thread(core.CompiledWorkflowClosure.FromString, body)
 
     async def attempt(
         self, request: admin.TaskExecutionGetRequest, _: Caller

@@ -11,8 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte_jupyter.engine.ports import Blobs
 from flyte_jupyter.idl import core
 from flyte_jupyter.server.admin.signing import Signer
+from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.projects import Projects
+from flyte_jupyter.store.signals import SqlSignals
 from flyte_jupyter.store.specs import Specs
 
 
@@ -23,6 +25,8 @@ class Platform:
     specs: Specs
     executions: Executions
     projects: Projects
+    signals: SqlSignals
+    artifacts: Artifacts
     blobs: Blobs
     signer: Signer
     refusal: Callable[[core.TaskTemplate], str | None]

@@ -12,6 +12,7 @@ from flyte_jupyter.server.admin.launching import LaunchCases
 from flyte_jupyter.server.admin.node_executions import NodeExecutionCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import ProjectCases
+from flyte_jupyter.server.admin.signals import SignalCases
 from flyte_jupyter.server.admin.tasks import TaskCases
 from flyte_jupyter.server.admin.version import get_version
 from flyte_jupyter.server.admin.workflows import WorkflowCases
@@ -23,7 +24,7 @@ def use_cases(platform: Platform) -> UseCases:
     plans, entities = LaunchPlanCases(platform), EntityCases(platform)
     launches, executions = LaunchCases(platform), ExecutionCases(platform)
     nodes, projects = NodeExecutionCases(platform), ProjectCases(platform)
-    proxy = DataProxyCases(platform)
+    proxy, signals = DataProxyCases(platform), SignalCases(platform)
     return {
         "CreateTask": tasks.create,
         "GetTask": tasks.get,
@@ -43,6 +44,7 @@ def use_cases(platform: Platform) -> UseCases:
         "ListNamedEntities": entities.list_named,
         "CreateExecution": launches.create,
         "RelaunchExecution": launches.relaunch,
+        "RecoverExecution": launches.recover,
         "GetExecution": executions.get,
         "ListExecutions": executions.list,
         "GetExecutionData": executions.data,
@@ -51,6 +53,7 @@ def use_cases(platform: Platform) -> UseCases:
         "GetNodeExecution": nodes.get,
         "ListNodeExecutions": nodes.list,
         "GetNodeExecutionData": nodes.data,
+        "GetDynamicNodeWorkflow": nodes.dynamic_workflow,
         "GetTaskExecution": nodes.attempt,
         "ListTaskExecutions": nodes.attempts,
         "GetTaskExecutionData": nodes.attempt_data,
@@ -60,6 +63,9 @@ def use_cases(platform: Platform) -> UseCases:
         "ListProjects": projects.list,
         "GetDomains": projects.domains,
         "GetVersion": get_version,
+        "ListSignals": signals.list,
+        "SetSignal": signals.set,
+        "GetOrCreateSignal": signals.get_or_create,
         "CreateUploadLocation": proxy.upload_location,
         "CreateDownloadLink": proxy.download_link,
         "GetData": proxy.get_data,
