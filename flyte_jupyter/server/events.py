@@ -12,9 +12,10 @@ from typing import Any
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from flyte_jupyter.idl import core
-from flyte_jupyter.idl.ids import AttemptId, RunId
+from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.errors import AdminError, InvalidArgument, ResourceExhausted
 from flyte_jupyter.server.handlers import ControlHandler, Listener
+from flyte_jupyter.server.logs import LogOf
 from flyte_jupyter.server.messages import escape_html
 from flyte_jupyter.server.problems import is_ours, problem_of
 from flyte_jupyter.server.subscriptions import (
@@ -124,7 +125,8 @@ def make_subscription(
     run = RunId(_text(request, "project"), _text(request, "domain"), _text(request, "name"))
     if topic == "execution":
         return ExecutionTopic(number, sources, send, _optional_number(request, "since"), run)
-    of = AttemptId(run, (_text(request, "node"),), _number(request, "attempt", 0))
+    item = _optional_number(request, "item")
+    of = LogOf(run, _text(request, "node"), _number(request, "attempt", 0), item)
     return LogTopic(number, sources, send, of, _number(request, "offset", 0))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flyte_jupyter.engine.ports import Executor
 from flyte_jupyter.idl import core
-from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
 
@@ -18,6 +18,8 @@ _OVER = {
     core.TaskExecution.FAILED,
     core.TaskExecution.ABORTED,
 }
+
+_ITEM_OVER = {*_OVER, core.TaskExecution.RETRYABLE_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class LogText:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LogOf:
+    """Whose log: an attempt at a node, by the node's id as clients see it, or at one item of an array node."""
+
+    run: RunId
+    node: str
+    attempt: int
+    item: int | None = None
+
+
 class Logs:
     """Reads logs through the executor; the store knows whether an attempt is over."""
 
@@ -46,7 +58,7 @@ class Logs:
         self._executor = executor
         self._executions = executions
 
-    async def read(self, of: AttemptId, offset: int, limit: int) -> LogText:
+    async def read(self, of: LogOf, offset: int, limit: int) -> LogText:
         """Up to `limit` bytes (at least 4) from `offset`, decoded with replacement.
 
         Raises:
@@ -55,14 +67,25 @@ class Logs:
         # Asked before the read: what an attempt wrote before it was over is then in what we read.
         over = await self._over(of)
         limit = max(limit, LONGEST_CHARACTER)
-        part = await self._executor.read_log(of, offset, limit)
+        part = await self._executor.read_log(await self._attempt(of), offset, limit)
         ends = (part.complete or over) and len(part.data) < limit
         text, used = whole_characters(part.data, final=ends)
         return LogText(text, offset, offset + used, ends)
 
-    async def _over(self, of: AttemptId) -> bool:
+    async def _attempt(self, of: LogOf) -> AttemptId:
+        """Whom the executor knows. A node that has not begun stands at the top, as far as anybody can know."""
         try:
-            found = await self._executions.task_execution(of.run, str(of.path[0]), of.attempt)
+            path = await self._executions.node_path(of.run, of.node)
+        except NotFound:
+            path = (of.node,)
+        return AttemptId(of.run, path if of.item is None else (*path, of.item), of.attempt)
+
+    async def _over(self, of: LogOf) -> bool:
+        try:
+            if of.item is not None:
+                tries = await self._executions.items(of.run, of.node, 0, of.item, of.item + 1)
+                return any(t.retry_attempt == of.attempt and t.phase in _ITEM_OVER for t in tries)
+            found = await self._executions.task_execution(of.run, of.node, of.attempt)
         except NotFound:
             # The run must exist; an attempt that has not begun has an empty log that may grow.
             run = await self._executions.get(of.run)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from flyte_jupyter.idl.ids import AttemptId, RunId
+from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound
 from flyte_jupyter.server.handlers import ControlHandler, Listener
-from flyte_jupyter.server.logs import Logs
+from flyte_jupyter.server.logs import LogOf, Logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class LogHandler(ControlHandler):
         project, domain, name, node, attempt = place
         if not (attempt.isascii() and attempt.isdecimal()):
             raise InvalidArgument(f"{attempt!r} is not the number of an attempt")
-        of = AttemptId(RunId(project, domain, name), (node,), int(attempt))
+        item = self._number("item", 0) if self.get_query_argument("item", "") else None
+        of = LogOf(RunId(project, domain, name), node, int(attempt), item)
         offset = self._number("offset", 0)
         limit = min(self._number("limit", self.limit), self.limit)
         self.answer((await self.logs.read(of, offset, limit)).to_json())
@@ -76,7 +77,7 @@ class LogHandler(ControlHandler):
     def _number(self, name: str, default: int) -> int:
         text = self.get_query_argument(name, str(default))
         if not (text.isascii() and text.isdecimal() and len(text) < len(str(2**63))):
-            raise InvalidArgument(f"{name}={text!r} is not a number of bytes")
+            raise InvalidArgument(f"{name}={text!r} is not a whole number")
         return int(text)
 
 

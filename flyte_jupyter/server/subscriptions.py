@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.ids import AttemptId, RunId
-from flyte_jupyter.server.logs import Logs
+from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.server.logs import LogOf, Logs
 from flyte_jupyter.server.messages import escape_html, to_json
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.store.executions import Executions
@@ -245,9 +245,7 @@ class ExecutionTopic(Changes):
 class LogTopic(Subscription):
     """An attempt's log from a byte offset to its end, as fast as the client acknowledges."""
 
-    def __init__(
-        self, number: int, sources: Sources, send: Send, of: AttemptId, offset: int
-    ) -> None:
+    def __init__(self, number: int, sources: Sources, send: Send, of: LogOf, offset: int) -> None:
         super().__init__(number, sources, send)
         self._of = of
         self._next = self._acknowledged = offset
