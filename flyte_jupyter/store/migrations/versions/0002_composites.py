@@ -125,4 +125,4 @@ def make(bind: Connection) -> None:
     bind.exec_driver_sql("UPDATE node_executions SET path = json_array(node)")
     for index in _INDEXES:
         bind.exec_driver_sql(index)
-    metadata.create_all(bind)
+    metadata.create_all(bind, checkfirst=False)
