@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import EntityId, RunId
 from flyte_jupyter.server.admin.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from flyte_jupyter.server.admin.launch_policies import child_spec
 from flyte_jupyter.server.admin.launching import LaunchCases, Origin
@@ -65,6 +66,17 @@ class ChildExecutions:
         message = f"child execution {child.name} failed: {closure.error.message}"
         blame = Blame.SYSTEM if system else Blame.USER
         return ChildResult(why=Failure(closure.error.code or "Unknown", message, blame))
+
+    async def interface(self, launch_plan: EntityId) -> LaunchPlanInterface | None:
+        """What a registered launch plan takes and gives; None when there is none of that name."""
+        try:
+            found = await self._platform.specs.launch_plan(launch_plan)
+        except store.NotFound:
+            return None
+        closure = found.closure
+        return LaunchPlanInterface(
+            closure.expected_inputs, closure.expected_outputs, found.spec.fixed_inputs
+        )
 
     async def _known(self, spec: ChildSpec) -> Accepted | Rejected:
         """There is an execution of that name: ours from an earlier try, or a stranger."""
