@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from flyte_jupyter.engine.pods.manifests import Manifest
+import copy
+import json
+from collections.abc import Iterator
+
+from flyte_jupyter.engine.command import names_inputs, values_for
+from flyte_jupyter.engine.pods.containers import customised, task_pod
+from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
+from flyte_jupyter.engine.pods.naming import (
+    PRIMARY,
+    UPLOADER,
+    metadata_of,
+    namespace_of,
+    pod_name,
+)
+from flyte_jupyter.engine.pods.placement import accelerated, placed, with_shared_memory
+from flyte_jupyter.engine.pods.policy import check, check_service_account
+from flyte_jupyter.engine.pods.secrets import with_secrets
 from flyte_jupyter.engine.pods.settings import PodSettings
+from flyte_jupyter.engine.pods.sidecars import (
+    DOWNLOADER,
+    UPLOADER_CONTAINER,
+    data_config,
+    with_copilot,
+)
+from flyte_jupyter.engine.pods.templates import merged, with_template
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
+
+_BAD = "BadTaskSpecification"
+_SEEN_PARTS = 3
+"""How many of the largest parts of a manifest that is too large are named."""
+
+
+def wants_inputs(template: core.TaskTemplate, settings: PodSettings) -> bool:
+    """Whether a command of the task names single inputs, so that `pod_for` needs their values. Raises `PodRefused`."""
+    pod, _ = task_pod(template, settings)
+    return any(names_inputs(_words(container)) for container in _containers(pod["spec"]))
 
 
 def pod_for(
@@ -17,6 +50,157 @@ def pod_for(
 ) -> Manifest:
     """The whole manifest. Equal arguments give equal manifests. Raises `PodRefused`, before anything was asked of a cluster.
 
-    `inputs` is needed when `command.wants_inputs(spec.template)`; `owner` is an entry of ``metadata.ownerReferences``.
+    `inputs` is needed when `wants_inputs`; `owner` is an entry of ``metadata.ownerReferences``.
     """
-    raise NotImplementedError
+    task, primary = task_pod(spec.template, settings)
+    check(task, settings)
+    check_service_account(spec.service_account, settings)
+    template = _template(spec.template, settings)
+    body = _body(task["spec"], primary, spec, settings, inputs)
+    body = with_template(template.get("spec") or {}, body, primary, DOWNLOADER)
+    extended = spec.template.extended_resources
+    body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
+    names = frozenset(str(c["name"]) for c in _containers(task["spec"]))
+    body = with_secrets(body, spec.template.security_context.secrets, settings, names)
+    body = _hardened(body, spec, settings)
+    _check_images(body, spec.template)
+    metadata = _metadata(task, template, spec, settings, primary=primary, owner=owner)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
+    _check_size(pod, spec.template, settings)
+    return pod
+
+
+def _body(
+    given: Manifest,
+    primary: str,
+    spec: AttemptSpec,
+    settings: PodSettings,
+    inputs: core.LiteralMap | None,
+) -> Manifest:
+    """The task's own pod with everything filled in that Flyte fills in."""
+    namespace = namespace_of(spec.id.run, settings)
+    # Kubernetes reads $(NAME) as a variable; what comes from outside the task's own words is no such thing.
+    values = {
+        key: value.replace("$(", "$$(")
+        for key, value in values_for(spec, pod_name(spec.id), namespace, inputs).items()
+    }
+    made = copy.deepcopy(given)
+    for kind in ("initContainers", "containers"):
+        if given.get(kind):
+            made[kind] = [
+                customised(c, spec, settings, values, own=c.get("name") == primary)
+                for c in given[kind]
+            ]
+    made = with_copilot(made, spec, settings, primary)
+    return placed(made, settings, interruptible=spec.interruptible)
+
+
+def _template(task: core.TaskTemplate, settings: PodSettings) -> Manifest:
+    """The pod template below the task's pod: the one it names, else the settings' default; its ``metadata`` and ``spec``."""
+    name = task.metadata.pod_template_name or settings.default_template
+    if not name:
+        return {}
+    found = settings.templates.get(name)
+    if found is None:
+        known = ", ".join(sorted(settings.templates)) or "none"
+        text = f"Task {task.id.name}: there is no pod template {name!r}; known are {known}."
+        raise PodRefused(_BAD, text)
+    return found
+
+
+def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manifest:
+    """What holds for every pod, below what the templates say: the "restricted" standard, no token, no restart."""
+    user = {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_group}
+    user["fsGroup"] = settings.run_as_group
+    context: Manifest = {
+        "runAsNonRoot": True,
+        **{k: v for k, v in user.items() if v is not None},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    below: Manifest = {
+        "serviceAccountName": spec.service_account or settings.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": settings.termination_seconds,
+        "securityContext": context,
+        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+    }
+    made = merged({k: v for k, v in below.items() if v != []}, body)
+    if body.get("serviceAccount") and not body.get("serviceAccountName"):
+        made["serviceAccountName"] = body["serviceAccount"]
+    for container in _containers(made):
+        container["securityContext"] = _context(container.get("securityContext") or {})
+    made["restartPolicy"] = "Never"
+    return {k: v for k, v in made.items() if v not in ([], {}, "", None)}
+
+
+def _context(given: Manifest) -> Manifest:
+    below: Manifest = {"capabilities": {"drop": ["ALL"]}}
+    if not given.get("privileged"):
+        below["allowPrivilegeEscalation"] = False
+    return merged(below, given)
+
+
+def _metadata(
+    task: Manifest,
+    template: Manifest,
+    spec: AttemptSpec,
+    settings: PodSettings,
+    *,
+    primary: str,
+    owner: Manifest | None,
+) -> Manifest:
+    given = merged(template.get("metadata") or {}, task["metadata"])
+    labels, annotations = given.get("labels") or {}, given.get("annotations") or {}
+    metadata = metadata_of(spec, settings, owner, labels=labels, annotations=annotations)
+    ours = {PRIMARY: primary, "kubectl.kubernetes.io/default-container": primary}
+    if data_config(spec.template) is not None:
+        ours[UPLOADER] = UPLOADER_CONTAINER
+    metadata["annotations"] = dict(sorted({**metadata["annotations"], **ours}.items()))
+    return metadata
+
+
+def _containers(spec: Manifest) -> Iterator[Manifest]:
+    yield from spec.get("initContainers") or ()
+    yield from spec.get("containers") or ()
+
+
+def _words(container: Manifest) -> list[str]:
+    return [str(w) for w in (*(container.get("command") or ()), *(container.get("args") or ()))]
+
+
+def _check_images(body: Manifest, task: core.TaskTemplate) -> None:
+    for container in _containers(body):
+        if not container.get("image"):
+            text = (
+                f"Task {task.id.name} has no image for its container {container.get('name')!r}. A task that runs on Kubernetes "
+                "needs one: set an image when you register it."
+            )
+            raise PodRefused("ImageMissing", text)
+
+
+def _check_size(pod: Manifest, task: core.TaskTemplate, settings: PodSettings) -> None:
+    size = _size(pod)
+    if size <= settings.most_bytes:
+        return
+    parts = [(f"metadata.{key}", _size(value)) for key, value in pod["metadata"].items()]
+    parts += [(f"spec.{k}", _size(v)) for k, v in pod["spec"].items() if not _is_containers(k)]
+    for kind in ("initContainers", "containers"):
+        for container in pod["spec"].get(kind) or ():
+            place = f"spec.{kind}[{container.get('name')}]"
+            parts += [(f"{place}.{key}", _size(value)) for key, value in container.items()]
+    largest = sorted(parts, key=lambda part: -part[1])[:_SEEN_PARTS]
+    named = ", ".join(f"{place} {bytes_} bytes" for place, bytes_ in largest)
+    text = (
+        f"Task {task.id.name}: its pod would take {size} bytes, and Kubernetes keeps at most {settings.most_bytes}. "
+        f"Largest are {named}. Pass large values as inputs or files instead."
+    )
+    raise PodRefused("PodTooLarge", text)
+
+
+def _is_containers(field: str) -> bool:
+    return field in ("containers", "initContainers")
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())

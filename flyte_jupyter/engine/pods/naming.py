@@ -77,10 +77,18 @@ def attempt_of(pod: Mapping[str, object]) -> AttemptId | None:
     return attempt if metadata.get("name") == pod_name(attempt) else None
 
 
-def metadata_of(spec: AttemptSpec, settings: PodSettings, owner: Manifest | None) -> Manifest:
+def metadata_of(
+    spec: AttemptSpec,
+    settings: PodSettings,
+    owner: Manifest | None,
+    *,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> Manifest:
     """Name, namespace, labels, annotations and owner of an attempt's pod.
 
-    Labels are Flyte's and ours. What the settings or the execution say goes before neither.
+    The settings' words come first, over them those of the task (`labels`, `annotations`), then the execution's; Flyte's labels
+    and ours stand above all.
     """
     run, task = spec.id.run, spec.template.id
     flyte = {
@@ -98,14 +106,14 @@ def metadata_of(spec: AttemptSpec, settings: PodSettings, owner: Manifest | None
         INSTALLATION: settings.installation,
         EXECUTION: run_digest(run),
     }
-    given = {**settings.labels, **spec.labels}
-    labels = {**given, **flyte, **own}
-    annotations = {**settings.annotations, **spec.annotations, ATTEMPT: _json(_facts(spec.id))}
+    all_labels = {**settings.labels, **labels, **spec.labels, **flyte, **own}
+    said = {**settings.annotations, **annotations, **spec.annotations}
+    said[ATTEMPT] = _json(_facts(spec.id))
     metadata: Manifest = {
         "name": pod_name(spec.id),
         "namespace": namespace_of(run, settings),
-        "labels": {key: label(value) for key, value in sorted(labels.items())},
-        "annotations": dict(sorted(annotations.items())),
+        "labels": {key: label(value) for key, value in sorted(all_labels.items())},
+        "annotations": dict(sorted(said.items())),
     }
     if owner is not None:
         metadata["ownerReferences"] = [owner]

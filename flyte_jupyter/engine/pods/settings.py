@@ -32,6 +32,8 @@ class Allowed:
     """Folders of the node that may be mounted, themselves and what is below them."""
     capabilities: frozenset[str] = frozenset()
     """Capabilities that containers may add."""
+    tokens: bool = False
+    """The service account's token in the pod."""
     service_accounts: frozenset[str] = frozenset()
     """Service accounts that tasks and executions may name, apart from `PodSettings.service_account`; ``*``: any."""
 
@@ -58,6 +60,9 @@ class Accelerators:
     """The node label, and taint, that names the device."""
     partition_label: str = "k8s.amazonaws.com/gpu-partition-size"
     """The node label, and taint, that names the size of a GPU's partitions."""
+    unpartitioned_requirement: Manifest = field(default_factory=dict)
+    """What a node with whole GPUs has; else: no `partition_label`."""
+    unpartitioned_toleration: Manifest = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,9 @@ class PodSettings:
     """Such as the object store's keys."""
     image_pull_policy: str = ""
     image_pull_secrets: Sequence[str] = ()
-    run_as_user: int = 65532
-    run_as_group: int = 65532
+    run_as_user: int | None = 65532
+    """None: as the image says, which must not be root."""
+    run_as_group: int | None = 65532
     termination_seconds: int = 10
     """Between being asked to end and being killed."""
     resources: Resources = field(default_factory=Resources)
