@@ -1,0 +1,85 @@
+"""Parts of outputs: of lists, dicts and data classes, in each other."""
+
+from dataclasses import dataclass, field
+
+from flytekit import conditional, task, workflow
+
+
+@dataclass
+class Inner:
+    count: int = 2
+    names: list[str] = field(default_factory=lambda: ["a", "b"])
+
+
+@dataclass
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    table: dict[str, int] = field(default_factory=lambda: {"k": 7})
+
+
+@task
+def make() -> Outer:
+    return Outer()
+
+
+@task
+def lists() -> list[dict[str, int]]:
+    return [{"a": 1}, {"a": 2}]
+
+
+@task
+def dicts() -> dict[str, list[str]]:
+    return {"words": ["x", "y"]}
+
+
+@task
+def plus(a: int, b: int) -> int:
+    return a + b
+
+
+@task
+def joined(a: str, b: str) -> str:
+    return a + b
+
+
+@task
+def counted(inner: Inner) -> int:
+    return inner.count
+
+
+@workflow
+def of_dataclass() -> tuple[int, str, int]:
+    made = make()
+    return (
+        plus(a=made.inner.count, b=made.table["k"]),
+        joined(a=made.inner.names[0], b=made.inner.names[1]),
+        counted(inner=made.inner),
+    )
+
+
+@workflow
+def of_containers() -> tuple[int, str]:
+    items, words = lists(), dicts()
+    return plus(a=items[0]["a"], b=items[1]["a"]), joined(a=words["words"][0], b=words["words"][1])
+
+
+@workflow
+def as_output() -> tuple[int, str]:
+    return make().inner.count, dicts()["words"][1]
+
+
+@workflow
+def in_condition() -> str:
+    made = make()
+    return (
+        conditional("count")
+        .if_(made.inner.count == 2)
+        .then(joined(a="two", b="!"))
+        .else_()
+        .then(joined(a="other", b="!"))
+    )
+
+
+@workflow
+def out_of_range() -> str:
+    return joined(a=dicts()["words"][5], b="")
