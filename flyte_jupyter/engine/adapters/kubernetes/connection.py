@@ -1,0 +1,127 @@
+"""The connection to a real API server, with the official client's credentials, TLS and connection pool.
+
+Its typed objects are left out: they cost milliseconds a pod. Needs the ``kubernetes`` extra.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from flyte_jupyter.engine.adapters.kubernetes.api import Answer, Call, Refused, Silent, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+
+_FIRST_BAD = 300
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_DEFAULT = "~/.kube/config"
+
+
+class NoCluster(Exception):
+    """There is no cluster to talk to: what is missing and what to do, in one line."""
+
+
+async def connect(settings: ConnectionSettings) -> KubernetesConnection:
+    """Read the configuration. Nothing is sent yet. Raises `NoCluster`."""
+    try:
+        from kubernetes.aio import client, config
+    except ImportError as error:
+        raise NoCluster(
+            f"Kubernetes needs the package kubernetes ({error}): pip install 'flyte-jupyter[kubernetes]'"
+        ) from error
+    made = client.Configuration()
+    files = _files(settings)
+    try:
+        if files:
+            # persist_config would write refreshed tokens into the user's file.
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=files,
+                context=settings.context or None,
+                client_configuration=made,
+                persist_config=False,
+            )
+        elif os.environ.get(_IN_CLUSTER):
+            config.load_incluster_config(client_configuration=made)  # type: ignore[no-untyped-call]
+        else:
+            raise NoCluster(
+                "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
+            )
+    except (config.ConfigException, OSError, ValueError) as error:
+        raise NoCluster(
+            f"{files or 'The cluster configuration'} cannot be used: {error}"
+        ) from error
+    made.retries = None
+    return KubernetesConnection(client.ApiClient(configuration=made))
+
+
+def _files(settings: ConnectionSettings) -> str:
+    """The configuration files to read; empty when there is none."""
+    default = Path(_DEFAULT).expanduser()
+    named = settings.kubeconfig or os.environ.get("KUBECONFIG")
+    return str(named or (default if default.exists() else ""))
+
+
+class KubernetesConnection:
+    """A `Transport` over the official client's asyncio connections."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def call(self, call: Call) -> Answer:
+        """Ask and wait for the whole answer, whatever its status."""
+        from aiohttp import ClientError, ClientTimeout
+
+        try:
+            answer = await self._send(call, ClientTimeout(total=call.seconds))
+            body = await answer.read()
+        except (ClientError, OSError, TimeoutError) as error:
+            raise _unreachable(call, error) from error
+        return Answer(answer.status, body, answer.headers.get("Retry-After", ""))
+
+    async def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
+        """Pieces of an answer as they come."""
+        from aiohttp import ClientError, ClientTimeout
+
+        patience = ClientTimeout(total=None, sock_connect=30.0, sock_read=call.seconds)
+        answer = None
+        try:
+            answer = await self._send(call, patience)
+            if answer.status >= _FIRST_BAD:
+                body = await answer.read()
+                retry_after = answer.headers.get("Retry-After", "")
+                raise Refused(call, Answer(answer.status, body, retry_after))
+            while piece := await answer.response.content.readany():
+                yield piece
+        except TimeoutError as error:
+            raise Silent(f"{call.path}: nothing came for {call.seconds:g} s") from error
+        except (ClientError, OSError) as error:
+            raise _unreachable(call, error) from error
+        finally:
+            if answer is not None:
+                answer.response.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def _send(self, call: Call, patience: Any) -> Any:
+        client = self._client
+        headers = {"Accept": "application/json", "Content-Type": call.content_type}
+        headers["User-Agent"] = "flyte-jupyter"
+        query: list[Any] = []
+        await client.update_params_for_auth(
+            headers, query, ["BearerToken"], call.path, call.method, call.body
+        )
+        url = client.configuration.host + call.path
+        words = [*query, *call.query.items()]
+        if words:
+            url += "?" + urlencode(words)
+        return await client.rest_client.request(
+            call.method, url, headers=headers, body=call.body, _request_timeout=patience
+        )
+
+
+def _unreachable(call: Call, error: BaseException) -> Unreachable:
+    return Unreachable(f"{call.method} {call.path}: {error or type(error).__name__}")

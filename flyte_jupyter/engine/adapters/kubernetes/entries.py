@@ -1,0 +1,59 @@
+"""What the executor keeps of an attempt while its pod exists."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from flyte_jupyter.engine.adapters.kubernetes.api import Json
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.pods.naming import PRIMARY
+from flyte_jupyter.engine.ports import Waits
+from flyte_jupyter.idl.ids import AttemptId
+
+
+class Is(StrEnum):
+    """How far an attempt has come."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """An attempt whose pod was made here, or was found."""
+
+    id: AttemptId
+    key: Key
+    uid: str
+    container: str
+    """The container whose log is the attempt's."""
+    is_: Is = Is.PENDING
+    how: Exit | None = None
+    pod: Json | None = None
+    """The pod as it was last seen, while it is to be judged again with time."""
+    told: Waits | None = None
+    """What was last said that it waits for."""
+    teller: asyncio.TimerHandle | None = None
+    began: bool = False
+    """Whether its container ever ran, so that there is a log."""
+    chores: set[asyncio.Task[None]] = field(default_factory=set)
+    """What is under way for it: its log being kept."""
+
+    def hush(self) -> None:
+        """Say nothing more of what it waits for."""
+        if self.teller is not None:
+            self.teller.cancel()
+            self.teller = None
+
+
+def container_of(pod: Json) -> str:
+    """The container that the attempt is about: the one that the annotation names, else the first."""
+    named = (pod["metadata"].get("annotations") or {}).get(PRIMARY)
+    if named:
+        return str(named)
+    containers = (pod.get("spec") or {}).get("containers") or [{}]
+    return str(containers[0].get("name", ""))

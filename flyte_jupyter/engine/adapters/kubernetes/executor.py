@@ -1,0 +1,391 @@
+"""Runs attempts as pods."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flyte_jupyter.engine.adapters.kubernetes import objects
+from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
+from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
+from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
+from flyte_jupyter.engine.adapters.kubernetes.making import Owner, PodMaker, StillLeaving, nobody
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Stage
+from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning, vanished
+from flyte_jupyter.engine.pods.naming import (
+    attempt_of,
+    namespace_of,
+    pod_name,
+    selector,
+)
+from flyte_jupyter.engine.pods.refusals import TryAgain
+from flyte_jupyter.engine.pods.starting import Pending
+from flyte_jupyter.engine.ports import (
+    Accepted,
+    AttemptNews,
+    AttemptSpec,
+    Blobs,
+    Clock,
+    Listing,
+    LogSlice,
+    Rejected,
+    Waits,
+)
+from flyte_jupyter.idl.ids import AttemptId
+
+log = logging.getLogger(__name__)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class KubernetesExecutor:
+    """An `Executor` over an API server. All of its methods belong to one event loop.
+
+    What exists is what the cluster says: pods carry their attempt's id, so nothing here need outlive this process but `logs`, a
+    folder. `owner` gives the object that owns an attempt's pod.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        blobs: Blobs,
+        logs: Path,
+        *,
+        settings: KubernetesSettings | None = None,
+        owner: Owner = nobody,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._settings = settings or KubernetesSettings()
+        self._maker = PodMaker(api, blobs, self._settings, owner)
+        self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
+        self._alarms: Alarms[Entry] = Alarms(clock, self._rings)
+        self._leaving = Leaving()
+        self._room = Room(self._try_again, api)
+        self._entries: dict[AttemptId, Entry] = {}
+        self._by_key: dict[Key, Entry] = {}
+        self._reflectors: list[Reflector] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news: Callable[[AttemptNews], None] = lambda _: None
+
+    # -- the port --
+
+    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+        """Adopt the pods that are there. An API server that cannot be reached is waited for in the background."""
+        self._news = news
+        self._entries.clear()
+        self._by_key.clear()
+        wanted = selector(self._settings.pods)
+        self._reflectors = [
+            Reflector(self._api, objects.pods(namespace), wanted, self, self._settings.watch)
+            for namespace in self._settings.namespaces or ("",)
+        ]
+        for reflector in self._reflectors:
+            reflector.start()
+        self._do(self._alarms.keep())
+        self._do(self._room.keep())
+        if not await self._synced():
+            log.warning("the cluster has not told what it has yet: going on without")
+
+    async def stop(self) -> None:
+        """Stop watching. Pods go on and are adopted by the next `start`."""
+        for reflector in self._reflectors:
+            await reflector.stop()
+        self._reflectors = []
+        for entry in self._entries.values():
+            entry.hush()
+        tasks = [*self._tasks, *(task for e in self._entries.values() for task in e.chores)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._logs.close()
+        self._room.clear()
+
+    async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
+        """Create the attempt's pod if it is absent. Where a quota is used up, it is created as soon as there is room.
+
+        Raises whatever may pass: the server is busy or cannot be reached, a pod of that name is still being deleted.
+        """
+        if spec.id in self._entries or spec.id in self._room:
+            return Accepted()
+        key = namespace_of(spec.id.run, self._settings.pods), pod_name(spec.id)
+        await self._leaving.wait(key, self._settings.patience)
+        try:
+            made = await self._maker.make(spec)
+        except StillLeaving as error:
+            self._leaving.add(error.key, error.uid)
+            await self._leaving.wait(error.key, self._settings.patience)
+            made = await self._maker.make(spec)
+        if isinstance(made, Rejected):
+            return made
+        if isinstance(made, TryAgain):
+            self._room.queue(spec, key[0])
+            self._news(AttemptNews(spec.id, None, Waits(made.stage, made.reason)))
+        else:
+            self._made(made)
+        return Accepted()
+
+    async def kill(self, attempt: AttemptId) -> None:
+        """Have the pod deleted, with a short grace, and forget the attempt. Raises what may pass."""
+        self._room.drop(attempt)
+        entry = self._entries.get(attempt)
+        if entry is not None:
+            await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+            self._forget(entry)
+            return
+        # A launch that nobody heard the answer of may have made one.
+        key = namespace_of(attempt.run, self._settings.pods), pod_name(attempt)
+        try:
+            found = await self._api.read(objects.pod(key))
+        except Refused as error:
+            if error.status == objects.NOT_FOUND:
+                return
+            raise
+        if self._maker.is_ours(found) and attempt_of(found) == attempt:
+            await self._remove(key, found["metadata"]["uid"], self._settings.kill_seconds)
+
+    async def reap(self, attempt: AttemptId) -> None:
+        """Delete the pod of an ended attempt, once its log is kept. Nothing when it is unknown or goes on."""
+        entry = self._entries.get(attempt)
+        if entry is None or entry.is_ is not Is.ENDED:
+            return
+        await asyncio.gather(*entry.chores, return_exceptions=True)
+        await self._remove(entry.key, entry.uid, None)
+        self._forget(entry)
+
+    async def listing(self) -> Listing:
+        """What exists, from what the watch has told; asked anew where there is no watch.
+
+        While the cluster cannot be reached the listing is as of the beginning of time, so that nothing is missed in it.
+        """
+        as_of = self._clock.now()
+        if not all(r.synced.is_set() for r in self._reflectors) and not await self._look():
+            as_of = _NEVER
+        entries = self._entries.items()
+        pending = {a for a, e in entries if e.is_ is Is.PENDING}
+        return Listing(
+            as_of=as_of,
+            queued=frozenset(pending | self._room.attempts()),
+            running=frozenset(a for a, e in entries if e.is_ is Is.RUNNING),
+            ended={a: e.how for a, e in entries if e.how is not None},
+        )
+
+    async def read_log(self, attempt: AttemptId, offset: int, limit: int) -> LogSlice:
+        """A part of the log, also of an attempt whose pod is long gone."""
+        key = namespace_of(attempt.run, self._settings.pods), pod_name(attempt)
+        return await self._logs.read(key, self._entries.get(attempt), offset, limit)
+
+    # -- looking --
+
+    async def _synced(self) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look(self) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                for reflector in self._reflectors:
+                    await reflector.look()
+        except (Refused, Unreachable, TimeoutError) as error:
+            log.warning("the cluster does not tell what it has: %s", error)
+            return False
+        return True
+
+    def seen(self, found: Json) -> None:
+        """A pod is there, new or changed (for the reflector)."""
+        key, uid = key_of(found), found["metadata"]["uid"]
+        if self._leaving.has(key, uid):
+            return
+        entry = self._by_key.get(key)
+        if entry is None:
+            attempt = attempt_of(found)
+            if attempt is None:
+                log.warning("the pod %s/%s says of no attempt that it is its: left alone", *key)
+                return
+            entry = self._enter(attempt, found)
+        self._judge(entry, found)
+
+    def gone(self, key: Key, uid: str, last: Json | None) -> None:
+        """A pod is no longer there, or no longer ours by its labels (for the reflector)."""
+        self._room.look()
+        if self._leaving.gone(key, uid):
+            return
+        entry = self._by_key.get(key)
+        if entry is None or entry.uid != uid or entry.is_ is Is.ENDED:
+            return
+        if last is not None and last["metadata"].get("deletionTimestamp"):
+            self._finish_gone(entry, last)
+        else:
+            self._do(self._ask_whether_gone(entry, last))
+
+    def _finish_gone(self, entry: Entry, last: Json | None) -> None:
+        if last is not None:
+            self._judge(entry, last)
+        if entry.is_ is not Is.ENDED:
+            self._finish(entry, Ended(vanished()))
+
+    async def _ask_whether_gone(self, entry: Entry, last: Json | None) -> None:
+        """Labels can be edited by hand: a pod that is still there gets them back, and nothing has happened."""
+        while True:
+            try:
+                found = await self._api.read(objects.pod(entry.key))
+                break
+            except Refused as error:
+                if error.status == objects.NOT_FOUND:
+                    found = None
+                    break
+                log.warning("%s", error)
+            except Unreachable as error:
+                log.warning("%s", error)
+            await asyncio.sleep(self._settings.pace.first_wait)
+        if found is None or found["metadata"]["uid"] != entry.uid:
+            self._finish_gone(entry, last)
+            return
+        log.warning("the pod %s/%s had lost its labels: they are put back", *entry.key)
+        for reflector in self._reflectors:
+            reflector.unbury(entry.uid)
+        labels = dict(
+            pair.split("=", 1) for pair in selector(self._settings.pods, entry.id.run).split(",")
+        )
+        await self._api.patch(objects.pod(entry.key), {"metadata": {"labels": labels}})
+
+    # -- judging --
+
+    def _made(self, pod: Json) -> None:
+        attempt = attempt_of(pod)
+        assert attempt is not None, "a pod of ours says whose it is"
+        key = key_of(pod)
+        known = [r.note(pod) for r in self._reflectors if r.covers(key[0])]
+        if attempt not in self._entries:
+            entry = self._enter(attempt, pod)
+            if all(known):
+                self._judge(entry, pod)
+            else:
+                self._finish(entry, Ended(vanished()))
+
+    def _enter(self, attempt: AttemptId, pod: Json) -> Entry:
+        entry = Entry(attempt, key_of(pod), pod["metadata"]["uid"], container_of(pod))
+        self._entries[attempt] = entry
+        self._by_key[entry.key] = entry
+        return entry
+
+    def _rings(self, entry: Entry) -> None:
+        if entry.pod is not None:
+            self._judge(entry, entry.pod)
+
+    def _judge(self, entry: Entry, pod: Json) -> None:
+        if entry.is_ is Is.ENDED:
+            return
+        says = meaning(pod, self._clock.now(), self._settings.graces)
+        until = None if isinstance(says, Ended) else says.until
+        entry.pod = pod if until is not None else None
+        self._alarms.set(entry, until)
+        match says:
+            case Pending(stage, reason):
+                self._wait(entry, Waits(stage, reason))
+            case Running():
+                self._run(entry)
+            case Ended():
+                self._finish(entry, says)
+
+    def _wait(self, entry: Entry, what: Waits) -> None:
+        """Tell what it waits for, unless that is over soon."""
+        entry.hush()
+        if entry.is_ is not Is.PENDING or what in (entry.told, Waits(Stage.QUEUED)):
+            return
+
+        def tell() -> None:
+            entry.teller, entry.told = None, what
+            self._news(AttemptNews(entry.id, None, what))
+
+        loop = asyncio.get_running_loop()
+        entry.teller = loop.call_later(self._settings.tell_after, tell)
+
+    def _run(self, entry: Entry) -> None:
+        entry.hush()
+        entry.began = True
+        if entry.is_ is Is.PENDING:
+            entry.is_ = Is.RUNNING
+            self._news(AttemptNews(entry.id, None))
+
+    def _finish(self, entry: Entry, how: Ended) -> None:
+        entry.hush()
+        entry.is_, entry.how, entry.pod = Is.ENDED, how.how, None
+        entry.began = entry.began or how.how.code is not None or how.how.ran > 0
+        self._alarms.set(entry, None)
+        self._news(AttemptNews(entry.id, how.how))
+        if entry.began or how.delete:
+            chore = asyncio.create_task(self._wind_up(entry, how))
+            entry.chores.add(chore)
+            chore.add_done_callback(entry.chores.discard)
+        self._room.look()
+
+    async def _wind_up(self, entry: Entry, how: Ended) -> None:
+        try:
+            if entry.began:
+                await self._logs.keep(entry)
+            if how.delete:
+                await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+        except (Refused, Unreachable, OSError) as error:
+            log.warning("%s has ended, and is not wound up yet: %s", entry.id, error)
+
+    # -- leaving --
+
+    async def _remove(self, key: Key, uid: str, grace: int | None) -> None:
+        """Have the pod deleted; what is heard of it from then on is no news."""
+        self._leaving.add(key, uid)
+        try:
+            await self._api.delete(objects.pod(key), uid=uid, grace=grace)
+        except Refused as error:
+            self._leaving.gone(key, uid)
+            if error.status not in (objects.NOT_FOUND, objects.CONFLICT):
+                raise
+        except BaseException:
+            self._leaving.gone(key, uid)
+            raise
+
+    def _forget(self, entry: Entry) -> None:
+        entry.hush()
+        self._alarms.set(entry, None)
+        if self._entries.get(entry.id) is entry:
+            del self._entries[entry.id]
+        if self._by_key.get(entry.key) is entry:
+            del self._by_key[entry.key]
+
+    # -- waiting for room --
+
+    async def _try_again(self, spec: AttemptSpec) -> bool:
+        """Whether there was room, or never will be, for an attempt that waits for it."""
+        made = await self._maker.make(spec)
+        if isinstance(made, TryAgain):
+            return False
+        if spec.id not in self._room:  # killed meanwhile
+            if not isinstance(made, Rejected):
+                await self._remove(key_of(made), made["metadata"]["uid"], 0)
+            return True
+        self._room.drop(spec.id)
+        if isinstance(made, Rejected):
+            self._news(AttemptNews(spec.id, Exit(why=made.why)))
+        else:
+            self._made(made)
+        return True
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,48 @@
+"""Pods that were told to go and may still be there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
+
+
+class PodStillThere(Exception):
+    """A pod was told to go and has not gone yet: ask again."""
+
+
+class Leaving:
+    """Which pods are leaving, by name and uid, so that their end is no news and their name can be waited for."""
+
+    def __init__(self) -> None:
+        self._uids: dict[Key, str] = {}
+        self._left: dict[Key, asyncio.Event] = {}
+
+    def add(self, key: Key, uid: str) -> None:
+        """It was told to go."""
+        self._uids[key] = uid
+
+    def has(self, key: Key, uid: str) -> bool:
+        """Whether this very pod was told to go."""
+        return self._uids.get(key) == uid
+
+    def gone(self, key: Key, uid: str) -> bool:
+        """It has gone, or was not there. Whether it had been told to."""
+        if self._uids.get(key) != uid:
+            return False
+        del self._uids[key]
+        left = self._left.pop(key, None)
+        if left is not None:
+            left.set()
+        return True
+
+    async def wait(self, key: Key, seconds: float) -> None:
+        """Return once no pod of this name is leaving. Raises `PodStillThere` when that takes too long."""
+        if key not in self._uids:
+            return
+        left = self._left.setdefault(key, asyncio.Event())
+        try:
+            async with asyncio.timeout(seconds):
+                await left.wait()
+        except TimeoutError:
+            raise PodStillThere(f"the pod {key[0]}/{key[1]} is still being deleted") from None

@@ -1,0 +1,138 @@
+"""Making the pod of an attempt, once, whatever the server answered the last time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from flyte_jupyter.engine import command
+from flyte_jupyter.engine.adapters.kubernetes import objects
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.core.state import Failure, Stage
+from flyte_jupyter.engine.pods.manifest import pod_for
+from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
+from flyte_jupyter.engine.pods.naming import INSTALLATION, attempt_of, label
+from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
+from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, Rejected
+from flyte_jupyter.idl import core
+
+log = logging.getLogger(__name__)
+
+_SETTLING = 60.0
+"""Seconds after which a new namespace has its service accounts, if it ever gets them."""
+Owner = Callable[[AttemptSpec], Awaitable[Manifest | None]]
+"""Gives the owner reference of an attempt's pod, making the owner when it must."""
+
+
+async def nobody(_: AttemptSpec) -> Manifest | None:
+    """No owner."""
+    return None
+
+
+class StillLeaving(Exception):
+    """A pod of this name is being deleted: ask again once it has gone."""
+
+    def __init__(self, key: Key, uid: str) -> None:
+        super().__init__(f"the pod {key[0]}/{key[1]} is still being deleted")
+        self.key = key
+        self.uid = uid
+
+
+class PodMaker:
+    """Creates pods, and the namespaces they go to."""
+
+    def __init__(
+        self, api: Api, blobs: Blobs, settings: KubernetesSettings, owner: Owner = nobody
+    ) -> None:
+        self._api = api
+        self._blobs = blobs
+        self._settings = settings
+        self._owner = owner
+        self._fresh: dict[str, float] = {}
+        """When namespaces were made here: their service accounts come a little later."""
+
+    async def make(self, spec: AttemptSpec) -> Json | Rejected | TryAgain:
+        """The attempt's pod, made now or before; or why there will never be one, or what there is no room for now.
+
+        Raises `Refused` or `Unreachable` when it is to be asked again, `StillLeaving` when its place is not free yet.
+        """
+        try:
+            inputs = await self._inputs(spec)
+            owner = await self._owner(spec)
+            manifest = pod_for(spec, self._settings.pods, inputs=inputs, owner=owner)
+        except PodRefused as error:
+            return Rejected(error.why)
+        try:
+            return await self._create(manifest)
+        except Refused as error:
+            return await self._answer(error, spec, manifest)
+
+    async def _answer(
+        self, error: Refused, spec: AttemptSpec, manifest: Manifest
+    ) -> Json | Rejected | TryAgain:
+        match refusal(error.status, error.body, error.retry_after):
+            case AlreadyThere(why):
+                return await self._adopt(spec, key_of(manifest), why)
+            case TryAgain(stage=Stage.RESOURCES) as full:
+                return full
+            case Failure() as why if not self._is_settling(error, manifest):
+                return Rejected(why)
+        raise error
+
+    async def _adopt(self, spec: AttemptSpec, key: Key, why: Failure) -> Json | Rejected:
+        found = await self._api.read(objects.pod(key))
+        if not self.is_of(found, spec):
+            return Rejected(why)
+        if found["metadata"].get("deletionTimestamp"):
+            raise StillLeaving(key, found["metadata"]["uid"])
+        return found
+
+    def is_of(self, pod: Json, spec: AttemptSpec) -> bool:
+        """Whether this pod is the attempt's own, made by this installation."""
+        return self.is_ours(pod) and attempt_of(pod) == spec.id
+
+    def is_ours(self, pod: Json) -> bool:
+        """Whether this installation made the pod."""
+        labels = pod["metadata"].get("labels") or {}
+        return bool(labels.get(INSTALLATION) == label(self._settings.pods.installation))
+
+    def _is_settling(self, error: Refused, manifest: Manifest) -> bool:
+        made = self._fresh.get(manifest["metadata"]["namespace"])
+        if made is None or "service account" not in str(error):
+            return False
+        return asyncio.get_running_loop().time() - made < _SETTLING
+
+    async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap | None:
+        template = spec.template
+        words = [*template.container.command, *template.container.args]
+        if not command.names_inputs([*words, str(template.k8s_pod.pod_spec)]):
+            return None
+        try:
+            return core.LiteralMap.FromString(await self._blobs.get(spec.inputs))
+        except BlobNotFound:
+            return core.LiteralMap()
+
+    async def _create(self, manifest: Manifest) -> Json:
+        namespace = manifest["metadata"]["namespace"]
+        path = objects.pods(namespace)
+        try:
+            return await self._api.create(path, manifest)
+        except Refused as error:
+            if error.status != objects.NOT_FOUND or not self._settings.create_namespaces:
+                raise
+            await self._make_namespace(namespace, self._settings.namespace_labels)
+            return await self._api.create(path, manifest)
+
+    async def _make_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        log.info("the namespace %s is missing: made", name)
+        metadata = {"name": name, "labels": dict(labels)}
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        try:
+            await self._api.create(objects.NAMESPACES, manifest)
+        except Refused as error:
+            if error.reason != "AlreadyExists":
+                raise
+        self._fresh[name] = asyncio.get_running_loop().time()
