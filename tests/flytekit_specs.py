@@ -121,7 +121,9 @@ def specs(
         get_serializable(made, settings, entity)
         if isinstance(entity, WorkflowBase):
             get_serializable(made, settings, LaunchPlan.get_default_launch_plan(_context(), entity))
-    return Specs(module, tuple(found for model in made.values() for found in _spec(model)))
+    # The same map task used twice is serialised twice.
+    found = {str(name): (name, spec) for model in made.values() for name, spec in _spec(model)}
+    return Specs(module, tuple(found.values()))
 
 
 def _context() -> object:

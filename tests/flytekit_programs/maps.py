@@ -128,7 +128,7 @@ def nothing(n: int = 2) -> None:
 @workflow
 def changed(n: int = 2) -> list[int]:
     return map_task(square)(x=numbers(n=n)).with_overrides(
-        requests=Resources(cpu="1"), retries=4, node_name="changed-node"
+        requests=Resources(cpu="1"), limits=Resources(cpu="2"), retries=4, node_name="changed-node"
     )
 
 

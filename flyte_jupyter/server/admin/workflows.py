@@ -33,7 +33,7 @@ class WorkflowCases:
         template = core.WorkflowTemplate()
         template.CopyFrom(request.spec.template)
         template.id.CopyFrom(identifier(name))
-        closure = await compile_template(self._platform, template)
+        closure = await compile_template(self._platform, template, request.spec.sub_workflows)
         digest = await asyncio.to_thread(message_digest, closure)
         workflow = admin.Workflow(
             id=identifier(name),
