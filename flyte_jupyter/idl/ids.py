@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 Path = tuple[str | int, ...]
-"""Where a node stands in an execution: ``("n0",)``, or ``("n0", "dn3")`` inside a composite.
+"""Where a node stands in an execution: ``("n0",)``; inside a composite at its attempt 0 ``("n0", 0, "dn3")``.
 
-A string names a node, an integer an item of a map task.
+A string names a node. An integer at the end is an item of an array node, any other an attempt.
 """
 
+_LONGEST = 20
+_DIGITS = "abcdefghijklmnopqrstuvwxyz123456"
 
+
+@lru_cache(maxsize=1024)  # all nodes inside of one ask for it
 def path_text(path: Path) -> str:
-    """The node id that clients see for a path; parts are joined by ``-`` as Flyte joins them."""
-    return "-".join(str(part) for part in path)
+    """The node id that clients see for a path: Flyte's, of at most 20 characters for everything inside a node.
+
+    A node inside is named by its parent's id, the parent's attempt and its own id; an item by the array node's id and its index
+    (``FixedLengthUniqueIDForParts`` in ``pluginmachinery/encoding/encoder.go``).
+    """
+    if len(path) == 1:
+        return str(path[0])
+    inside = 1 if isinstance(path[-1], int) else 2
+    return _short("-".join([path_text(path[:-inside]), *map(str, path[-inside:])]), bits=32)
+
+
+def _short(text: str, *, bits: int) -> str:
+    """The text, or ``f`` and its FNV-1a hash where it is too long."""
+    if len(text) <= _LONGEST:
+        return text
+    prime, mark = {32: (0x01000193, 0x811C9DC5), 64: (0x100000001B3, 0xCBF29CE484222325)}[bits]
+    for byte in text.encode("utf-8", "surrogatepass"):
+        mark = ((mark ^ byte) * prime) & ((1 << bits) - 1)
+    places = -(-bits // 5)
+    mark <<= places * 5 - bits
+    return "f" + "".join(_DIGITS[(mark >> (5 * at)) & 31] for at in reversed(range(places)))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +63,13 @@ class AttemptId:
 
     def __str__(self) -> str:
         return f"{self.run}/{path_text(self.path)}/{self.attempt}"
+
+
+def child_run(attempt: AttemptId) -> RunId:
+    """The execution that an attempt of a launch plan node is (Flyte: ``nodes/subworkflow/util.go``)."""
+    run = attempt.run
+    name = f"{run.name}-{path_text(attempt.path)}-{attempt.attempt}"
+    return RunId(run.project, run.domain, _short(name, bits=64))
 
 
 class EntityKind(StrEnum):

@@ -11,7 +11,7 @@ from core_plans import NOON, SECOND
 from flyte_jupyter.engine.core import actions as a
 from flyte_jupyter.engine.core import observations as o
 from flyte_jupyter.engine.core.index import rebuild
-from flyte_jupyter.engine.core.plan import START, NodeKind, Plan
+from flyte_jupyter.engine.core.plan import START, NodeKind, Plan, Plans
 from flyte_jupyter.engine.core.report import ReportContext, report
 from flyte_jupyter.engine.core.state import (
     HOLDS_SLOT,
@@ -51,10 +51,12 @@ class World:
         self.executor: dict[tuple[Path, int], str] = {}
         self.launched: set[tuple[Path, int]] = set()
         self.admin = Admin()
-        tasks = {
-            n.id: core.Identifier(name=n.id) for n in plan.nodes.values() if n.kind is NodeKind.TASK
-        }
-        self.context = ReportContext(RunId("p", "d", "x"), "file:///b", plan, tasks)
+        self.context = ReportContext(
+            RunId("p", "d", "x"),
+            "file:///b",
+            Plans(plan),
+            lambda _, node: core.Identifier(name=node),
+        )
         self.calm = False
 
     # -- the machine --

@@ -14,7 +14,7 @@ from flyte_jupyter.engine.core import codec
 from flyte_jupyter.engine.core.actions import Action, Kill
 from flyte_jupyter.engine.core.errors import CoreError, UnreadableRecord
 from flyte_jupyter.engine.core.observations import Live, Observation, Tick
-from flyte_jupyter.engine.core.state import Blocked, Failure, NodeState, Running, RunSummary, Tries
+from flyte_jupyter.engine.core.state import Blocked, Failure, Kept, Running, RunSummary, Tries
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
@@ -36,7 +36,7 @@ def values(of: type) -> st.SearchStrategy:
     [
         (of, encode, decode)
         for union, encode, decode in [
-            (NodeState, codec.encode_node, codec.decode_node),
+            (Kept, codec.encode_node, codec.decode_node),
             (Observation, codec.encode_observation, codec.decode_observation),
             (Action, codec.encode_action, codec.decode_action),
         ]

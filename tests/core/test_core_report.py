@@ -10,7 +10,7 @@ from core_plans import SECOND, at, graph, task
 
 from flyte_jupyter.engine.core import observations as o
 from flyte_jupyter.engine.core import state as s
-from flyte_jupyter.engine.core.plan import START, CachePlan, NodeKind, OnFailure
+from flyte_jupyter.engine.core.plan import START, CachePlan, OnFailure, Plans
 from flyte_jupyter.engine.core.report import ReportContext, report
 from flyte_jupyter.engine.core.state import Blame, Failure, Tries
 from flyte_jupyter.engine.core.step import fold, initial
@@ -31,8 +31,9 @@ class Told:
     def __init__(self, plan, **options):
         self.plan = plan
         self.state = initial(plan, **options)
-        tasks = {n.id: TASK_ID for n in plan.nodes.values() if n.kind is NodeKind.TASK}
-        self.context = ReportContext(RunId("p", "d", "x"), "file:///b", plan, tasks)
+        self.context = ReportContext(
+            RunId("p", "d", "x"), "file:///b", Plans(plan), lambda *_: TASK_ID
+        )
         self.admin = Admin()
 
     def hear(self, *seen, time=0.0):
@@ -129,7 +130,7 @@ def test_a_retry_shows_as_an_attempt_and_not_on_the_node():
 
 
 def test_a_system_failure_is_the_systems():
-    told = Told(plain(retries=1, backoff=5 * SECOND))
+    told = Told(plain(system_backoff=5 * SECOND))
     told.hear(o.Started())
     told.hear(o.InputsReady(N0, "d"))
     told.hear(o.AttemptAccepted(N0, 0))
@@ -218,7 +219,7 @@ def cache_statuses(told, *batches):
 def test_cache_statuses():
     cached = plain(cache=CachePlan("1"))
     lead = [[o.Started()], [o.InputsReady(N0, "d")]]
-    ran = [[o.CacheMiss(N0)], [o.AttemptSucceeded(N0, 0, "out")]]
+    ran = [[o.CacheMiss(N0)], [o.AttemptSucceeded(N0, 0, "out", cache=s.CacheOutcome.POPULATED)]]
     hit = Told(cached)
     assert cache_statuses(hit, *lead, [o.CacheHit(N0, "there", "p/d/y/n5/2")]) == [
         ("QUEUED", "CACHE_MISS"), ("SUCCEEDED", "CACHE_HIT"),
@@ -286,7 +287,7 @@ def forward(before, after):
 def test_any_two_states_make_a_legal_sequence(before):
     """Whatever a fold jumps over, each (before, after) and each (before, middle, after) is accepted by a strict admin."""
     plan = plain(cache=CachePlan("1"))
-    context = ReportContext(RunId("p", "d", "x"), "file:///b", plan, {"n0": TASK_ID})
+    context = ReportContext(RunId("p", "d", "x"), "file:///b", Plans(plan), lambda *_: TASK_ID)
 
     def run(node):
         return s.RunState(s.RunSummary(s.RunPhase.RUNNING), {N0: node})

@@ -21,7 +21,8 @@ from flyte_jupyter.engine.core.plan import (
     OnFailure,
     Plan,
 )
-from flyte_jupyter.engine.core.state import Blame, Failure, RunPhase, Tries
+from flyte_jupyter.engine.core.scopes import state_at
+from flyte_jupyter.engine.core.state import Blame, CacheOutcome, Failure, RunPhase, Tries
 from flyte_jupyter.engine.core.step import fold, give_up, initial, step
 from flyte_jupyter.engine.core.transitions import TABLE
 
@@ -49,7 +50,7 @@ class Run:
         return done.actions
 
     def node(self, path=N0) -> s.NodeState:
-        return self.state.nodes[path]
+        return state_at(self.plan, self.state.nodes, path)
 
     @property
     def summary(self) -> s.RunSummary:
@@ -93,10 +94,14 @@ WORKED = {
     (s.Resolving, o.InputsUnresolvable): (o.InputsUnresolvable(N0, BUG), s.Failed(BUG), []),
     (s.Probing, o.CacheHit): (
         o.CacheHit(N0, "there", "p/d/x/n0/0"),
-        s.Succeeded("there", cached="p/d/x/n0/0"),
+        s.Succeeded("there", cached="p/d/x/n0/0", cache=CacheOutcome.HIT),
         [a.ResolveInputs(THE_END)],
     ),
-    (s.Probing, o.CacheMiss): (o.CacheMiss(N0, broken=True), LAUNCHING, [a.Launch(N0, 0)]),
+    (s.Probing, o.CacheMiss): (
+        o.CacheMiss(N0, broken=True),
+        replace(LAUNCHING, tries=Tries(cache=CacheOutcome.LOOKUP_FAILURE)),
+        [a.Launch(N0, 0)],
+    ),
     (s.Launching, o.AttemptAccepted): (
         o.AttemptAccepted(N0, 0),
         s.Queued(Tries(), "d", at(1)),
@@ -205,15 +210,18 @@ def test_a_cacheable_node_asks_the_catalog_and_tells_it():
     run.hear(o.Started())
     assert run.hear(o.InputsReady(N0, "d")) == (a.Probe(N0, "d"),)
     run.hear(o.CacheMiss(N0), o.AttemptEnded(N0, 0, CLEAN))
-    actions = run.hear(o.AttemptSucceeded(N0, 0, "out"))
-    assert actions == (a.Remember(N0, 0, "d"), a.Reap(N0, 0), a.ResolveInputs(THE_END))
+    assert run.node().tries == Tries(cache=CacheOutcome.MISS)
+    run.hear(o.AttemptSucceeded(N0, 0, "out", cache=CacheOutcome.POPULATED))
+    assert run.node() == s.Succeeded("out", cache=CacheOutcome.POPULATED)
 
 
 def test_overwriting_the_cache_does_not_ask_but_tells():
     run = Run(CACHED, overwrite_cache=True)
     run.hear(o.Started())
     assert run.hear(o.InputsReady(N0, "d")) == (a.Launch(N0, 0),)
-    assert a.Remember(N0, 0, "d") in run.hear(o.AttemptSucceeded(N0, 0, "out"))
+    assert run.node().tries == Tries(cache=CacheOutcome.SKIPPED)
+    run.hear(o.AttemptSucceeded(N0, 0, "out", cache=CacheOutcome.PUT_FAILURE))
+    assert run.node() == s.Succeeded("out", cache=CacheOutcome.PUT_FAILURE)
 
 
 def test_a_hit_without_a_source_is_still_known_as_one():
@@ -244,7 +252,7 @@ def test_the_user_has_retries_and_then_fails_by_name():
     failure = run.node().failure
     assert failure.code == "RetriesExhausted|Flaky"
     assert failure.message == "[3/3] currentAttempt done. Last Error: USER::it broke this time"
-    assert not failure.retryable
+    assert failure.retryable, "a dynamic task around it may have attempts left"
     assert run.node().attempt == 2
     assert run.summary.phase is RunPhase.FAILED
 
@@ -448,8 +456,8 @@ def test_fail_fast_stops_everything():
     assert run.hear(o.AttemptFailed(N0, 0, BUG)) == (a.Reap(N0, 0), a.Kill(N1, 0))
     auto = "Some node execution failed, auto-abort."
     assert run.node(N1) == s.Aborted(auto, 0)
-    assert run.node(N2) == s.Aborted(auto)
-    assert run.node(THE_END) == s.Aborted(auto)
+    assert not {N2, THE_END} & set(run.state.nodes), "nobody has heard of them"
+    assert run.summary.open == 0
     assert (run.summary.phase, run.summary.failure) == (RunPhase.FAILED, BUG)
     assert run.summary.failed_node == "n0"
 
@@ -510,7 +518,8 @@ def test_an_abort_at_any_phase(lead, owed):
     assert list(run.hear(o.AbortRequested("enough", "me"))) == owed
     assert run.summary.phase is RunPhase.ABORTED
     assert (run.summary.abort, run.summary.principal) == ("enough", "me")
-    assert run.node().cause == "enough"
+    assert {run.state.nodes[p].cause for p in (N0, THE_END) if p in run.state.nodes} <= {"enough"}
+    assert (N0 in run.state.nodes) == bool(lead)
     before = run.state
     assert run.hear(o.AbortRequested("again", "you")) == ()
     assert run.state is before
@@ -530,7 +539,8 @@ def test_giving_up_fails_the_run_and_stops_what_is_in_flight():
     done = give_up(run.plan, run.state, MACHINE, at(1))
     assert done.actions == (a.Kill(N0, 0), a.Kill(N1, 0))
     assert (done.state.summary.phase, done.state.summary.failure) == (RunPhase.FAILED, MACHINE)
-    assert done.state.nodes[N2] == s.Aborted(MACHINE.message)
+    assert done.state.nodes[N1] == s.Aborted(MACHINE.message)
+    assert N2 not in done.state.nodes
     again = give_up(run.plan, done.state, BUG, at(2))
     assert again.state == done.state
     assert not again.actions

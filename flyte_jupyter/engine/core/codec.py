@@ -17,7 +17,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import Observation
-from flyte_jupyter.engine.core.state import NodeState, RunSummary
+from flyte_jupyter.engine.core.state import Kept, RunSummary
 
 VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,14 +26,14 @@ _Convert = Callable[[Any], Any]
 _text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def encode_node(state: NodeState) -> bytes:
-    """One node's state."""
+def encode_node(state: Kept) -> bytes:
+    """One node's state, or a scope."""
     return _encode(state)
 
 
-def decode_node(data: bytes) -> NodeState:
-    """One node's state. Raises `UnreadableRecord`."""
-    return cast("NodeState", _decode(data, "node state", get_args(NodeState)))
+def decode_node(data: bytes) -> Kept:
+    """One node's state, or a scope. Raises `UnreadableRecord`."""
+    return cast("Kept", _decode(data, "node state", get_args(Kept)))
 
 
 def encode_summary(summary: RunSummary) -> bytes:

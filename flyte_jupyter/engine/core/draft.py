@@ -6,41 +6,64 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from flyte_jupyter.engine.core.actions import Action
-from flyte_jupyter.engine.core.index import node_at, rebuild
+from flyte_jupyter.engine.core.actions import Action, Release
+from flyte_jupyter.engine.core.index import (
+    ENDED,
+    HOLDING,
+    TIMED,
+    UNMARKED,
+    Marks,
+    marks,
+    rebuild,
+)
 from flyte_jupyter.engine.core.persistent import Ordered, PersistentMap
-from flyte_jupyter.engine.core.plan import NodeKind, Plan
+from flyte_jupyter.engine.core.plan import LEAVES, NodePlan, Plan, Plans
+from flyte_jupyter.engine.core.scopes import Walk, plans_of
 from flyte_jupyter.engine.core.state import (
-    HOLDS_SLOT,
-    TERMINAL,
+    Aborted,
     BackingOff,
+    CacheOutcome,
+    Collecting,
+    Failure,
     Index,
+    Kept,
+    Launching,
+    Nested,
     NodeState,
+    Probing,
     Queued,
     Ready,
     Running,
     RunState,
+    RunSummary,
+    Scope,
+    Succeeded,
 )
 from flyte_jupyter.idl.ids import Path
+
+_INDEXED = TIMED
 
 
 class Draft:
     """Used by one step or fold and then thrown away. The state it began from stays as it was."""
 
-    def __init__(self, plan: Plan, state: RunState, now: datetime) -> None:
+    def __init__(self, plans: Plans | Plan, state: RunState, now: datetime) -> None:
         if state.index is None or not isinstance(state.nodes, PersistentMap):
-            state = rebuild(plan, state.summary, state.nodes)
+            state = rebuild(plans, state.summary, state.nodes)
         assert state.index is not None
         assert isinstance(state.nodes, PersistentMap)
-        self.plan = plan
         self.now = now
         self.summary = state.summary
         self.actions: list[Action] = []
         self.ended: deque[Path] = deque()
         """Nodes that have become terminal and whose consequences are still to be drawn."""
-        self._base: PersistentMap[Path, NodeState] = state.nodes
-        self._overlay: dict[Path, NodeState] = {}
+        self.emptied: deque[Path] = deque()
+        """Scopes in which no node is open any more."""
+        self._base: PersistentMap[Path, Kept] = state.nodes
+        self._overlay: dict[Path, Kept] = {}
+        self._walk = Walk(plans_of(plans), self.get)
         self._open = state.summary.open
         self._active = state.summary.active
         self._turns = state.summary.turns
@@ -48,39 +71,103 @@ class Draft:
         self.naps = state.index.naps
         self.deadlines = state.index.deadlines
         self.losable = state.index.losable
+        self.gates = state.index.gates
 
-    @property
-    def open(self) -> int:
-        """How many nodes are not terminal."""
-        return self._open
+    # -- looking --
 
     @property
     def has_slot(self) -> bool:
-        """Whether one more node may become active."""
+        """Whether one more leaf may become active."""
         return not self.summary.max_parallelism or self._active < self.summary.max_parallelism
+
+    @property
+    def free(self) -> int | None:
+        """How many more leaves may become active; None: any number."""
+        most = self.summary.max_parallelism
+        return max(most - self._active, 0) if most else None
 
     def take_turn(self) -> int:
         """The next place in the queue."""
         self._turns += 1
         return self._turns - 1
 
-    def get(self, path: Path) -> NodeState | None:
-        """The node's state as of now; None when there is no such node."""
+    def get(self, path: Path) -> Kept | None:
+        """What stands at this path as of now; None where nothing has happened yet."""
         state = self._overlay.get(path)
         return state if state is not None else self._base.get(path)
 
-    def open_paths(self) -> list[Path]:
-        """Every node that is not terminal. Looks at all nodes: for the end of a run only."""
-        return sorted(path for path in self._base if not isinstance(self.get(path), TERMINAL))
+    def node(self, path: Path) -> NodePlan:
+        """The plan's node of a path that stands in the run."""
+        node = self._walk.node(path)
+        assert node is not None, path
+        return node
 
-    def clear_indexes(self) -> None:
-        """Every open node is about to end: nothing waits, nothing is timed, nothing can be lost."""
-        self.ready, self.naps, self.deadlines, self.losable = (
-            Ordered(),
-            Ordered(),
-            Ordered(),
-            Ordered(),
-        )
+    def graph(self, scope: Path) -> Plan:
+        """The graph of a scope that stands in the run."""
+        graph = self._walk.graph(scope)
+        assert graph is not None, scope
+        return graph
+
+    def expansion(self, digest: str) -> Plan | None:
+        """A graph that a dynamic task made."""
+        return self._walk.plans.expansions.get(digest)
+
+    # -- scopes --
+
+    def fate(self, scope: Path) -> Scope | RunSummary:
+        """What is known of a scope: of the outermost one, the run's summary. Count its open nodes with `open_in`."""
+        if not scope:
+            return self.summary
+        record = self.get(scope)
+        assert isinstance(record, Scope)
+        return record
+
+    def open_in(self, scope: Path) -> int:
+        """How many nodes of the scope are not terminal."""
+        return self.fate(scope).open if scope else self._open
+
+    def alive(self, scope: Path) -> bool:
+        """Whether the scope's end still matters to anybody."""
+        if not scope:
+            return not self.summary.phase.final
+        owner = self.get(scope[:-1])
+        return isinstance(owner, Nested) and owner.tries.attempt == scope[-1]
+
+    def enter(self, scope: Path, record: Scope) -> None:
+        """A new scope."""
+        self._overlay[scope] = record
+        if not record.open:
+            self.emptied.append(scope)
+
+    def count(self, scope: Path, open_now: int) -> None:
+        """So many nodes of the scope are open now."""
+        if scope:
+            record = self.fate(scope)
+            assert isinstance(record, Scope)
+            self._overlay[scope] = Scope(
+                open_now, record.plan, record.failure, record.failed_node, record.handling
+            )
+        else:
+            self._open = open_now
+        if not open_now:
+            self.emptied.append(scope)
+
+    def blame(self, scope: Path, failure: Failure, node: str) -> None:
+        """The scope will end with this failure."""
+        self._keep(scope, replace(self.fate(scope), failure=failure, failed_node=node))
+
+    def handle(self, scope: Path) -> None:
+        """The scope's failure node begins."""
+        self._keep(scope, replace(self.fate(scope), handling=True))
+        self.count(scope, 1)
+
+    def _keep(self, scope: Path, fate: Scope | RunSummary) -> None:
+        if isinstance(fate, RunSummary):
+            self.summary = fate
+        else:
+            self._overlay[scope] = fate
+
+    # -- changing --
 
     def ask(self, actions: Iterable[Action]) -> None:
         """Owe these actions."""
@@ -89,46 +176,52 @@ class Draft:
     def put(self, path: Path, new: NodeState) -> None:
         """Change one node, and every counter and index with it."""
         old = self.get(path)
-        assert old is not None
         if new == old:
             return
         self._overlay[path] = new
-        if isinstance(new, TERMINAL) and not isinstance(old, TERMINAL):
-            self._open -= 1
-            self.ended.append(path)
-        self._count(path, old, new)
-        self._unindex(path, old)
-        self._index(path, new)
+        was, now = type(old), type(new)
+        node = self.node(path)
+        if node.kind in LEAVES:
+            self._active += (now in HOLDING) - (was in HOLDING)
+        if was in _INDEXED or now in _INDEXED:
+            self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
+        if now in ENDED:
+            self._end(path, node, old, new)
 
-    def _count(self, path: Path, old: NodeState, new: NodeState) -> None:
-        change = isinstance(new, HOLDS_SLOT) - isinstance(old, HOLDS_SLOT)
-        if change:
-            node = node_at(self.plan, path)
-            if node is not None and node.kind is NodeKind.TASK:
-                self._active += change
+    def _end(self, path: Path, node: NodePlan, old: Kept | None, new: NodeState) -> None:
+        if node.cache is not None and node.cache.serialize:
+            digest = _reserved(old, new)
+            if digest is not None:
+                self.actions.append(Release(path, digest))
+        if isinstance(new, Aborted):
+            # Whoever aborts a node is about to end all that it stands in.
+            return
+        self.ended.append(path)
+        if isinstance(path[-1], str):
+            scope = path[:-1]
+            self.count(scope, self.open_in(scope) - 1)
 
-    def _unindex(self, path: Path, old: NodeState) -> None:
-        if isinstance(old, Ready):
-            self.ready = self.ready.discard((old.turn, path))
-        elif isinstance(old, BackingOff):
-            self.naps = self.naps.discard((old.until, path))
-        elif isinstance(old, Queued | Running):
-            self.losable = self.losable.discard(path)
-            if isinstance(old, Running) and old.deadline is not None:
-                self.deadlines = self.deadlines.discard((old.deadline, path))
+    def _mark(self, old: Marks, new: Marks) -> None:
+        if old == new:
+            return
+        if old.ready != new.ready:
+            self.ready = _moved(self.ready, old.ready, new.ready)
+        if old.nap != new.nap:
+            self.naps = _moved(self.naps, old.nap, new.nap)
+        if old.deadline != new.deadline:
+            self.deadlines = _moved(self.deadlines, old.deadline, new.deadline)
+        if old.losable != new.losable:
+            self.losable = _moved(self.losable, old.losable, new.losable)
+        if old.gate != new.gate:
+            self.gates = _moved(self.gates, old.gate, new.gate)
 
-    def _index(self, path: Path, new: NodeState) -> None:
-        if isinstance(new, Ready):
-            self.ready = self.ready.add((new.turn, path))
-        elif isinstance(new, BackingOff):
-            self.naps = self.naps.add((new.until, path))
-        elif isinstance(new, Queued | Running):
-            self.losable = self.losable.add(path)
-            if isinstance(new, Running) and new.deadline is not None:
-                self.deadlines = self.deadlines.add((new.deadline, path))
+    def clear_indexes(self) -> None:
+        """Every open node is about to end: nothing waits, nothing is timed, nothing can be lost."""
+        self.ready, self.naps, self.deadlines = Ordered(), Ordered(), Ordered()
+        self.losable, self.gates = Ordered(), Ordered()
 
     def finish(self) -> tuple[RunState, frozenset[Path]]:
-        """The state after, and the nodes whose state differs from before."""
+        """The state after, and the places where it differs from before."""
         summary = self.summary
         if (summary.open, summary.active, summary.turns) != (
             self._open,
@@ -136,6 +229,25 @@ class Draft:
             self._turns,
         ):
             summary = replace(summary, open=self._open, active=self._active, turns=self._turns)
-        index = Index(self.ready, self.naps, self.deadlines, self.losable)
-        changed = frozenset(p for p, s in self._overlay.items() if self._base[p] != s)
-        return RunState(summary, self._base.updated(self._overlay), index), changed
+        index = Index(self.ready, self.naps, self.deadlines, self.losable, self.gates)
+        base = self._base
+        changed = frozenset(p for p, s in self._overlay.items() if base.get(p) != s)
+        return RunState(summary, base.updated(self._overlay), index), changed
+
+
+def _moved(index: Ordered[Any], old: Any, new: Any) -> Ordered[Any]:
+    if old is not None:
+        index = index.discard(old)
+    return index if new is None else index.add(new)
+
+
+def _reserved(old: Kept | None, new: NodeState) -> str | None:
+    """The inputs' digest of a reservation that the node may hold and no longer needs; None when it has none."""
+    if isinstance(new, Succeeded) and (new.cached or new.recovered):
+        return None
+    if isinstance(old, Probing):
+        return old.digest
+    if isinstance(old, Ready | BackingOff | Launching | Queued | Running | Collecting | Nested):
+        asked = old.tries.cache in (CacheOutcome.MISS, CacheOutcome.LOOKUP_FAILURE)
+        return old.digest if asked else None
+    return None

@@ -5,57 +5,114 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
+from flyte_jupyter.engine.core import policy
 from flyte_jupyter.engine.core.persistent import Ordered, PersistentMap
-from flyte_jupyter.engine.core.plan import NodeKind, NodePlan, Plan
+from flyte_jupyter.engine.core.plan import LEAVES, NodeKind, NodePlan, Plan, Plans
+from flyte_jupyter.engine.core.scopes import Walk, graph_at, node_at, plans_of, state_at
 from flyte_jupyter.engine.core.state import (
     HOLDS_SLOT,
     TERMINAL,
     BackingOff,
     Index,
+    Kept,
+    Launching,
+    Mapped,
+    Nested,
     NodeState,
+    Probing,
     Queued,
     Ready,
+    Reserved,
     Running,
     RunState,
     RunSummary,
+    Scope,
+    Waiting,
 )
 from flyte_jupyter.idl.ids import Path
 
+__all__ = ["graph_at", "marks", "next_wake", "node_at", "rebuild", "state_at"]
 
-def node_at(plan: Plan, path: Path) -> NodePlan | None:
-    """The plan's node at this place; None when the plan has none there."""
-    return plan.nodes.get(str(path[0])) if len(path) == 1 else None
+ENDED = frozenset(TERMINAL)
+HOLDING = frozenset(HOLDS_SLOT)
+MARKED = frozenset((Ready, BackingOff, Reserved, Queued, Running, Waiting, Mapped))
+"""States that may stand in an index whatever their node."""
+TIMED = frozenset((Probing, Launching, Nested)) | MARKED
+"""States that stand in an index when their node has a time limit."""
 
 
-def rebuild(plan: Plan, summary: RunSummary, nodes: Mapping[Path, NodeState]) -> RunState:
-    """A run as a step needs it, from rows alone: the indexes and counters follow from `nodes`."""
+class Marks(NamedTuple):
+    """A node's entries in the indexes, each None where it has none."""
+
+    ready: tuple[int, Path] | None = None
+    nap: tuple[datetime, Path] | None = None
+    deadline: tuple[datetime, Path] | None = None
+    losable: Path | None = None
+    gate: tuple[str, Path] | None = None
+
+
+UNMARKED = Marks()
+
+
+def marks(path: Path, node: NodePlan, state: Kept | None) -> Marks:
+    """The entries of a node in this state."""
+    of = type(state)
+    if of not in (MARKED if node.node_timeout is None else TIMED):
+        return UNMARKED
+    ready = nap = gate = losable = None
+    if isinstance(state, Queued | Running):
+        losable = path if node.kind is NodeKind.TASK else None
+    elif isinstance(state, Ready) or (isinstance(state, Mapped) and state.turn >= 0):
+        ready = (state.turn, path)
+    elif isinstance(state, BackingOff | Reserved):
+        nap = (state.until, path)
+    elif isinstance(state, Waiting):
+        nap = None if state.until is None else (state.until, path)
+        gate = (node.gate.signal, path) if state.until is None else None
+    assert state is not None
+    assert not isinstance(state, Scope)
+    when = policy.must_end(node, state)
+    return Marks(ready, nap, None if when is None else (when, path), losable, gate)
+
+
+def rebuild(plans: Plans | Plan, summary: RunSummary, nodes: Mapping[Path, Kept]) -> RunState:
+    """A run as a step needs it, from rows alone: indexes, slots and turns follow from `nodes`."""
+    walk = Walk(plans_of(plans), nodes.get)
+    found: list[Marks] = []
+    active, turns = 0, summary.turns
+    for path, state in nodes.items():
+        of = type(state)
+        holds = of in HOLDING
+        if not holds and of not in TIMED:
+            continue
+        node = walk.node(path)
+        if node is None:
+            continue
+        active += holds and node.kind in LEAVES
+        marked = marks(path, node, state)
+        if marked is not UNMARKED:
+            found.append(marked)
+        if marked.ready is not None:
+            turns = max(turns, marked.ready[0] + 1)
     index = Index(
-        ready=Ordered((s.turn, p) for p, s in nodes.items() if isinstance(s, Ready)),
-        naps=Ordered((s.until, p) for p, s in nodes.items() if isinstance(s, BackingOff)),
-        deadlines=Ordered(
-            (s.deadline, p)
-            for p, s in nodes.items()
-            if isinstance(s, Running) and s.deadline is not None
-        ),
-        losable=Ordered(p for p, s in nodes.items() if isinstance(s, Queued | Running)),
+        ready=Ordered(each.ready for each in found if each.ready is not None),
+        naps=Ordered(each.nap for each in found if each.nap is not None),
+        deadlines=Ordered(each.deadline for each in found if each.deadline is not None),
+        losable=Ordered(each.losable for each in found if each.losable is not None),
+        gates=Ordered(each.gate for each in found if each.gate is not None),
     )
-    counted = replace(
-        summary,
-        open=sum(not isinstance(s, TERMINAL) for s in nodes.values()),
-        active=sum(isinstance(s, HOLDS_SLOT) and _counts(plan, p) for p, s in nodes.items()),
-        turns=max([summary.turns, *(turn + 1 for turn, _ in index.ready)]),
-    )
-    return RunState(counted, PersistentMap(nodes), index)
-
-
-def _counts(plan: Plan, path: Path) -> bool:
-    node = node_at(plan, path)
-    return node is not None and node.kind is NodeKind.TASK
+    if (active, turns) != (summary.active, summary.turns):
+        summary = replace(summary, active=active, turns=turns)
+    return RunState(summary, PersistentMap(nodes), index)
 
 
 def next_wake(state: RunState) -> datetime | None:
-    """When the run next needs a `Tick`; None when no time matters to it."""
+    """When the run next needs a `Tick`; None when no time matters to it.
+
+    Without its indexes only what the states themselves say is known: `rebuild` first where nodes have time limits.
+    """
     index = state.index
     if index is None:
         moments = [when for node in state.nodes.values() if (when := _moment(node)) is not None]
@@ -64,7 +121,9 @@ def next_wake(state: RunState) -> datetime | None:
     return min(heads, default=None)
 
 
-def _moment(node: NodeState) -> datetime | None:
-    if isinstance(node, BackingOff):
+def _moment(node: NodeState | Scope) -> datetime | None:
+    if isinstance(node, BackingOff | Reserved):
         return node.until
+    if isinstance(node, Waiting):
+        return min((each for each in (node.until, node.deadline) if each), default=None)
     return node.deadline if isinstance(node, Running) else None

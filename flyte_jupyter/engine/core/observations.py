@@ -21,7 +21,9 @@ class InputsReady:
     path: Path
     digest: str
     outputs: str = ""
-    """Of the end node only: where the run's outputs stand."""
+    """Of an end node only: where its graph's outputs stand."""
+    cache: CacheOutcome = CacheOutcome.NONE
+    """Of the end node inside a cached dynamic task only: whether the catalog took the outputs."""
 
 
 @dataclass(frozen=True, slots=True)

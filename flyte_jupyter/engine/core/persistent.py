@@ -119,6 +119,11 @@ class Ordered(Generic[E]):
         """The smallest entry; None when there is none."""
         return self._chunks[0][0] if self._chunks else None
 
+    @property
+    def single(self) -> bool:
+        """Whether there is exactly one entry."""
+        return len(self._chunks) == 1 and len(self._chunks[0]) == 1
+
     def add(self, entry: E) -> Ordered[E]:
         """This set with `entry` in it."""
         chunks = self._chunks

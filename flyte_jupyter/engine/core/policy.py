@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flyte_jupyter.engine.core.plan import NodePlan
-from flyte_jupyter.engine.core.state import BackingOff, Blame, Failed, Failure, Running, Tries
+from flyte_jupyter.engine.core.state import (
+    BackingOff,
+    Blame,
+    Failed,
+    Failure,
+    Launching,
+    Mapped,
+    Nested,
+    NodeState,
+    Probing,
+    Queued,
+    Ready,
+    Reserved,
+    Running,
+    Tries,
+    Waiting,
+)
 
 AUTO_ABORT = "Some node execution failed, auto-abort."
+LONGEST_BACK_OFF = timedelta(minutes=5)
+_NOTHING = timedelta(0)
+_TOLD = 10
+"""How many items' errors an array node's error repeats."""
+
+
+# -- attempts --------------------------------------------------------------------------------------
 
 
 def after_failure(
@@ -25,29 +50,32 @@ def after_failure(
         return Failed(failure, tries.attempt)
     if used >= budget:
         return Failed(exhausted(failure, used, budget), tries.attempt)
-    following = Tries(tries.attempt + 1, spoiled, failure)
-    return BackingOff(following, "", now + max(node.backoff, timedelta(0)), failure)
+    following = Tries(tries.attempt + 1, spoiled, failure, tries.since, tries.cache)
+    wait = back_off(node.system_backoff if by_system else node.backoff, used)
+    return BackingOff(following, "", now + wait, failure)
+
+
+def back_off(first: timedelta, failures: int) -> timedelta:
+    """How long the retry after so many failures waits: doubled each time, five minutes at the most."""
+    if first <= _NOTHING:
+        return _NOTHING
+    doubled: timedelta = min(first, LONGEST_BACK_OFF) * 2 ** min(failures - 1, 16)
+    return min(doubled, LONGEST_BACK_OFF)
 
 
 def exhausted(failure: Failure, used: int, budget: int) -> Failure:
-    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is."""
+    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is.
+
+    It stays retryable: a dynamic task around the node may have attempts left.
+    """
     if budget <= 1:
         return failure
     message = (
         f"[{used}/{budget}] currentAttempt done. "
         f"Last Error: {failure.blame.name}::{failure.message}"
     )
-    return Failure(f"RetriesExhausted|{failure.code}", message, failure.blame)
-
-
-def timed_out(node: NodePlan) -> Failure:
-    """The failure of an attempt that ran past its deadline."""
     return Failure(
-        "TimeoutExpired",
-        f"Node {node.id!r}: the attempt did not end within its timeout of {node.timeout}. "
-        "Raise the task's timeout, or give it less to do.",
-        Blame.USER,
-        retryable=True,
+        f"RetriesExhausted|{failure.code}", message, failure.blame, retryable=failure.retryable
     )
 
 
@@ -62,16 +90,130 @@ def lost(node: NodePlan, attempt: int) -> Failure:
     )
 
 
+# -- time ------------------------------------------------------------------------------------------
+
+
+def timed_out(node: NodePlan) -> Failure:
+    """The failure of an attempt that ran past its deadline."""
+    return Failure(
+        "TimeoutExpired",
+        f"Node {node.id!r}: the attempt did not end within its timeout of {node.timeout}. "
+        "Raise the task's timeout, or give it less to do.",
+        Blame.USER,
+        retryable=True,
+    )
+
+
+def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
+    """The failure of a node that took too long with all its attempts."""
+    return Failure(
+        "TimeoutExpired",
+        f"Node {node.id!r} did not end within its time limit of {limit}, counted from when it was first queued. "
+        "Raise the limit, or give it less to do.",
+        Blame.USER,
+    )
+
+
 def deadline(node: NodePlan, since: datetime) -> datetime | None:
     """When an attempt that started at `since` must have ended; None when it may run for ever."""
-    if node.timeout is None or node.timeout <= timedelta(0):
+    if node.timeout is None or node.timeout <= _NOTHING:
         return None
     return since + node.timeout
 
 
-def extended(running: Running, gap: timedelta, now: datetime) -> datetime | None:
-    """The deadline after the clock stood still for `gap`: an attempt is given back at most the time it has run."""
-    if running.deadline is None:
+def patience(node: NodePlan) -> timedelta | None:
+    """How long a gate waits before it fails; None: for ever."""
+    limits = [each for each in (node.timeout, node.node_timeout) if each and each > _NOTHING]
+    return min(limits, default=None)
+
+
+def counts_time(node: NodePlan) -> bool:
+    """Whether the node has a time limit of its own, over all its attempts."""
+    return node.node_timeout is not None and node.node_timeout > _NOTHING
+
+
+def node_deadline(node: NodePlan, state: NodeState) -> datetime | None:
+    """When the node must have ended with all its attempts; None when it may take for ever.
+
+    What is only read any more (`Collecting`, `Gathering`) is let end.
+    """
+    since: datetime | None = None
+    if isinstance(state, Waiting):
+        return state.deadline
+    if not counts_time(node):
         return None
-    given = min(max(gap, timedelta(0)), max(now - running.since, timedelta(0)))
-    return running.deadline + given
+    if isinstance(state, Ready | BackingOff | Launching | Queued | Running | Nested):
+        since = state.tries.since
+    elif isinstance(state, Probing | Reserved | Mapped):
+        since = state.since
+    assert node.node_timeout is not None
+    return None if since is None else since + node.node_timeout
+
+
+def must_end(node: NodePlan, state: NodeState) -> datetime | None:
+    """When the node or its attempt must have ended, whichever comes first."""
+    whole = node_deadline(node, state)
+    if not isinstance(state, Running) or state.deadline is None:
+        return whole
+    return state.deadline if whole is None else min(whole, state.deadline)
+
+
+def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
+    """The state after the clock stood still for `gap`: whatever is timed is given back at most the time it has run."""
+    if isinstance(state, Waiting):
+        if state.deadline is None:
+            return state
+        return replace(state, deadline=state.deadline + _given(gap, state.since, now))
+    if isinstance(state, Probing | Reserved):
+        return replace(state, since=_later(state.since, gap, now))
+    if isinstance(state, Mapped):
+        return replace(state, since=state.since + _given(gap, state.since, now))
+    if isinstance(state, Running) and state.deadline is not None:
+        state = replace(state, deadline=state.deadline + _given(gap, state.since, now))
+    if isinstance(state, Ready | BackingOff | Launching | Queued | Running | Nested):
+        since = _later(state.tries.since, gap, now)
+        if since != state.tries.since:
+            return replace(state, tries=replace(state.tries, since=since))
+    return state
+
+
+def _given(gap: timedelta, since: datetime, now: datetime) -> timedelta:
+    return min(max(gap, _NOTHING), max(now - since, _NOTHING))
+
+
+def _later(since: datetime | None, gap: timedelta, now: datetime) -> datetime | None:
+    return None if since is None else since + _given(gap, since, now)
+
+
+# -- composites ------------------------------------------------------------------------------------
+
+
+def too_few(node: NodePlan, size: int, failures: Iterable[tuple[int, Failure]]) -> Failure:
+    """The failure of an array node of which too many items failed: the first few errors, with their indexes."""
+    found = list(failures)
+    least = node.array.least(size)
+    if not found:
+        return Failure(
+            "NotEnoughItems",
+            f"Node {node.id!r}: {least} items must succeed, but there are only {size}.",
+        )
+    lines = [f"[{index}]: {why.code}: {why.message}" for index, why in found[:_TOLD]]
+    if len(found) > _TOLD:
+        lines.append(f"... and {len(found) - _TOLD} more")
+    spoiled = all(why.blame is Blame.SYSTEM for _, why in found)
+    return Failure(
+        found[0][1].code,
+        f"Node {node.id!r}: {len(found)} of {size} items failed, {least} must succeed.\n"
+        + "\n".join(lines),
+        Blame.SYSTEM if spoiled else Blame.USER,
+        retryable=all(why.retryable for _, why in found),
+    )
+
+
+def no_graph(node: NodePlan, what: str) -> Failure:
+    """The failure of a composite whose inside is not known."""
+    return Failure(
+        "GraphUnknown",
+        f"Node {node.id!r}: {what}. This is a fault of the engine: report it.",
+        Blame.SYSTEM,
+    )

@@ -216,10 +216,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Outputs stand at `outputs`. `cached` names whose they were when they came from the catalog, `recovered` when they came
-    from the execution that this one recovers.
+    """Outputs stand at `outputs`, of an item also ``""``: where the layout says.
 
-    `ran` is how many seconds the attempt's process ran; 0 when nobody knows.
+    `cached` names whose they were when they came from the catalog, `recovered` when they came from the execution that this one
+    recovers. `ran` is how many seconds the attempt's process ran; 0 when nobody knows.
     """
 
     outputs: str
@@ -363,8 +363,9 @@ class Index:
 class RunState:
     """A run: its summary, and by path what is known of each node that anything has happened to.
 
-    A node that is not there is as it was in the beginning: blocked by all its upstream nodes (`index.state_at`). `nodes` may be
-    any mapping that is never mutated in place. `index` is the machine's own: leave it out, and the next step derives it (see ``index.rebuild``).
+    A node that is not there is as it was in the beginning: blocked by all its upstream nodes (``scopes.state_at``). `nodes` may be
+    any mapping that is never mutated in place. `index` is the machine's own: leave it out, and the next step derives it
+    (``index.rebuild``).
     """
 
     summary: RunSummary

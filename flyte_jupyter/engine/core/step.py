@@ -2,7 +2,8 @@
 
 1. Pure. The same plan, state, observation and time always give the same step; the state before stays valid.
 2. Anything may be heard late, twice, or out of order. What is not news changes nothing and asks nothing.
-3. One exception: an attempt that shows itself and that no open state claims is killed or reaped, however often it does.
+3. Two exceptions: an attempt that shows itself and that no open state claims is killed or reaped, however often it does; and a
+   signal is looked at by every gate that waits for it, however often it is said to be set.
 4. What names an attempt is believed only while that attempt is in flight; attempt numbers only grow, so an old one never
    passes for a new one.
 5. Terminal is for ever, of a node and of a run. A run is final when, and only when, no node is open; should rows ever say
@@ -12,8 +13,10 @@
 7. Time comes only as `now`. Deadlines are judged only at a `Tick`, after its gap has been added to them; back-offs end at any step.
    Where `now` is earlier than what the state knows, the later of the two counts. (A `Tick` with a gap is the one thing that
    must be said once: it comes from the clock, not over a channel.)
-8. A step costs what it changes. Only `Started`, an abort, a first failure under fail-fast and a listing cost more, and a listing
-   costs what can be lost.
+8. A step costs what it changes. Only an abort, a first failure under fail-fast, an array node's failure and a listing cost more:
+   the size of the graph or array that stops, and of what can be lost.
+9. Graphs stand inside nodes. A graph is open while its node is `Nested` at its attempt; what ends a node from outside ends all
+   that stands inside it in the same step. Nothing is written of a node that nothing has happened to.
 """
 
 from __future__ import annotations
@@ -23,63 +26,90 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from flyte_jupyter.engine.core import policy, transitions
-from flyte_jupyter.engine.core.actions import Action, Kill, WakeAt
+from flyte_jupyter.engine.core import (
+    attempts,
+    composites,
+    nesting,
+    policy,
+    stopping,
+    transitions,
+    turns,
+)
+from flyte_jupyter.engine.core.actions import Action, Kill, ReadSignal, WakeAt
 from flyte_jupyter.engine.core.draft import Draft
-from flyte_jupyter.engine.core.index import next_wake, node_at, rebuild
+from flyte_jupyter.engine.core.index import next_wake, rebuild
 from flyte_jupyter.engine.core.observations import (
     AbortRequested,
     AboutNode,
-    CacheHit,
-    CacheMiss,
-    InputsReady,
-    InputsUnresolvable,
+    AttemptAccepted,
+    AttemptEnded,
+    AttemptFailed,
+    AttemptRejected,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptWaits,
+    Expanded,
     Live,
     Observation,
+    SignalSet,
     Started,
     Tick,
 )
-from flyte_jupyter.engine.core.plan import NodeKind, Plan
-from flyte_jupyter.engine.core.settle import enable, settle, stop_all
+from flyte_jupyter.engine.core.plan import Plan, Plans
+from flyte_jupyter.engine.core.scopes import ROOT, plans_of
+from flyte_jupyter.engine.core.settle import settle
 from flyte_jupyter.engine.core.state import (
-    Blocked,
     Failure,
     Queued,
+    Resolving,
     Running,
     RunPhase,
     RunState,
     RunSummary,
-    Succeeded,
+    Scope,
+    Waiting,
 )
 from flyte_jupyter.idl.ids import Path
 
-_BEFORE_ANY_ATTEMPT = (InputsReady, InputsUnresolvable, CacheHit, CacheMiss)
+_OF_ATTEMPT = (
+    AttemptAccepted,
+    AttemptRejected,
+    AttemptWaits,
+    AttemptStarted,
+    AttemptEnded,
+    AttemptSucceeded,
+    AttemptFailed,
+    Expanded,
+)
 
 
 class Step(NamedTuple):
-    """What hearing something leads to: the state after, the nodes that differ, and what is owed, in order."""
+    """What hearing something leads to: the state after, the places that differ, and what is owed, in order."""
 
     state: RunState
     changed: frozenset[Path]
     actions: tuple[Action, ...]
 
 
-def initial(plan: Plan, *, max_parallelism: int = 0, overwrite_cache: bool = False) -> RunState:
-    """A run of this plan that has not begun. `max_parallelism` 0 is unlimited."""
-    summary = RunSummary(max_parallelism=max_parallelism, overwrite_cache=overwrite_cache)
-    return rebuild(
-        plan, summary, {(node.id,): Blocked(len(node.upstream)) for node in plan.nodes.values()}
+def initial(
+    plans: Plans | Plan, *, max_parallelism: int = 0, overwrite_cache: bool = False
+) -> RunState:
+    """A run that has not begun. `max_parallelism` 0 is unlimited."""
+    plans = plans_of(plans)
+    summary = RunSummary(
+        open=len(plans.root.nodes), max_parallelism=max_parallelism, overwrite_cache=overwrite_cache
     )
+    return rebuild(plans, summary, {})
 
 
-def step(plan: Plan, state: RunState, seen: Observation, now: datetime) -> Step:
+def step(plans: Plans | Plan, state: RunState, seen: Observation, now: datetime) -> Step:
     """Hear one thing. A state without its indexes (fresh from rows) is indexed first."""
-    return fold(plan, state, (seen,), now)
+    return fold(plans, state, (seen,), now)
 
 
-def fold(plan: Plan, state: RunState, batch: Sequence[Observation], now: datetime) -> Step:
+def fold(plans: Plans | Plan, state: RunState, batch: Sequence[Observation], now: datetime) -> Step:
     """Hear many things in order, as so many steps at the same `now` would, at the price of one."""
-    draft = Draft(plan, state, now)
+    draft = Draft(plans, state, now)
     for seen in batch:
         _hear(draft, seen)
         settle(draft)
@@ -95,15 +125,17 @@ def fold(plan: Plan, state: RunState, batch: Sequence[Observation], now: datetim
     return Step(after, changed, tuple(draft.actions))
 
 
-def give_up(plan: Plan, state: RunState, why: Failure, now: datetime) -> Step:
+def give_up(plans: Plans | Plan, state: RunState, why: Failure, now: datetime) -> Step:
     """End a run that its engine cannot go on with: it fails with `why`, and what is in flight is stopped.
 
-    A run that is final stays as it is.
+    A run that is final stays as it is. No failure node runs: that would be going on.
     """
-    draft = Draft(plan, state, now)
+    draft = Draft(plans, state, now)
     if not draft.summary.phase.final:
-        draft.summary = replace(draft.summary, phase=RunPhase.FAILING, failure=why, failed_node="")
-        stop_all(draft, why.message)
+        draft.summary = replace(
+            draft.summary, phase=RunPhase.FAILING, failure=why, failed_node="", handling=True
+        )
+        stopping.stop_all(draft, why.message)
         settle(draft)
     after, changed = draft.finish()
     return Step(after, changed, tuple(draft.actions))
@@ -122,6 +154,9 @@ def _hear(draft: Draft, seen: Observation) -> None:
             _abort(draft, seen)
         case Tick():
             _tick(draft, seen)
+        case SignalSet():
+            waiting = [path for signal, path in draft.gates if signal == seen.signal]
+            draft.ask(ReadSignal(path) for path in waiting)
         case _:
             _hear_node(draft, seen)
 
@@ -130,31 +165,40 @@ def _begin(draft: Draft) -> None:
     if draft.summary.phase is not RunPhase.QUEUED:
         return
     draft.summary = replace(draft.summary, phase=RunPhase.RUNNING)
-    for node in draft.plan.roots:
-        if draft.plan.nodes[node].kind is NodeKind.START:
-            draft.put((node,), Succeeded(""))
-        else:
-            enable(draft, (node,))
+    nesting.begin(draft, ROOT)
 
 
 def _abort(draft: Draft, seen: AbortRequested) -> None:
     draft.summary = replace(
         draft.summary, phase=RunPhase.ABORTING, abort=seen.cause, principal=seen.principal
     )
-    stop_all(draft, seen.cause)
+    stopping.stop_all(draft, seen.cause)
 
 
 def _tick(draft: Draft, seen: Tick) -> None:
     if seen.gap:
         for _, path in draft.deadlines:
-            running = draft.get(path)
-            assert isinstance(running, Running)
-            longer = policy.extended(running, seen.gap, draft.now)
-            draft.put(path, replace(running, deadline=longer))
+            state = draft.get(path)
+            assert state is not None
+            assert not isinstance(state, Scope)
+            draft.put(path, policy.after_gap(state, seen.gap, draft.now))
     while (head := draft.deadlines.first) is not None and head[0] <= draft.now:
-        running = draft.get(head[1])
-        assert isinstance(running, Running)
-        _take(draft, head[1], transitions.timed_out(_at(draft, head[1]), running))
+        _expire(draft, head[1])
+
+
+def _expire(draft: Draft, path: Path) -> None:
+    state = draft.get(path)
+    assert state is not None
+    assert not isinstance(state, Scope)
+    at = turns.at(draft, path)
+    whole = policy.node_deadline(at.node, state)
+    if isinstance(state, Waiting) and state.until is not None and state.until <= draft.now:
+        nesting.take(draft, path, composites.slept(at, state))
+    elif whole is not None and whole <= draft.now:
+        stopping.time_out(draft, path, state)
+    else:
+        assert isinstance(state, Running)
+        nesting.take(draft, path, attempts.timed_out(at, state))
 
 
 def _judge(draft: Draft, seen: Live) -> None:
@@ -163,7 +207,7 @@ def _judge(draft: Draft, seen: Live) -> None:
         state = draft.get(path)
         assert isinstance(state, Queued | Running)
         if state.since < seen.as_of and (path, state.tries.attempt) not in seen.attempts:
-            _take(draft, path, transitions.lost(_at(draft, path), state))
+            nesting.take(draft, path, attempts.lost(turns.at(draft, path), state))
     strangers = [
         (path, attempt)
         for path, attempt in seen.attempts
@@ -175,22 +219,12 @@ def _judge(draft: Draft, seen: Live) -> None:
 def _hear_node(draft: Draft, seen: AboutNode) -> None:
     path = seen.path
     state = draft.get(path)
-    if not isinstance(seen, _BEFORE_ANY_ATTEMPT) and not transitions.claims(state, seen.attempt):
+    recovered = isinstance(seen, Expanded) and isinstance(state, Resolving)
+    if isinstance(seen, _OF_ATTEMPT) and not (recovered or transitions.claims(state, seen.attempt)):
         draft.ask(transitions.unclaimed(seen))
         return
-    if state is None:
+    if state is None or isinstance(state, Scope):
         return
     row = transitions.TABLE.get((type(state), type(seen)))
     if row is not None:
-        _take(draft, path, row(_at(draft, path), state, seen))
-
-
-def _take(draft: Draft, path: Path, following: transitions.Next) -> None:
-    draft.put(path, following.state)
-    draft.ask(following.actions)
-
-
-def _at(draft: Draft, path: Path) -> transitions.At:
-    node = node_at(draft.plan, path)
-    assert node is not None
-    return transitions.At(path, node, draft.now, draft.summary.overwrite_cache)
+        nesting.take(draft, path, row(turns.at(draft, path), state, seen))

@@ -1,0 +1,143 @@
+"""The events of a task node's attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.core.place import Place
+from flyte_jupyter.engine.core.state import (
+    IN_FLIGHT,
+    TERMINAL,
+    Aborted,
+    BackingOff,
+    Blame,
+    Collecting,
+    Failed,
+    Failure,
+    Kept,
+    Nested,
+    Queued,
+    Ready,
+    Running,
+    Stage,
+    Succeeded,
+)
+from flyte_jupyter.engine.core.wording import PRODUCER, STAGES, TASK, error, stamp, tries_of
+from flyte_jupyter.idl import event
+from flyte_jupyter.idl.ids import AttemptId
+
+_UNNAMED = Failure("Unknown", "The attempt failed; why was not kept.", Blame.SYSTEM)
+
+
+def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
+    """The events of every attempt that this change touches, the earliest attempt first."""
+    number, told = _attempt(place.before)
+    reached, following = _attempt(place.after)
+    if reached is None:
+        reached = _ended_attempt(place.after, number, began=bool(told))
+        if reached is None:
+            return
+    tries = tries_of(place.after)
+    last = None if tries is None else tries.last
+    for attempt in range(number or 0, reached):
+        already = told if attempt == number else ()
+        if TASK.SUCCEEDED in already:
+            continue
+        if not already:
+            yield task_event(place, attempt, TASK.QUEUED)
+        why = last if last is not None and attempt == reached - 1 else _UNNAMED
+        yield task_event(place, attempt, TASK.RETRYABLE_FAILED, why)
+    already = told if number == reached else ()
+    if isinstance(place.after, TERMINAL):
+        yield from _ended(place, reached, already)
+        return
+    for phase in following[len(already) :]:
+        yield task_event(place, reached, phase, when=place.when(going=True))
+    yield from _waits(place, reached)
+
+
+def task_event(
+    place: Place,
+    attempt: int,
+    phase: int,
+    why: Failure | None = None,
+    when: datetime | None = None,
+) -> event.TaskExecutionEvent:
+    """One event of one attempt."""
+    context, after, now = place.change.context, place.after, place.change.now
+    made = event.TaskExecutionEvent(
+        task_id=place.task,
+        parent_node_execution_id=place.id,
+        retry_attempt=attempt,
+        phase=phase,  # type: ignore[arg-type]  # enum values are ints
+        producer_id=PRODUCER,
+        occurred_at=stamp(when or now),
+        reported_at=stamp(now),
+        task_type=place.node.task_type,
+        input_uri=layout.inputs_uri(context.root, context.run, place.path),
+    )
+    if why is not None:
+        made.error.CopyFrom(error(why, now))
+        attempted = AttemptId(context.run, place.path, attempt)
+        made.error.error_uri = layout.error_uri(context.root, attempted)
+    elif phase == TASK.SUCCEEDED:
+        outputs = after.outputs if isinstance(after, Succeeded) else ""
+        made.output_uri = outputs or place.outputs(attempt)
+    return made
+
+
+def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
+    """The attempt that such a node is at, and the phases it has been told in; None when it is at none."""
+    if isinstance(state, Nested):
+        # The attempt that left the graph has done its work.
+        return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING, TASK.SUCCEEDED)
+    if isinstance(state, Running | Collecting):
+        return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING)
+    if isinstance(state, IN_FLIGHT):
+        return state.tries.attempt, (TASK.QUEUED,)
+    if isinstance(state, Ready | BackingOff):
+        return state.tries.attempt, ()
+    return None, ()
+
+
+def _ended_attempt(after: Kept, number: int | None, *, began: bool) -> int | None:
+    """The attempt with which a node ended; None when it ended without one."""
+    if isinstance(after, Succeeded):
+        return None if after.cached or after.recovered else after.attempt
+    if isinstance(after, Failed | Aborted) and (began or after.attempt > (number or 0)):
+        return after.attempt
+    return None
+
+
+def _ended(
+    place: Place, attempt: int, already: Sequence[int]
+) -> Iterator[event.TaskExecutionEvent]:
+    if TASK.SUCCEEDED in already:
+        return
+    after = place.after
+    missing = (TASK.QUEUED, TASK.RUNNING) if isinstance(after, Succeeded) else (TASK.QUEUED,)
+    for phase in missing[len(already) :]:
+        yield task_event(place, attempt, phase, when=place.when(going=True))
+    if isinstance(after, Failed):
+        yield task_event(place, attempt, TASK.FAILED, after.failure)
+    elif isinstance(after, Aborted):
+        yield task_event(place, attempt, TASK.ABORTED, Failure("Aborted", after.cause))
+    else:
+        yield task_event(place, attempt, TASK.SUCCEEDED)
+
+
+def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
+    """What an attempt waits for, when that has changed."""
+    after, before = place.after, place.before
+    if not isinstance(after, Queued) or (after.stage is Stage.QUEUED and not after.reason):
+        return
+    if isinstance(before, Queued):
+        told = (before.tries.attempt, before.stage, before.reason)
+        if told == (attempt, after.stage, after.reason):
+            return
+    made = task_event(place, attempt, STAGES[after.stage])
+    made.reason = after.reason
+    made.reasons.add(reason=after.reason, occurred_at=stamp(place.change.now))
+    yield made

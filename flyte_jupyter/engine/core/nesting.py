@@ -1,0 +1,162 @@
+"""The insides of composite nodes: how they begin, what a failure does to them, and how they end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flyte_jupyter.engine.core import arrays, attempts, policy, stopping, turns
+from flyte_jupyter.engine.core.draft import Draft
+from flyte_jupyter.engine.core.plan import END, NodeKind, OnFailure
+from flyte_jupyter.engine.core.rows import Inside, Next
+from flyte_jupyter.engine.core.state import (
+    Blocked,
+    Failed,
+    Mapped,
+    Nested,
+    RunPhase,
+    Scope,
+    Skipped,
+    Succeeded,
+)
+from flyte_jupyter.idl.ids import Path
+
+SKIPPED = Skipped()
+
+
+def take(draft: Draft, path: Path, following: Next) -> None:
+    """Do what a row says."""
+    state = following.state
+    if following.inside is not None:
+        assert isinstance(state, Nested)
+        _enter(draft, path, state, following.inside)
+    elif isinstance(state, Mapped):
+        arrays.queue(draft, path, state)
+    else:
+        draft.put(path, state)
+    draft.ask(following.actions)
+
+
+def begin(draft: Draft, scope: Path) -> None:
+    """Let a graph's nodes go on that wait for nothing."""
+    for name in draft.graph(scope).roots:
+        turns.enable(draft, (*scope, name))
+
+
+def _enter(draft: Draft, path: Path, state: Nested, inside: Inside) -> None:
+    node = draft.node(path)
+    graph = draft.expansion(inside.plan) if inside.plan else node.body
+    if graph is None or (inside.arm and inside.arm not in graph.nodes):
+        what = f"graph {inside.plan!r}" if inside.plan else f"arm {inside.arm!r} of its body"
+        draft.put(path, Failed(policy.no_graph(node, f"{what} is unknown"), state.tries.attempt))
+        return
+    draft.put(path, state)
+    scope = (*path, state.tries.attempt)
+    draft.enter(scope, Scope(len(graph.nodes), inside.plan))
+    if node.kind is not NodeKind.BRANCH:
+        begin(draft, scope)
+        return
+    for name in graph.nodes:
+        if name != inside.arm:
+            draft.put((*scope, name), SKIPPED)
+    turns.enable(draft, (*scope, inside.arm))
+
+
+def release(draft: Draft, path: Path) -> None:
+    """The node has succeeded: those downstream wait for one less."""
+    scope = path[:-1]
+    graph = draft.graph(scope)
+    for name in graph.downstream.get(str(path[-1]), ()):
+        child = (*scope, name)
+        state = draft.get(child)
+        if state is None:
+            waiting_on = len(graph.nodes[name].upstream)
+        elif isinstance(state, Blocked):
+            waiting_on = state.waiting_on
+        else:
+            continue
+        if waiting_on > 1:
+            draft.put(child, Blocked(waiting_on - 1))
+        else:
+            turns.enable(draft, child)
+
+
+def skip(draft: Draft, path: Path) -> None:
+    """The node will give nothing: those downstream can never run."""
+    scope = path[:-1]
+    for name in draft.graph(scope).downstream.get(str(path[-1]), ()):
+        child = (*scope, name)
+        state = draft.get(child)
+        if state is None or isinstance(state, Blocked):
+            draft.put(child, SKIPPED)
+
+
+def fail(draft: Draft, path: Path, state: Failed) -> None:
+    """A node's failure decides its graph's (Flyte: the first one under fail-fast, else the last; a failure node's always)."""
+    scope, name = path[:-1], str(path[-1])
+    graph = draft.graph(scope)
+    fast = graph.on_failure is OnFailure.FAIL_FAST
+    fate = draft.fate(scope)
+    if fate.failure is None or not fast or fate.handling:
+        draft.blame(scope, state.failure, name)
+    if not scope and draft.summary.phase is RunPhase.RUNNING:
+        draft.summary = replace(draft.summary, phase=RunPhase.FAILING)
+    if fate.handling:
+        return
+    if not fast:
+        skip(draft, path)
+    elif scope:
+        stopping.stop_scope(draft, scope, policy.AUTO_ABORT)
+    else:
+        stopping.stop_all(draft, policy.AUTO_ABORT)
+
+
+def close(draft: Draft, scope: Path) -> None:
+    """No node of this graph is open: its failure node begins, or it is over."""
+    if draft.open_in(scope) or not draft.alive(scope):
+        return
+    fate = draft.fate(scope)
+    handler = draft.graph(scope).failure_node
+    aborting = not scope and draft.summary.phase is RunPhase.ABORTING
+    if fate.failure is not None and handler is not None and not (fate.handling or aborting):
+        draft.handle(scope)
+        turns.enable(draft, (*scope, handler.id))
+    elif scope:
+        _end_owner(draft, scope)
+    else:
+        _end_run(draft)
+
+
+def _end_run(draft: Draft) -> None:
+    if draft.summary.phase is RunPhase.ABORTING:
+        phase = RunPhase.ABORTED
+    elif draft.summary.failure is not None:
+        phase = RunPhase.FAILED
+    else:
+        phase = RunPhase.SUCCEEDED
+    draft.summary = replace(draft.summary, phase=phase)
+
+
+def _end_owner(draft: Draft, scope: Path) -> None:
+    path = scope[:-1]
+    state, fate = draft.get(path), draft.fate(scope)
+    assert isinstance(state, Nested)
+    attempt = state.tries.attempt
+    node = draft.node(path)
+    if fate.failure is None:
+        end = _result(draft, scope)
+        said = state.tries.cache
+        if node.kind is NodeKind.TASK:
+            said = end.cache or said
+        draft.put(path, Succeeded(end.outputs, attempt, cache=said))
+    elif node.kind is NodeKind.TASK:
+        draft.put(path, attempts.failed(turns.at(draft, path), state, fate.failure))
+    else:
+        draft.put(path, Failed(fate.failure, attempt))
+
+
+def _result(draft: Draft, scope: Path) -> Succeeded:
+    """How the node ended that stands for its graph: the end node, or the arm that was taken."""
+    graph = draft.graph(scope)
+    names = [END] if END in graph.nodes else graph.nodes
+    ends = [draft.get((*scope, name)) for name in names]
+    return next((end for end in ends if isinstance(end, Succeeded)), turns.BEGUN)

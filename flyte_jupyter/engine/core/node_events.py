@@ -1,0 +1,164 @@
+"""The events of a node itself."""
+
+from __future__ import annotations
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.core.attempt_events import attempt_events
+from flyte_jupyter.engine.core.item_events import array_events
+from flyte_jupyter.engine.core.place import Place
+from flyte_jupyter.engine.core.plan import NodeKind
+from flyte_jupyter.engine.core.scopes import owner_of
+from flyte_jupyter.engine.core.state import (
+    Aborted,
+    Failed,
+    Failure,
+    Gathering,
+    Kept,
+    Mapped,
+    Probing,
+    Ready,
+    Reserved,
+    Scope,
+    Succeeded,
+    Waiting,
+)
+from flyte_jupyter.engine.core.wording import (
+    ATTEMPT_BEGUN,
+    NODE,
+    PRODUCER,
+    RunEvent,
+    cache_status,
+    error,
+    execution,
+    source,
+    stamp,
+    tries_of,
+)
+from flyte_jupyter.idl import core, event
+from flyte_jupyter.idl.ids import child_run, path_text
+
+_GOING = (NODE.QUEUED, NODE.RUNNING)
+_BEGUN = (*ATTEMPT_BEGUN, Mapped, Gathering, Waiting)
+
+
+def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
+    """A node's events: those of its start and its attempts, and those of its end."""
+    attempts: list[RunEvent] = []
+    if place.node.kind is NodeKind.TASK and place.task is not None:
+        attempts.extend(attempt_events(place))
+    elif place.node.kind is NodeKind.ARRAY:
+        attempts.extend(array_events(place))
+    phases = _phases(place, tried=bool(attempts))
+    begins: list[RunEvent] = [_event(place, phase) for phase in phases if phase in _GOING]
+    begins += attempts
+    if place.expands:
+        begins.append(_event(place, NODE.DYNAMIC_RUNNING))
+    return begins, [_event(place, phase) for phase in phases if phase not in _GOING]
+
+
+def _phases(place: Place, *, tried: bool) -> list[int]:
+    after = place.after
+    told, reached = _going(place.before), _going(after)
+    last = _last(after) if place.moved else None
+    if place.node.kind in (NodeKind.START, NodeKind.END):
+        return [last] if last in (NODE.SUCCEEDED, NODE.FAILED, NODE.RECOVERED) else []
+    if last is None:
+        return list(reached[len(told) :])
+    through: tuple[int, ...] = (NODE.QUEUED,) if tried else ()
+    if isinstance(after, Succeeded):
+        # A cache hit never ran; anything else did, even if nobody heard of its start.
+        through = (NODE.QUEUED,) if after.cached else () if after.recovered else _GOING
+    if isinstance(after, Aborted) and not (told or tried):
+        return []
+    return [*through[len(told) :], last]
+
+
+def _last(state: Kept) -> int | None:
+    """The phase in which such a node has ended; None when it has not, or nobody is told."""
+    if isinstance(state, Succeeded):
+        return NODE.RECOVERED if state.recovered else NODE.SUCCEEDED
+    if isinstance(state, Failed):
+        return NODE.TIMED_OUT if state.timed_out else NODE.FAILED
+    return NODE.ABORTED if isinstance(state, Aborted) else None
+
+
+def _going(state: Kept) -> tuple[int, ...]:
+    """The phases on the way that such a node has been told in. A node that is tried again stays RUNNING."""
+    if isinstance(state, _BEGUN):
+        return _GOING
+    tries = tries_of(state)
+    if tries is not None:
+        waiting = isinstance(state, Ready) and not state.digest
+        return _GOING if tries.attempt else () if waiting else (NODE.QUEUED,)
+    return (NODE.QUEUED,) if isinstance(state, Probing | Reserved) else ()
+
+
+def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
+    context, node, after, now = place.change.context, place.node, place.after, place.change.now
+    made = event.NodeExecutionEvent(
+        id=place.id,
+        producer_id=PRODUCER,
+        phase=phase,  # type: ignore[arg-type]  # enum values are ints
+        occurred_at=stamp(place.when(going=phase in _GOING)),
+        reported_at=stamp(now),
+        spec_node_id=node.id,
+        node_name=node.task_name or node.id,
+        is_parent=node.kind is NodeKind.WORKFLOW,
+        is_array=node.kind is NodeKind.ARRAY,
+    )
+    if len(place.path) > 1:
+        _add_parent(place, made)
+    if node.kind is not NodeKind.START:
+        made.input_uri = layout.inputs_uri(context.root, context.run, place.path)
+    if node.kind is NodeKind.TASK:
+        _add_task(place, made, phase)
+    elif node.kind is NodeKind.LAUNCH_PLAN:
+        _add_child(place, made)
+    if phase in (NODE.SUCCEEDED, NODE.RECOVERED) and isinstance(after, Succeeded):
+        made.output_uri = after.outputs or place.outputs(after.attempt)
+        made.deck_uri = after.deck
+    elif phase in (NODE.FAILED, NODE.TIMED_OUT) and isinstance(after, Failed):
+        made.error.CopyFrom(error(after.failure, now))
+        made.deck_uri = after.deck
+    elif phase == NODE.ABORTED and isinstance(after, Aborted):
+        made.error.CopyFrom(error(Failure("NodeAborted", after.cause), now))
+    return made
+
+
+def _add_parent(place: Place, made: event.NodeExecutionEvent) -> None:
+    owner = owner_of(place.path)
+    assert owner is not None
+    made.parent_node_metadata.node_id = path_text(owner)
+    made.retry_group = str(place.path[-2])
+    scopes = (place.change.after.get(place.path[:end]) for end in range(2, len(place.path), 2))
+    made.is_in_dynamic_chain = any(isinstance(each, Scope) and each.plan for each in scopes)
+
+
+def _add_task(place: Place, made: event.NodeExecutionEvent, phase: int) -> None:
+    metadata, after = made.task_node_metadata, place.after
+    if place.node.cache is None:
+        metadata.cache_status = core.CatalogCacheStatus.CACHE_DISABLED
+    else:
+        said = cache_status(after, ended=phase == NODE.SUCCEEDED)
+        metadata.cache_status = said  # type: ignore[assignment]  # enum values are ints
+        whose = source(after.cached, place.task) if isinstance(after, Succeeded) else None
+        if whose is not None and phase == NODE.SUCCEEDED:
+            metadata.catalog_key.source_task_execution.CopyFrom(whose)
+    inside = place.inside
+    if inside is None or phase in _GOING:
+        return
+    made.is_parent = made.is_dynamic = True
+    if phase == NODE.DYNAMIC_RUNNING:
+        context, graph = place.change.context, metadata.dynamic_workflow
+        graph.id.resource_type = core.ResourceType.WORKFLOW
+        graph.id.project, graph.id.domain = context.run.project, context.run.domain
+        graph.id.name, graph.id.version = f"dynamic_{place.node.id}", inside.plan
+        graph.dynamic_job_spec_uri = layout.futures_uri(context.root, place.attempt)
+
+
+def _add_child(place: Place, made: event.NodeExecutionEvent) -> None:
+    after = place.after
+    if isinstance(after, Succeeded) and (after.cached or after.recovered):
+        return
+    if isinstance(after, Succeeded | Failed | Aborted) or tries_of(after) is not None:
+        made.workflow_node_metadata.execution_id.CopyFrom(execution(child_run(place.attempt)))

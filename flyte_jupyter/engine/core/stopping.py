@@ -1,0 +1,65 @@
+"""Ending what is open from outside: at an abort, a failure, a time limit. Costs what is stopped, at most its graph's size."""
+
+from __future__ import annotations
+
+from flyte_jupyter.engine.core import policy, transitions
+from flyte_jupyter.engine.core.draft import Draft
+from flyte_jupyter.engine.core.index import ENDED
+from flyte_jupyter.engine.core.scopes import ROOT
+from flyte_jupyter.engine.core.state import Aborted, Failed, Mapped, Nested, NodeState, Scope
+from flyte_jupyter.idl.ids import Path
+
+
+def stop_all(draft: Draft, cause: str) -> None:
+    """Abort everything that is open, however deep. Nodes that never began stay as they are: nobody has heard of them."""
+    draft.clear_indexes()
+    stop_scope(draft, ROOT, cause)
+
+
+def stop_scope(draft: Draft, scope: Path, cause: str) -> None:
+    """Abort every node of this graph that has begun and not ended. None of it is open then."""
+    graph = draft.graph(scope)
+    for name in graph.nodes:
+        _stop(draft, (*scope, name), cause)
+    if graph.failure_node is not None:
+        _stop(draft, (*scope, graph.failure_node.id), cause)
+    draft.count(scope, 0)
+
+
+def stop_items(draft: Draft, path: Path, state: Mapped, cause: str) -> None:
+    """Abort the items that are under way."""
+    left = state.active
+    for index in reversed(range(state.began)):
+        # The youngest are the likeliest to run still.
+        if not left:
+            break
+        left -= _stop(draft, (*path, index), cause)
+
+
+def time_out(draft: Draft, path: Path, state: NodeState) -> None:
+    """The node's own time limit has passed: it fails for good, and what stands inside it stops."""
+    node = draft.node(path)
+    limit = policy.patience(node)
+    why = policy.node_timed_out(node, limit)
+    attempt = _clear(draft, path, state, why.message)
+    draft.put(path, Failed(why, attempt, timed_out=True))
+
+
+def _stop(draft: Draft, path: Path, cause: str) -> bool:
+    """Whether there was anything to stop."""
+    state = draft.get(path)
+    if state is None or type(state) in ENDED or isinstance(state, Scope):
+        return False
+    draft.put(path, Aborted(cause, _clear(draft, path, state, cause)))
+    return True
+
+
+def _clear(draft: Draft, path: Path, state: NodeState, cause: str) -> int:
+    """Stop what stands inside the node and its attempt; returns the number of its last attempt."""
+    if isinstance(state, Nested):
+        stop_scope(draft, (*path, state.tries.attempt), cause)
+    elif isinstance(state, Mapped):
+        stop_items(draft, path, state, cause)
+    attempt, actions = transitions.stopped(path, state)
+    draft.ask(actions)
+    return attempt
