@@ -98,6 +98,8 @@ class FakeCluster:
         self.logs: dict[tuple[str, str], bytes] = {}
         self.ghosts = False
         """Whether a deleted pod stays until `let_go`, as on a node that does not answer."""
+        self.kubelet: Callable[[dict], None] = lambda _: None
+        """Hears of each new pod."""
         self.watching = 0
         self._uids = itertools.count(1)
         self._more = asyncio.Event()
@@ -272,7 +274,10 @@ class FakeCluster:
                 )
                 return refuse(403, "Forbidden", message)
             made["status"] = {"phase": "Pending"}
-        return ok(self._put(place.plural, made, "ADDED"), 201)
+        made = self._put(place.plural, made, "ADDED")
+        if place.plural == "pods":
+            asyncio.get_running_loop().call_soon(self.kubelet, made)
+        return ok(made, 201)
 
     def _delete(self, place: Place, options: dict) -> Answer:
         found = self._find(place)

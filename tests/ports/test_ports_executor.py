@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import dataclass
 
 import pytest
+from kubernetes_bench import bench as kubernetes_bench
+from kubernetes_bench import spec_of as pod_spec_of
 from local_attempts import Bench, attempt_id, bench, seen
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
@@ -66,7 +68,32 @@ async def memory(folder):
     await seen(idle)
 
 
-places = pytest.mark.parametrize("place", [local, memory], ids=["local", "memory"])
+class PodPlace:
+    """Pods of a fake cluster that run at once and end when they are told to."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.executor = bench.executor
+
+    def spec(self, node="n0", attempt=0):
+        return pod_spec_of(attempt_id(node, attempt))
+
+    async def finish(self, spec):
+        await self.bench.started(spec.id)
+        self.bench.cluster.finish(self.bench.pod_of(spec.id))
+        return await self.bench.ended(spec.id)
+
+
+@contextlib.asynccontextmanager
+async def pods(folder):
+    async with kubernetes_bench(folder, http=True) as b:
+        b.cluster.kubelet = b.cluster.run
+        yield PodPlace(b)
+
+
+places = pytest.mark.parametrize(
+    "place", [local, memory, pods], ids=["local", "memory", "kubernetes"]
+)
 
 
 @places
