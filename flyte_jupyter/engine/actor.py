@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,18 +13,21 @@ from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.core.actions import (
     Action,
     Collect,
+    Gather,
     Kill,
     Probe,
     Question,
+    ReadSignal,
     ResolveInputs,
     WakeAt,
 )
-from flyte_jupyter.engine.core.index import rebuild
+from flyte_jupyter.engine.core.index import node_at, rebuild
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
     AttemptFailed,
     AttemptStarted,
     CacheMiss,
+    GateRefused,
     InputsUnresolvable,
     Observation,
 )
@@ -32,13 +35,18 @@ from flyte_jupyter.engine.core.plan import START
 from flyte_jupyter.engine.core.report import ReportContext, tell
 from flyte_jupyter.engine.core.state import (
     IN_FLIGHT,
+    BackingOff,
     Blame,
+    CacheOutcome,
     Failure,
+    Kept,
+    Nested,
+    Ready,
     RunPhase,
     RunState,
     Succeeded,
 )
-from flyte_jupyter.engine.core.step import fold, give_up, initial
+from flyte_jupyter.engine.core.step import fold, give_up
 from flyte_jupyter.engine.ports import (
     BlobFailure,
     Clock,
@@ -48,6 +56,7 @@ from flyte_jupyter.engine.ports import (
     Runs,
     StoredRun,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
 log = logging.getLogger(__name__)
@@ -58,7 +67,9 @@ _ANSWERS = 32
 """How many questions are answered at once."""
 _ROUNDS = 64
 """How often answers may lead to new questions before the batch is committed; the rest is asked after."""
-_QUESTIONS = (ResolveInputs, Probe, Collect)
+_QUESTIONS = (ResolveInputs, Probe, Collect, Gather, ReadSignal)
+_COMPUTING = (*IN_FLIGHT, Ready, BackingOff, Nested)
+"""States in which a node that missed in a serialised cache keeps its reservation."""
 _CAN_WAIT = (AttemptAccepted, AttemptStarted)
 
 
@@ -99,21 +110,15 @@ class RunActor:
         self._consumed: list[int] = []
         self._known_rows: set[int] = set()
         self._owed = {item.id for item in stored.owed}
-        self._reports = ReportContext(
-            run=context.id,
-            root=world.answers.root,
-            plan=context.program.plan,
-            tasks={node: task.id for node, task in context.program.tasks.items()},
-        )
+        self.held: dict[Path, str] = {}
+        """Nodes that compute what others wait for, with the digest of their inputs."""
         self._restore(stored)
 
     def _restore(self, stored: StoredRun) -> None:
-        plan = self.context.program.plan
-        summary = stored.state.summary
-        # Nodes that never changed have no row: they are as they were in the beginning.
-        nodes = {**initial(plan).nodes, **stored.state.nodes}
-        self.state = rebuild(plan, summary, nodes)
+        self.state = rebuild(self.context.plans, stored.state.summary, stored.state.nodes)
         self._version = stored.version
+        self.held.clear()
+        self._note_held(stored.state.nodes)
         self.take_messages(stored.inbox)
 
     # -- what it hears --
@@ -194,14 +199,13 @@ class RunActor:
         self.strikes = 0
 
     async def _think(self, batch: Sequence[Observation]) -> _Thought:
-        plan = self.context.program.plan
         now = self._world.clock.now()
         thought = _Thought(self.state, [], set(), [])
         for asked in range(_ROUNDS):
             questions: list[Question] = []
             for start in range(0, len(batch), _CHUNK):
                 chunk = batch[start : start + _CHUNK]
-                step = fold(plan, thought.state, chunk, now)
+                step = fold(self.context.plans, thought.state, chunk, now)
                 thought.state = step.state
                 thought.changed |= step.changed
                 thought.log += [(now, seen) for seen in chunk]
@@ -235,7 +239,7 @@ class RunActor:
 
     async def _answer(self, question: Question, state: RunState) -> Observation:
         try:
-            return await self._world.answers.answer(self.context, question, state.nodes)
+            return await self._world.answers.answer(self.context, question, state)
         except Exception as error:
             full = isinstance(error, BlobFailure) and error.no_space
             if full or self.strikes < self._world.most_strikes:
@@ -245,7 +249,8 @@ class RunActor:
     async def _events(self, thought: _Thought) -> list[RunEvent]:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
         events: list[RunEvent] = []
-        for told in tell(self._reports, self.state, thought.state, thought.changed, now):
+        reports = self._reports()
+        for told in tell(reports, self.state, thought.state, thought.changed, now):
             events.append(told)
             if len(events) % _CHUNK == 0:
                 await asyncio.sleep(0)
@@ -269,9 +274,13 @@ class RunActor:
             settled=settled,
             consumed=consumed,
             events=events,
+            closures=dict(self.context.unsaved),
         )
         committed = await self._world.runs.commit(commit)
+        for digest in commit.closures:
+            del self.context.unsaved[digest]
         self.state = thought.state
+        self._note_held(commit.nodes)
         self._version = committed.version
         self._owed.update(item.id for item in committed.owed)
         self._written(settled, consumed)
@@ -281,6 +290,24 @@ class RunActor:
         del self._settled[: len(settled)]
         del self._consumed[: len(consumed)]
         self._owed.difference_update(settled)
+
+    def _reports(self) -> ReportContext:
+        context = self.context
+        return ReportContext(context.id, self._world.answers.root, context.plans, self._task)
+
+    def _task(self, template: str, node: str) -> core.Identifier | None:
+        task = self.context.template(template).task(node)
+        return task.id if task is not None else None
+
+    def _note_held(self, changed: Mapping[Path, Kept]) -> None:
+        """Keep up with which reservations the run's nodes hold."""
+        for path, state in changed.items():
+            if isinstance(state, _COMPUTING) and state.tries.cache is CacheOutcome.MISS:
+                node = node_at(self.context.plans, self.state.nodes, path)
+                if node is not None and node.cache is not None and node.cache.serialize:
+                    self.held[path] = state.digest
+            elif path in self.held:
+                del self.held[path]
 
     # -- when nothing goes any more --
 
@@ -295,7 +322,7 @@ class RunActor:
         why = Failure("EngineError", message, Blame.SYSTEM)
         heard: list[tuple[datetime, Observation]] = [(now, seen) for seen in self._inbox]
         try:
-            step = give_up(self.context.program.plan, self.state, why, now)
+            step = give_up(self.context.plans, self.state, why, now)
             owed: list[Action] = [a for a in step.actions if not isinstance(a, WakeAt)]
             thought = _Thought(step.state, heard, set(step.changed), owed)
             events = await self._events(thought)
@@ -321,8 +348,10 @@ class RunActor:
 def _given_up(question: Question, error: Exception) -> Observation:
     why = Failure("SystemError", f"it could not be found out: {error!r}", Blame.SYSTEM, True)
     match question:
-        case ResolveInputs():
+        case ResolveInputs() | Gather():
             return InputsUnresolvable(question.path, why)
+        case ReadSignal():
+            return GateRefused(question.path, why)
         case Probe():
             return CacheMiss(question.path, broken=True)
         case Collect():

@@ -11,34 +11,29 @@ from enum import StrEnum
 from typing import Any
 
 from flyte_jupyter.engine.actor import RunActor, World
-from flyte_jupyter.engine.answers import Answers
-from flyte_jupyter.engine.core.actions import Kill, Launch, Reap, Remember, WakeAt
+from flyte_jupyter.engine.answers import Answers, AnswerSettings
 from flyte_jupyter.engine.core.index import next_wake
 from flyte_jupyter.engine.core.observations import (
-    AttemptAccepted,
     AttemptEnded,
-    AttemptRejected,
     AttemptStarted,
+    AttemptWaits,
     Observation,
     Tick,
 )
-from flyte_jupyter.engine.core.state import Launching
+from flyte_jupyter.engine.delivering import Deliveries
 from flyte_jupyter.engine.lease import Tenure
 from flyte_jupyter.engine.loop import Loop, LoopEvents, LoopSettings
 from flyte_jupyter.engine.outbox import Outbox, Pace
 from flyte_jupyter.engine.ports import (
     AttemptNews,
-    Blobs,
-    Catalog,
-    Clock,
-    Executor,
     Fenced,
     OwedAction,
-    Rejected,
-    Runs,
+    Ports,
 )
-from flyte_jupyter.engine.watch import Timers, news_from
+from flyte_jupyter.engine.watch import Keeper, Timers, news_from
 from flyte_jupyter.idl.ids import AttemptId, RunId
+
+__all__ = ["Engine", "EngineSettings", "EngineState", "EngineStatus", "Ports"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +54,7 @@ class EngineSettings:
     """How often the executor is asked for what it really has: a safety net behind its news."""
     loop: LoopSettings = field(default_factory=LoopSettings)
     pace: Pace = field(default_factory=Pace)
+    answers: AnswerSettings = field(default_factory=AnswerSettings)
 
 
 class EngineState(StrEnum):
@@ -79,17 +75,6 @@ class EngineStatus:
     undelivered: int
     notice: str
     troubles: dict[RunId, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The world that an engine works in."""
-
-    runs: Runs
-    executor: Executor
-    blobs: Blobs
-    catalog: Catalog
-    clock: Clock
 
 
 class Engine:
@@ -184,14 +169,14 @@ class _Reign:
         self._ports = ports
         self._survey_every = settings.survey
         self._tenure = tenure
-        self._answers = Answers(ports.blobs, ports.catalog, ports.clock)
+        answers = Answers(ports, settings.answers)
         self._tasks: list[asyncio.Task[None]] = []
         self._strays: set[asyncio.Task[None]] = set()
         self.troubles: dict[RunId, str] = {}
         self.fenced = asyncio.Event()
         world = World(
             runs=ports.runs,
-            answers=self._answers,
+            answers=answers,
             clock=ports.clock,
             epoch=lambda: tenure.epoch,
             deliver=self._owe,
@@ -199,8 +184,10 @@ class _Reign:
         )
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
-        self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
+        self._deliveries = Deliveries(ports, answers, self.loop)
+        self.outbox = Outbox(self._deliveries.deliver, self.loop.settle, settings.pace)
         self._timers = Timers(ports.clock, self._tick)
+        self._keeper = Keeper(answers.cache, ports.clock, settings.answers.cache.heartbeat)
 
     async def begin(self) -> None:
         """Load every open run, adopt what the executor has, and only then let effects out."""
@@ -212,6 +199,7 @@ class _Reign:
         self.outbox.release()
         self._start(self._hear(arrivals))
         self._start(self._timers.keep())
+        self._start(self._keeper.keep(self.loop.actors))
         self._start(self._survey_for_ever())
         self._start(self._watch_fence())
 
@@ -251,11 +239,15 @@ class _Reign:
             return ()
 
     def _news(self, news: AttemptNews) -> None:
-        attempt, how = news.id, news.how
+        attempt, waits = news.id, news.waits
         path, number = attempt.path, attempt.attempt
-        seen: Observation = (
-            AttemptStarted(path, number) if how is None else AttemptEnded(path, number, how)
-        )
+        seen: Observation
+        if news.how is not None:
+            seen = AttemptEnded(path, number, news.how)
+        elif waits is not None:
+            seen = AttemptWaits(path, number, waits.stage, waits.reason)
+        else:
+            seen = AttemptStarted(path, number)
         if not self._tell(attempt.run, seen) and attempt.run not in self.loop:
             self._remove_stray(attempt)
 
@@ -294,48 +286,6 @@ class _Reign:
 
     def _owe(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         self.outbox.add(run, owed)
-
-    async def _deliver(self, run: RunId, owed: OwedAction) -> None:
-        """Do one effect. Doing it twice is the same as once."""
-        action = owed.action
-        actor = self.loop.actor(run)
-        assert not isinstance(action, WakeAt)
-        attempt = getattr(action, "attempt", 0)
-        subject = AttemptId(run, action.path, attempt)
-        match action:
-            case Launch():
-                await self._launch(actor, subject)
-            case Kill():
-                await self._ports.executor.kill(subject)
-            case Reap():
-                await self._ports.executor.reap(subject)
-            case Remember():
-                await self._remember(actor, action)
-            case _ if actor is not None:
-                context, nodes = actor.context, actor.state.nodes
-                self._tell(run, await self._answers.answer(context, action, nodes))
-
-    async def _launch(self, actor: RunActor | None, attempt: AttemptId) -> None:
-        # Sent again after a crash, a launch may be long settled: only a node that still waits for it may have it.
-        state = actor.state.nodes.get(attempt.path) if actor is not None else None
-        if actor is None or not isinstance(state, Launching):
-            return
-        if state.tries.attempt != attempt.attempt:
-            return
-        answer = await self._ports.executor.launch(self._answers.spec(actor.context, attempt))
-        if isinstance(answer, Rejected):
-            seen: Observation = AttemptRejected(attempt.path, attempt.attempt, answer.why)
-        else:
-            seen = AttemptAccepted(attempt.path, attempt.attempt)
-        self._tell(attempt.run, seen)
-
-    async def _remember(self, actor: RunActor | None, wish: Remember) -> None:
-        if actor is None:
-            return
-        try:
-            await self._answers.remember(actor.context, wish)
-        except Exception as error:  # noqa: BLE001 - a failing catalog never fails a run
-            log.warning("outputs of %s not remembered: %r", actor.context.id, error)
 
     # -- around turns --
 

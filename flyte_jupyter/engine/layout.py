@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from flyte_jupyter.idl.ids import AttemptId, Path, RunId
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
+
+LONGEST_RAW_NAME = 50
+"""Longer names of raw output folders are hashed (Flyte: ``taskexec_context.go``)."""
 
 
 def run_prefix(root: str, run: RunId) -> str:
@@ -15,8 +18,17 @@ def run_prefix(root: str, run: RunId) -> str:
 
 @lru_cache(maxsize=256)  # asked a dozen times for each node in turn
 def node_prefix(root: str, run: RunId, path: Path) -> str:
-    """The folder of one node: its inputs, and a folder an attempt."""
-    return "/".join([run_prefix(root, run), *(str(part) for part in path), "data"])
+    """The folder of one node: its inputs, and a folder an attempt; what runs inside it stands in its attempt's folder."""
+    parts = [run_prefix(root, run)]
+    last = len(path) - 1
+    for place, part in enumerate(path):
+        if isinstance(part, str):
+            parts += [part, "data"]
+        elif place < last:
+            parts.append(str(part))
+        else:
+            parts += ["0", str(part)]
+    return "/".join(parts)
 
 
 def inputs_uri(root: str, run: RunId, path: Path) -> str:
@@ -44,11 +56,32 @@ def deck_uri(root: str, of: AttemptId) -> str:
     return f"{output_prefix(root, of)}/deck.html"
 
 
-def raw_output_prefix(root: str, of: AttemptId) -> str:
-    """Where an attempt puts data too large for a literal: files, tables. Sharded as Flyte shards it."""
-    name = f"{of.run.name}-{'-'.join(str(part) for part in of.path)}-{of.attempt}"
-    shard = hashlib.sha256(f"{of.run}/{name}".encode()).hexdigest()[:2]
-    return f"{root}/data/{of.run.project}/{of.run.domain}/{shard}/{name}"
+def futures_uri(root: str, of: AttemptId) -> str:
+    """The graph that a dynamic task's attempt left, a serialised ``DynamicJobSpec``."""
+    return f"{output_prefix(root, of)}/futures.pb"
+
+
+def expansion_uri(root: str, of: AttemptId) -> str:
+    """The same graph compiled, a serialised ``CompiledWorkflowClosure``."""
+    return f"{output_prefix(root, of)}/futures_compiled.pb"
+
+
+def raw_output_prefix(root: str, of: AttemptId, instead: str = "") -> str:
+    """Where an attempt puts data too large for a literal: files, tables. Sharded as Flyte shards it.
+
+    `instead` is the execution's own place for such data; without one it is below the blob root.
+    """
+    name = f"{of.run.name}-{path_text(of.path)}-{of.attempt}"
+    digest = hashlib.sha256(f"{of.run}/{name}".encode()).hexdigest()
+    if len(name) > LONGEST_RAW_NAME:
+        name = f"f{digest[: LONGEST_RAW_NAME - 1]}"
+    place = instead.rstrip("/") or f"{root}/data/{of.run.project}/{of.run.domain}"
+    return f"{place}/{digest[:2]}/{name}"
+
+
+def checkpoint_uri(raw_output_prefix: str) -> str:
+    """Where an attempt keeps its checkpoint, by its raw output prefix."""
+    return f"{raw_output_prefix}/_flytecheckpoints"
 
 
 def closure_uri(root: str, digest: str) -> str:

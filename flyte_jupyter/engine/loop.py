@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers import RunContext
+from flyte_jupyter.engine.answers.programs import LARGE
 from flyte_jupyter.engine.core.observations import Observation
+from flyte_jupyter.engine.core.state import Scope
 from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoredRun, StoreFull
-from flyte_jupyter.engine.program import Program, program_of
-from flyte_jupyter.idl import core
+from flyte_jupyter.engine.program import Policies
 from flyte_jupyter.idl.ids import RunId
 
 log = logging.getLogger(__name__)
-
-_LARGE = 1 << 18
-"""A closure of more bytes is made ready in a thread, so that nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,8 @@ class LoopSettings:
     """How long a run rests after a failed turn: doubling from the first to the longest."""
     full_wait: float = 1.0
     """How long it rests when there is no space left to write."""
-    programs: int = 64
-    """How many workflows are kept ready to run."""
+    policies: Policies = field(default_factory=Policies)
+    """What the installation says about all nodes: retries of the system's failures, how long retries wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,6 @@ class Loop:
         self._opening: dict[RunId, asyncio.Task[None]] = {}
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._lingering: dict[RunId, asyncio.TimerHandle] = {}
-        self._programs: OrderedDict[str, Program] = OrderedDict()
         self._unreadable: set[RunId] = set()
         self._closed = False
 
@@ -209,12 +205,11 @@ class Loop:
 
     async def _open(self, run: RunId) -> None:
         try:
-            stored = await self._world.runs.load(run)
             actor = self._actors.get(run)
             if actor is not None:
-                actor.take_messages(stored.inbox)
+                actor.take_messages(await self._world.runs.inbox(run))
             else:
-                actor = await self._adopt(stored)
+                actor = await self._adopt(await self._world.runs.load(run))
         except Exception as error:
             self._unreadable.add(run)
             self._events.trouble(run, f"cannot be loaded: {error!r}")
@@ -228,22 +223,32 @@ class Loop:
             self._actors.pop(run, None)
 
     async def _adopt(self, stored: StoredRun) -> RunActor:
-        known = self._programs.get(stored.plan)
-        if len(stored.closure) > _LARGE:
-            program, actor = await asyncio.to_thread(self._make, stored, known)
+        context = await self._context(stored)
+        if len(stored.closure) > LARGE:
+            actor = await asyncio.to_thread(RunActor, self._world, context, stored)
         else:
-            program, actor = self._make(stored, known)
-        self._programs[stored.plan] = program
-        self._programs.move_to_end(stored.plan)
-        if len(self._programs) > self._settings.programs:
-            self._programs.popitem(last=False)
+            actor = RunActor(self._world, context, stored)
         self._actors[stored.id] = actor
         if stored.owed:
             self._world.deliver(stored.id, stored.owed)
         return actor
 
-    def _make(self, stored: StoredRun, program: Program | None) -> tuple[Program, RunActor]:
-        if program is None:
-            program = program_of(core.CompiledWorkflowClosure.FromString(stored.closure))
-        context = RunContext(stored.id, program, stored.inputs, stored.env)
-        return program, RunActor(self._world, context, stored)
+    async def _context(self, stored: StoredRun) -> RunContext:
+        """What is fixed about a run, with the graphs that its dynamic tasks have made so far."""
+        answers, spec = self._world.answers, stored.spec
+        own = spec.interruptible.value if spec.HasField("interruptible") else None
+        policies = replace(self._settings.policies, interruptible=own)
+        program = await answers.programs.get(stored.plan, stored.closure, policies)
+        context = RunContext(
+            id=stored.id,
+            program=program,
+            inputs=stored.inputs,
+            env=stored.env,
+            spec=spec,
+            recovers=stored.recovers,
+            policies=policies,
+        )
+        scopes = (kept for kept in stored.state.nodes.values() if isinstance(kept, Scope))
+        for digest in sorted({scope.plan for scope in scopes if scope.plan}):
+            await answers.expander.restore(context, digest)
+        return context

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.observations import Exit, Observation
 from flyte_jupyter.engine.core.state import Failure, Kept, RunState, RunSummary, Stage
 from flyte_jupyter.idl import admin, core, event
-from flyte_jupyter.idl.ids import AttemptId, Path, RunId
+from flyte_jupyter.idl.ids import AttemptId, EntityId, Path, RunId
 
 RunEvent = event.WorkflowExecutionEvent | event.NodeExecutionEvent | event.TaskExecutionEvent
 
@@ -142,6 +143,9 @@ class Blobs(Protocol):
     async def exists(self, uri: str) -> bool:
         """Whether there is content at this URI."""
 
+    async def names(self, folder: str) -> Mapping[str, int]:
+        """The names of the contents right below a folder, each with its size in bytes; nothing when there is no folder."""
+
     async def copy(self, source: str, target: str) -> None:
         """Put the content of `source` at `target`."""
 
@@ -256,6 +260,9 @@ class Children(Protocol):
     async def result(self, child: RunId) -> ChildResult:
         """How it stands."""
 
+    async def interface(self, launch_plan: EntityId) -> LaunchPlanInterface | None:
+        """What a registered launch plan takes and gives; None when there is none of that name."""
+
 
 class Signals(Protocol):
     """What people answer to gates, by run and name."""
@@ -364,6 +371,9 @@ class Runs(Protocol):
     async def load(self, run: RunId) -> StoredRun:
         """The run as last committed."""
 
+    async def inbox(self, run: RunId) -> Sequence[tuple[int, Observation]]:
+        """Its durable messages alone, as `load` gives them."""
+
     async def closure(self, digest: str) -> bytes:
         """A compiled closure that a dynamic task of some run made."""
 
@@ -394,3 +404,19 @@ class Clock(Protocol):
 
     async def sleep_until(self, when: datetime) -> None:
         """Return at `when`, or at once if it has passed."""
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world that an engine works in."""
+
+    runs: Runs
+    executor: Executor
+    blobs: Blobs
+    catalog: Catalog
+    clock: Clock
+    children: Children
+    signals: Signals

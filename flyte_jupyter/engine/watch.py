@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flyte_jupyter.engine.actor import RunActor
+from flyte_jupyter.engine.answers.caching import Cache
+from flyte_jupyter.engine.answers.places import place_of
 from flyte_jupyter.engine.core.observations import (
     AttemptEnded,
     AttemptStarted,
@@ -17,7 +20,9 @@ from flyte_jupyter.engine.core.observations import (
 )
 from flyte_jupyter.engine.core.state import Launching, Queued, Running
 from flyte_jupyter.engine.ports import Clock, Listing
-from flyte_jupyter.idl.ids import AttemptId, RunId
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId
+
+log = logging.getLogger(__name__)
 
 
 class Timers:
@@ -66,6 +71,32 @@ class Timers:
 
 async def _awaited(sleep: object) -> object:
     return await sleep  # type: ignore[misc]  # a coroutine: tasks are not made from other awaitables
+
+
+class Keeper:
+    """Extends the reservations of every node that computes what others wait for, those of an earlier engine included."""
+
+    def __init__(self, cache: Cache, clock: Clock, every: timedelta) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._every = every
+
+    async def keep(self, actors: Callable[[], Iterable[RunActor]]) -> None:
+        """A heartbeat for each of them, again and again until cancelled."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + self._every)
+            for actor in list(actors()):
+                for path, digest in list(actor.held.items()):
+                    await self._hold(actor, path, digest)
+
+    async def _hold(self, actor: RunActor, path: Path, digest: str) -> None:
+        if path not in actor.held:
+            return
+        place = place_of(actor.context, path, actor.state.nodes)
+        try:
+            await self._cache.hold(actor.context.id, place, digest)
+        except Exception as error:  # noqa: BLE001 - a catalog that fails never stops a run
+            log.warning("%s: a reservation could not be extended: %r", actor.context.id, error)
 
 
 def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[RunId, Observation]]:

@@ -9,16 +9,19 @@ from flyte_jupyter.engine.adapters.memory import (
     ManualClock,
     MemoryBlobs,
     MemoryCatalog,
+    MemoryChildren,
     MemoryExecutor,
     MemoryRuns,
+    MemorySignals,
     NewRun,
 )
 from flyte_jupyter.engine.compiler import compile_workflow
 from flyte_jupyter.engine.core.observations import Exit, Started
-from flyte_jupyter.engine.core.state import RunSummary
+from flyte_jupyter.engine.core.step import initial
 from flyte_jupyter.engine.engine import Engine, EngineSettings, Ports
 from flyte_jupyter.engine.loop import LoopSettings
 from flyte_jupyter.engine.outbox import Pace
+from flyte_jupyter.engine.program import plan_of
 from flyte_jupyter.idl import core, literals
 from flyte_jupyter.idl.identifiers import entity_id
 from flyte_jupyter.idl.ids import RunId
@@ -104,6 +107,9 @@ class World:
         self.runs = MemoryRuns()
         self.executor = MemoryExecutor(self.add_up, by_itself=by_itself)
         self.executor.follow(self.clock.now)
+        self.plans = {}
+        self.children = MemoryChildren(self.runs, self.plans)
+        self.signals = MemorySignals(self.runs)
         self.linger = linger
         self.failures = {}
         """By (node, attempt): what to do instead of the work: an Exit, or a ContainerError to write."""
@@ -129,7 +135,8 @@ class World:
 
     def create(self, compiled, run=RUN, **policies):
         closure = compiled.closure.SerializeToString(deterministic=True)
-        new = NewRun(run, closure, compiled.digest, summary=RunSummary(**policies))
+        summary = initial(plan_of(compiled.closure), **policies).summary
+        new = NewRun(run, closure, compiled.digest, summary=summary)
         self.runs.create(new, Started())
         return run
 
@@ -142,7 +149,15 @@ class World:
             ),
             pace=Pace(first_wait=0.001, longest_wait=0.01),
         )
-        ports = ports or Ports(self.runs, self.executor, self.blobs, self.catalog, self.clock)
+        ports = ports or Ports(
+            self.runs,
+            self.executor,
+            self.blobs,
+            self.catalog,
+            self.clock,
+            self.children,
+            self.signals,
+        )
         return Engine(ports, settings)
 
     async def phase(self, run=RUN):

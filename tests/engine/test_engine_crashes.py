@@ -20,7 +20,7 @@ SHARDS = 8
 CALLS = {
     "runs": ("acquire", "open_runs", "load", "commit", "settle"),
     "executor": ("start", "launch", "kill", "reap", "listing"),
-    "blobs": ("get", "put", "exists", "copy"),
+    "blobs": ("get", "put", "exists", "names", "copy"),
     "catalog": ("lookup", "remember"),
 }
 
@@ -99,7 +99,7 @@ class Play:
     async def watched(self, launch, spec):
         """No attempt may be made for a node whose end is committed."""
         stored = await self.world.runs.load(spec.id.run)
-        node = stored.state.nodes[spec.id.path]
+        node = stored.state.nodes.get(spec.id.path)
         known = spec.id in self.world.executor.queued | self.world.executor.running
         if spec.id not in self.world.executor.ended and not known:
             assert not isinstance(node, TERMINAL), (spec.id, node)
@@ -116,6 +116,8 @@ class Play:
         ports = Ports(
             *(Fused(getattr(world, name), fuse, calls) for name, calls in CALLS.items()),
             world.clock,
+            world.children,
+            world.signals,
         )
         engine = world.engine("engine" if self.rng.random() < 0.5 else None, ports)
         starting = asyncio.create_task(engine.start())

@@ -337,9 +337,8 @@ def test_one_broken_run_stops_nobody(play):
     async def scenario(world, engine):
         broken = RunId("p", "d", "broken")
         compiled = workflow(ONE)
-        unreadable = replace(compiled, digest="unreadable")
-        unreadable.closure.ClearField("tasks")
-        world.create(unreadable, broken)
+        world.create(replace(compiled, digest="unreadable"), broken)
+        world.runs.spoil(broken)
         world.create(workflow(DIAMOND))
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
         assert "cannot be loaded" in engine.status().troubles[broken]

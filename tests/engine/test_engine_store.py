@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from engine_worlds import RUN, World, expected, workflow
 
 from flyte_jupyter.engine.adapters.blobs import FolderBlobs
-from flyte_jupyter.engine.core.state import RunPhase, RunState, RunSummary, Succeeded
+from flyte_jupyter.engine.core.state import RunPhase, Succeeded
+from flyte_jupyter.engine.core.step import initial
+from flyte_jupyter.engine.program import plan_of
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.identifiers import execution_identifier
 from flyte_jupyter.idl.ids import RunId
@@ -34,7 +36,7 @@ class StoredWorld(World):
     async def launch(self, compiled, run=RUN, **policies):
         execution = admin.Execution(id=execution_identifier(run))
         execution.closure.created_at.FromDatetime(self.clock.now())
-        state = RunState(RunSummary(**policies))
+        state = initial(plan_of(compiled.closure), **policies)
         closure = compiled.closure.SerializeToString(deterministic=True)
         await self.executions.create(
             NewExecution(execution, closure, compiled.digest, state, inputs="")

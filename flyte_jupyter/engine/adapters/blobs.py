@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,16 @@ class FolderBlobs:
         """Whether there is content at this URI."""
         return _is_file(self._path(uri))
 
+    async def names(self, folder: str) -> Mapping[str, int]:
+        """The names and sizes of the files in a folder; nothing when there is no folder."""
+        path = self._path(folder)
+        try:
+            return _sizes(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise _failure("list", folder, error) from error
+
     async def copy(self, source: str, target: str) -> None:
         """Put the content of `source` at `target`."""
         await self.put(target, await self.get(source))
@@ -77,6 +87,11 @@ class FolderBlobs:
 def _read(path: str) -> bytes:
     with open(path, "rb") as file:  # noqa: PTH123
         return file.read()
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
 
 
 def _is_file(path: str) -> bool:
@@ -122,6 +137,25 @@ class RemoteBlobs:
         """Whether there is content at this URI."""
         path = self._path(uri)
         return bool(await _in_thread("look at", uri, lambda: self._files.isfile(path)))
+
+    async def names(self, folder: str) -> Mapping[str, int]:
+        """The names and sizes of the objects right below a prefix; nothing when there are none."""
+        path = self._path(folder)
+        try:
+            found = await _in_thread("list", folder, lambda: self._listed(path))
+        except BlobNotFound:
+            return {}
+        return {
+            str(entry["name"]).rpartition("/")[2]: int(entry.get("size") or 0)
+            for entry in found
+            if entry["type"] == "file"
+        }
+
+    def _listed(self, path: str) -> list[dict[str, Any]]:
+        # What was listed once may have grown since: attempts write from elsewhere.
+        self._files.invalidate_cache(path)
+        listed: list[dict[str, Any]] = self._files.ls(path, detail=True)
+        return listed
 
     async def copy(self, source: str, target: str) -> None:
         """Put the content of `source` at `target`."""

@@ -17,6 +17,8 @@ class Program:
 
     plan: Plan
     templates: Mapping[str, Template]
+    interruptible: bool = False
+    """What its workflow says about nodes that do not say."""
 
     @property
     def primary(self) -> Template:
@@ -29,4 +31,5 @@ def program_of(
 ) -> Program:
     """Index a closure that the compiler made. `prefix` stands before the keys: ``<digest>:`` for what a dynamic task made."""
     indexed = Closure(closure)
-    return Program(planned(indexed, prefix, policies), indexed.templates(prefix))
+    interruptible = closure.primary.template.metadata_defaults.interruptible
+    return Program(planned(indexed, prefix, policies), indexed.templates(prefix), interruptible)

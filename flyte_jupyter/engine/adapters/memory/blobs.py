@@ -1,0 +1,54 @@
+"""Blobs in a dictionary."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound
+
+
+class MemoryBlobs:
+    """Blobs in a dictionary. Set `full` to have every write fail for want of space."""
+
+    def __init__(self, root: str = "memory://blobs") -> None:
+        self.root = root
+        self.content: dict[str, bytes] = {}
+        self.full = False
+        self._below: dict[str, dict[str, None]] = {}
+
+    async def get(self, uri: str) -> bytes:
+        """The whole content."""
+        try:
+            return self.content[self._key(uri)]
+        except KeyError:
+            raise BlobNotFound(f"there is nothing at {uri}") from None
+
+    async def put(self, uri: str, data: bytes) -> None:
+        """Keep it."""
+        if self.full:
+            raise BlobFailure(f"cannot write {uri}: no space left", no_space=True)
+        key = self._key(uri)
+        self.content[key] = bytes(data)
+        folder, _, name = key.rpartition("/")
+        self._below.setdefault(f"{folder}/", {})[name] = None
+
+    async def exists(self, uri: str) -> bool:
+        """Whether there is content at this URI."""
+        return self._key(uri) in self.content
+
+    async def names(self, folder: str) -> Mapping[str, int]:
+        """The names and sizes of what is right below a folder."""
+        prefix = f"{self._key(folder)}/"
+        return {name: len(self.content[prefix + name]) for name in self._below.get(prefix, ())}
+
+    async def copy(self, source: str, target: str) -> None:
+        """Put the content of `source` at `target`."""
+        await self.put(target, await self.get(source))
+
+    def _key(self, uri: str) -> str:
+        scheme, _, rest = uri.partition("://")
+        normal = f"{scheme}://{posixpath.normpath(rest)}"
+        if not normal.startswith(f"{self.root}/"):
+            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+        return normal

@@ -1,0 +1,84 @@
+"""A node's inputs, made from what it is bound to."""
+
+from __future__ import annotations
+
+from flyte_jupyter.engine.answers.files import LiteralFiles
+from flyte_jupyter.engine.answers.places import Nodes, Place, failure_of, outputs_at, visible_scope
+from flyte_jupyter.engine.answers.runs import RunContext
+from flyte_jupyter.engine.compiler.interfaces import promises
+from flyte_jupyter.engine.core.state import RunState
+from flyte_jupyter.idl import core, literals, types
+from flyte_jupyter.idl.ids import Path
+
+ERROR_INPUT = "err"
+"""The input of an on-failure node that is told what failed (Flyte: ``nodes/resolve.go``)."""
+
+_Source = tuple[str, str, literals.AttributePath]
+
+
+async def bound_inputs(
+    files: LiteralFiles, run: RunContext, place: Place, state: RunState
+) -> core.LiteralMap:
+    """All inputs of a node. Raises `BindingError` naming the one that cannot be made, and why."""
+    nodes = state.nodes
+    scope = visible_scope(run, place.path, nodes)
+    sources = await _sources(files, run, place, scope, nodes)
+    kinds = place.inputs.variables
+    bound = core.LiteralMap()
+    for binding in place.node.inputs:
+        try:
+            made = literals.resolve_binding(
+                binding.binding, lambda node, var, path: sources[node, var, path]
+            )
+        except literals.BindingError as error:
+            raise literals.BindingError(f"{binding.var}: {error}") from error
+        if binding.var in kinds:
+            kind = kinds[binding.var].type
+            made = literals.fitted(made, kind)
+            if why := types.mismatch(made, kind):
+                raise literals.BindingError(f"{binding.var}: {why}")
+        bound.literals[binding.var].CopyFrom(made)
+    if place.is_failure_node and ERROR_INPUT in kinds:
+        why_literal = _error(state, place.path[:-1], kinds[ERROR_INPUT].type)
+        bound.literals[ERROR_INPUT].CopyFrom(why_literal)
+    return bound
+
+
+async def _sources(
+    files: LiteralFiles, run: RunContext, place: Place, scope: Path, nodes: Nodes
+) -> dict[_Source, core.Literal]:
+    """What each promise in a node's bindings stands for."""
+    found: dict[_Source, core.Literal] = {}
+    for binding in place.node.inputs:
+        for reference in promises(binding.binding):
+            path = literals.attribute_path(reference)
+            source = (reference.node_id, reference.var, path)
+            if source not in found:
+                try:
+                    found[source] = await _source(files, run, scope, source, nodes)
+                except literals.BindingError as error:
+                    raise literals.BindingError(f"{binding.var}: {error}") from error
+    return found
+
+
+async def _source(
+    files: LiteralFiles, run: RunContext, scope: Path, source: _Source, nodes: Nodes
+) -> core.Literal:
+    node, var, path = source
+    uri = outputs_at(files.blobs.root, run, (*scope, node), nodes)
+    given = await files.read(uri) if uri else core.LiteralMap()
+    if var not in given.literals:
+        raise literals.BindingError(f"node {node} gave no {var!r}")
+    return await files.part(given.literals[var], path) if path else given.literals[var]
+
+
+def _error(state: RunState, scope: Path, kind: core.LiteralType) -> core.Literal:
+    """The failure as a literal, a variant where the input is optional."""
+    failure, node = failure_of(state, scope)
+    message = failure.message if failure is not None else ""
+    error = core.Error(message=message, failed_node_id=node)
+    plain = core.Literal(scalar=core.Scalar(error=error))
+    for variant in kind.union_type.variants:
+        if variant.simple == core.SimpleType.ERROR:
+            return core.Literal(scalar=core.Scalar(union=core.Union(value=plain, type=variant)))
+    return plain

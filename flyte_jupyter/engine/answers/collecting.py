@@ -1,0 +1,154 @@
+"""What an attempt left: outputs, an error, or a graph to run (contract of ``docs/protocol.md``, section 3)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.message import DecodeError
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.answers.files import LiteralFiles
+from flyte_jupyter.engine.answers.places import Place
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Blame, Failure
+from flyte_jupyter.engine.ports import BlobNotFound
+from flyte_jupyter.idl import core, types
+from flyte_jupyter.idl.ids import AttemptId
+
+MOST_OUTPUT_BYTES = 10 * 1024 * 1024
+"""Larger outputs are refused (Flyte: ``max-output-size-bytes``)."""
+FUTURES, OUTPUTS, ERROR, DECK = "futures.pb", "outputs.pb", "error.pb", "deck.html"
+
+_STOPPED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What was found of an attempt: `why` it is no success; or else `futures` to run, or outputs."""
+
+    why: Failure | None = None
+    futures: bool = False
+    deck: str = ""
+    empty: bool = False
+    """Whether the outputs have no literal, so that there is nothing to remember."""
+
+
+class Collector:
+    """Reads an attempt's folder: one listing, then what stands there."""
+
+    def __init__(self, files: LiteralFiles, most_bytes: int = MOST_OUTPUT_BYTES) -> None:
+        self._files = files
+        self._blobs = files.blobs
+        self._most_bytes = most_bytes
+
+    async def remains(self, place: Place, attempt: AttemptId, how: Exit) -> Remains:
+        """What the attempt left, judged in Flyte's order: a graph, an error, outputs."""
+        prefix = layout.output_prefix(self._blobs.root, attempt)
+        names = await self._blobs.names(prefix)
+        deck = f"{prefix}/{DECK}" if DECK in names else ""
+        if how.why is not None:
+            return Remains(how.why, deck=deck)
+        killed = how.signal is not None
+        if FUTURES in names and not killed and not how.code:
+            return Remains(futures=True, deck=deck)
+        why = await self._declared_error(prefix, names)
+        if why is not None:
+            return Remains(why, deck=deck)
+        if killed:
+            return Remains(_killed(how.signal), deck=deck)
+        if how.code:
+            message = f"the process exited with status {how.code} and wrote no error"
+            return Remains(Failure("NonZeroExit", message, retryable=True), deck=deck)
+        return await self._outputs(place, f"{prefix}/{OUTPUTS}", names, how, deck)
+
+    async def _declared_error(self, prefix: str, names: Mapping[str, int]) -> Failure | None:
+        """What the error documents say; of those of a distributed task's workers the earliest counts (Flyte: ``_F_DES``)."""
+        documents = [
+            name
+            for name in sorted(names)
+            if name == ERROR or (name.startswith("error-") and name.endswith(".pb"))
+        ]
+        errors = [await self._error(f"{prefix}/{name}") for name in documents]
+        valid = [error for error in errors if error is not None]
+        return min(valid, key=_when)[1] if valid else None
+
+    async def _error(self, uri: str) -> tuple[datetime | None, Failure] | None:
+        try:
+            error = core.ErrorDocument.FromString(await self._blobs.get(uri)).error
+        except (BlobNotFound, DecodeError):
+            return None
+        if not error.code and not error.message:
+            return None
+        system = error.origin == core.ExecutionError.SYSTEM
+        worker = f"[{error.worker}] " if error.worker else ""
+        failure = Failure(
+            code=error.code or "Unknown",
+            message=f"{worker}{error.message}",
+            blame=Blame.SYSTEM if system else Blame.USER,
+            retryable=error.kind == core.ContainerError.RECOVERABLE,
+        )
+        stamped = error.HasField("timestamp")
+        return (error.timestamp.ToDatetime(tzinfo=UTC) if stamped else None), failure
+
+    async def _outputs(
+        self, place: Place, uri: str, names: Mapping[str, int], how: Exit, deck: str
+    ) -> Remains:
+        wanted = place.outputs
+        size = names.get(OUTPUTS)
+        if size is not None and size > self._most_bytes:
+            message = (
+                f"the outputs have {size} bytes, more than the {self._most_bytes} that are allowed: "
+                "give large data as files or tables"
+            )
+            return Remains(Failure("OutputSizeExceeded", message), deck=deck)
+        try:
+            # Also when it is not listed: some stores list late.
+            data = await self._blobs.get(uri)
+            given = core.LiteralMap.FromString(data)
+        except BlobNotFound:
+            return Remains(_nothing_left(how, wanted), deck=deck)
+        except DecodeError as error:
+            message = f"what it wrote as its outputs is not readable: {error}"
+            return Remains(Failure("OutputsInvalid", message, retryable=True), deck=deck)
+        why = _invalid(given, wanted)
+        if why is None:
+            self._files.keep(uri, given, len(data))
+        return Remains(why, deck=deck, empty=not given.literals)
+
+
+def _when(error: tuple[datetime | None, Failure]) -> datetime:
+    return error[0] or datetime.max.replace(tzinfo=UTC)
+
+
+def _invalid(given: core.LiteralMap, wanted: core.VariableMap) -> Failure | None:
+    for name in sorted(wanted.variables):
+        if name not in given.literals:
+            return Failure("OutputsInvalid", f"output {name!r} was not written")
+        if why := types.mismatch(given.literals[name], wanted.variables[name].type):
+            return Failure("OutputsInvalid", f"output {name!r}: {why}")
+    return None
+
+
+def _nothing_left(how: Exit, wanted: core.VariableMap) -> Failure:
+    if how.code is None:
+        message = "the process is gone, nobody saw how it ended, and it left no outputs"
+        return Failure("Lost", message, Blame.SYSTEM, retryable=True)
+    names = ", ".join(sorted(wanted.variables)) or "none declared"
+    message = (
+        f"the process exited with status 0 and wrote no outputs (expected: {names}); "
+        "it ended before the task returned, as with os._exit"
+    )
+    return Failure("OutputsNotFound", message, retryable=True)
+
+
+def _killed(number: int | None) -> Failure:
+    try:
+        name = signal.Signals(number or 0).name
+    except ValueError:
+        name = f"signal {number}"
+    outside = number in _STOPPED_FROM_OUTSIDE
+    message = f"the process was ended by {name}"
+    return Failure("Killed", message, Blame.SYSTEM if outside else Blame.USER, retryable=True)

@@ -1,0 +1,109 @@
+"""What an earlier execution has done already, when another one recovers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.core.state import (
+    TERMINAL,
+    Aborted,
+    Failed,
+    Kept,
+    Scope,
+    Skipped,
+    Succeeded,
+)
+from flyte_jupyter.engine.ports import Runs
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The earlier execution as it ended."""
+
+    run: RunId
+    nodes: Mapping[Path, Kept]
+    raw_output: str
+    """Its own place for raw outputs, if it had one."""
+
+    def path(self, path: Path) -> Path | None:
+        """Where the node of this path stood there: inside the last attempts that there were. None: it never began."""
+        found: Path = ()
+        for place, part in enumerate(path):
+            if isinstance(part, int) and place < len(path) - 1:
+                last = self.last_attempt(found)
+                if last is None:
+                    return None
+                part = last  # noqa: PLW2901 - the earlier execution's number
+            found = (*found, part)
+        return found
+
+    def last_attempt(self, path: Path) -> int | None:
+        """The number of the last attempt of a node there; None when it had none."""
+        state = self.nodes.get(path)
+        if isinstance(state, Succeeded | Failed | Aborted):
+            return state.attempt
+        tries = getattr(state, "tries", None)
+        return tries.attempt if tries is not None else None
+
+    def success(self, path: Path) -> AttemptId | None:
+        """The attempt by which the node succeeded there; None when it did not."""
+        theirs = self.path(path)
+        state = self.nodes.get(theirs) if theirs is not None else None
+        if theirs is None or not isinstance(state, Succeeded):
+            return None
+        return AttemptId(self.run, theirs, state.attempt)
+
+    def outputs(self, root: str, attempt: AttemptId) -> str:
+        """Where the outputs of a success stand."""
+        state = self.nodes[attempt.path]
+        assert isinstance(state, Succeeded)
+        return state.outputs or layout.outputs_uri(root, attempt)
+
+    def unfinished(self, path: Path) -> AttemptId | None:
+        """The last attempt of a node that did not succeed there; None when it had none."""
+        theirs = self.path(path)
+        state = self.nodes.get(theirs) if theirs is not None else None
+        if theirs is None or state is None or isinstance(state, Succeeded | Skipped | Scope):
+            return None
+        last = self.last_attempt(theirs)
+        return AttemptId(self.run, theirs, last) if last is not None else None
+
+    def expansion(self, attempt: AttemptId) -> str:
+        """Digest of the graph that this attempt left; ``""`` when it left none."""
+        scope = self.nodes.get((*attempt.path, attempt.attempt))
+        return scope.plan if isinstance(scope, Scope) else ""
+
+
+class Recoveries:
+    """Earlier executions by name, each loaded once while somebody recovers it."""
+
+    def __init__(self, runs: Runs, most: int = 4) -> None:
+        self._runs = runs
+        self._most = most
+        self._loaded: dict[RunId, Earlier] = {}
+        self._loading = asyncio.Lock()
+
+    async def of(self, run: RunId) -> Earlier:
+        """An earlier execution. Raises what the store raises."""
+        async with self._loading:
+            found = self._loaded.get(run)
+            if found is None:
+                stored = await self._runs.load(run)
+                kept = {p: s for p, s in stored.state.nodes.items() if _matters(s)}
+                place = stored.spec.raw_output_data_config.output_location_prefix
+                found = self._loaded[run] = Earlier(run, kept, place)
+                while len(self._loaded) > self._most:
+                    del self._loaded[next(iter(self._loaded))]
+            return found
+
+
+def _matters(state: Kept) -> bool:
+    if isinstance(state, Scope):
+        return True
+    return hasattr(state, "tries") or (
+        isinstance(state, TERMINAL) and not isinstance(state, Skipped)
+    )

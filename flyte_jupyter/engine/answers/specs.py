@@ -1,0 +1,138 @@
+"""What executors and admin need to run one attempt: the task as this node asks for it, its files, its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.answers.files import Offload
+from flyte_jupyter.engine.answers.mapping import has_own_inputs
+from flyte_jupyter.engine.answers.places import Nodes, Place
+from flyte_jupyter.engine.answers.runs import RunContext
+from flyte_jupyter.engine.overriding import with_overrides
+from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId, RunId, path_text
+
+ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
+_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz123456"
+_CHILD_NAME_LENGTH = 20
+
+
+def attempt_spec(
+    root: str,
+    run: RunContext,
+    place: Place,
+    attempt: AttemptId,
+    *,
+    nodes: Nodes,
+    offload: Offload | None = None,
+) -> AttemptSpec:
+    """The attempt of a task, as far as this run alone knows it."""
+    shared = place.index is not None and not has_own_inputs(place)
+    raw_output = run.spec.raw_output_data_config.output_location_prefix
+    before = ""
+    if attempt.attempt:
+        last = AttemptId(run.id, attempt.path, attempt.attempt - 1)
+        before = layout.checkpoint_uri(layout.raw_output_prefix(root, last, raw_output))
+    return AttemptSpec(
+        id=attempt,
+        template=asked_for(place),
+        inputs=layout.inputs_uri(root, run.id, place.owner if shared else place.path),
+        output_prefix=layout.output_prefix(root, attempt),
+        raw_output_prefix=layout.raw_output_prefix(root, attempt, raw_output),
+        env={**run.env, **_identity(run, place, attempt), **_limits(offload)},
+        prev_checkpoint=before,
+        interruptible=_interruptible(place, nodes),
+        labels=dict(run.spec.labels.values),
+        annotations=dict(run.spec.annotations.values),
+        service_account=_service_account(run),
+        workflow=run.workflow.name,
+        node=path_text(attempt.path),
+        index=place.index,
+    )
+
+
+def _interruptible(place: Place, nodes: Nodes) -> bool:
+    """The system's last attempt goes where nothing is taken away (Flyte: ``interruptible-failure-threshold`` -1)."""
+    if not place.plan.interruptible:
+        return False
+    tries = getattr(nodes.get(place.path), "tries", None)
+    return tries is None or tries.system_failures < place.plan.system_retries
+
+
+def _service_account(run: RunContext) -> str:
+    own = run.spec.security_context.run_as.k8s_service_account
+    return own or run.spec.auth_role.kubernetes_service_account
+
+
+def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, str]:
+    """Who an attempt is, in the environment variables that Flyte's tasks look at."""
+    task, workflow = place.task.id, run.workflow
+    found = {
+        "FLYTE_INTERNAL_EXECUTION_ID": run.id.name,
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.id.project,
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.id.domain,
+        "FLYTE_INTERNAL_EXECUTION_WORKFLOW": (
+            f"{workflow.project}:{workflow.domain}:{workflow.name}"
+        ),
+        "FLYTE_ATTEMPT_NUMBER": str(attempt.attempt),
+        "FLYTE_INTERNAL_NODE_ID": path_text(attempt.path),
+        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
+        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
+        "FLYTE_INTERNAL_TASK_NAME": task.name,
+        "FLYTE_INTERNAL_TASK_VERSION": task.version,
+    }
+    if place.index is not None:
+        found["BATCH_JOB_ARRAY_INDEX_VAR_NAME"] = ARRAY_INDEX
+        found[ARRAY_INDEX] = str(place.index)
+    return found
+
+
+def _limits(offload: Offload | None) -> Mapping[str, str]:
+    """From which size on a task keeps large literals in files of their own; nothing: it does not."""
+    if offload is None:
+        return {}
+    return {
+        "_F_L_MIN_SIZE_MB": f"{offload.least:g}",
+        "_F_L_MAX_SIZE_MB": f"{offload.most:g}",
+    }
+
+
+def asked_for(place: Place) -> core.TaskTemplate:
+    """The task as this node asks for it."""
+    node = place.node
+    inner = node.array_node.node if node.HasField("array_node") else node
+    return with_overrides(place.task, inner.task_node.overrides)
+
+
+def child_spec(root: str, run: RunContext, place: Place, attempt: AttemptId) -> ChildSpec:
+    """The child execution of an attempt of a launch plan node."""
+    plan = place.template.launch_plan(place.name)
+    assert plan is not None, f"{place.name} launches no launch plan"
+    return ChildSpec(
+        parent=attempt,
+        name=child_name(attempt),
+        launch_plan=plan.id,
+        inputs=layout.inputs_uri(root, run.id, attempt.path),
+        node=path_text(attempt.path),
+    )
+
+
+def child_name(attempt: AttemptId) -> RunId:
+    """What the child execution of an attempt is called (Flyte: ``FixedLengthUniqueIDForParts`` with FNV-1a of 64 bits)."""
+    run = attempt.run
+    text = f"{run.name}-{path_text(attempt.path)}-{attempt.attempt}"
+    if len(text) > _CHILD_NAME_LENGTH:
+        mark = _FNV_OFFSET
+        for byte in text.encode():
+            mark = ((mark ^ byte) * _FNV_PRIME) & _FNV_MASK
+        text = f"f{_base32(mark)}"
+    return RunId(run.project, run.domain, text)
+
+
+def _base32(mark: int) -> str:
+    """Eight bytes in thirteen letters, highest bits first, the last letter filled with zeros."""
+    bits = mark << 1
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(60, -1, -5))
