@@ -19,13 +19,15 @@ from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState, Por
 from flyte_jupyter.engine.ports import Clock
 from flyte_jupyter.idl import core
 from flyte_jupyter.server import ownership
+from flyte_jupyter.server.admin.children import ChildExecutions
 from flyte_jupyter.server.blob_places import BlobFolder
 from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
 from flyte_jupyter.server.settings import Settings
-from flyte_jupyter.server.wiring import Machine, Parts
+from flyte_jupyter.server.wiring import Machine, Parts, make_platform
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.runs import SqlRuns
+from flyte_jupyter.store.signals import SqlSignals
 
 _LITTLE_SPACE = 64 * 1024 * 1024
 
@@ -86,7 +88,6 @@ def make_control_plane(
     data_dir = Path(settings.data_dir)
     folder = ownership.private_folder(data_dir / "blobs")
     blobs = FolderBlobs(folder)
-    ports = Ports(SqlRuns(database), machine.executor, blobs, Artifacts(database), clock)
     parts = Parts(
         settings=settings,
         database=database,
@@ -95,6 +96,15 @@ def make_control_plane(
         machine=machine,
         now=clock.now,
         secret=ownership.load_secret(data_dir),
+    )
+    ports = Ports(
+        runs=SqlRuns(database),
+        executor=machine.executor,
+        blobs=blobs,
+        catalog=Artifacts(database),
+        clock=clock,
+        children=ChildExecutions(make_platform(parts)),
+        signals=SqlSignals(database),
     )
     return ControlPlane(parts, EmbeddedEngine(ports, data_dir))
 
