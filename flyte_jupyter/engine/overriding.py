@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
@@ -61,7 +62,7 @@ def _replace_pod(task: core.TaskTemplate, pod: core.K8sPod) -> None:
 def _replace_extended(given: core.ExtendedResources, wanted: core.ExtendedResources) -> None:
     """Each of the two kinds is taken whole (Flyte's ``applyExtendedResourcesOverrides``)."""
     for field in ("gpu_accelerator", "shared_memory"):
-        if wanted.HasField(field):  # type: ignore[arg-type]  # the stub knows the two literally
+        if wanted.HasField(field):
             getattr(given, field).CopyFrom(getattr(wanted, field))
 
 
@@ -82,13 +83,13 @@ def _image_in_pod(task: core.TaskTemplate, image: str) -> None:
     _put(task, spec)
 
 
-def _own_container(task: core.TaskTemplate, spec: dict[str, object]) -> Iterable[dict[str, object]]:
+def _own_container(task: core.TaskTemplate, spec: dict[str, Any]) -> Iterable[dict[str, Any]]:
     name = task.config.get(PRIMARY_CONTAINER) or task.k8s_pod.primary_container_name
     containers = spec.get("containers")
     found = containers if isinstance(containers, list) else []
     return [c for c in found if isinstance(c, dict) and c.get("name") == name]
 
 
-def _put(task: core.TaskTemplate, spec: dict[str, object]) -> None:
+def _put(task: core.TaskTemplate, spec: dict[str, Any]) -> None:
     task.k8s_pod.pod_spec.Clear()
     ParseDict(spec, task.k8s_pod.pod_spec)

@@ -75,10 +75,10 @@ def _downloader(
         "--inputs", attempt.inputs,
         "--folder", inputs["mountPath"],
         "--format", core.DataLoadingConfig.LiteralMapFormat.Name(config.format),
-        "--interface", _interface(attempt),
-        "--output-prefix", attempt.output_prefix,
         "--after", f"{_SIGNS}/ready",
     ]  # fmt: skip
+    if config.io_strategy.download_mode == core.IOStrategy.DO_NOT_DOWNLOAD:
+        args += ["--keep-uris", "true"]
     return _sidecar(DOWNLOADER, args, [inputs], attempt, settings)
 
 
