@@ -74,7 +74,7 @@ def test_an_end_that_nobody_saw_is_found(tmp_path):
     killed_control_plane(tmp_path)
     (tmp_path / "fifo-1").write_text("go\n")
     records = tmp_path / "local" / "zygotes"
-    eventually(lambda: any('"code": 1' in p.read_text() for p in records.rglob("records/*.json")))
+    eventually(lambda: any('"code": 1' in p.read_text() for p in records.rglob("records/journal")))
 
     async def main():
         async with bench(tmp_path) as b:
@@ -89,7 +89,7 @@ def test_an_end_that_nobody_saw_is_found(tmp_path):
 
 def test_when_the_zygote_died_too_its_attempts_are_lost_by_name(tmp_path):
     killed_control_plane(tmp_path)
-    (record, *_) = (tmp_path / "local" / "zygotes").rglob("records/*.json")
+    (record, *_) = (tmp_path / "local" / "zygotes").rglob("records/journal")
     pid = int(record.read_text().split('"pid": ')[1].split(",")[0])
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(parent, signal.SIGKILL)

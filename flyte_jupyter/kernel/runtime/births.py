@@ -61,6 +61,7 @@ class Process:
     pid: int
     capture: Capture
     key: str = ""
+    identity: str = ""
     channel: Peer | None = None
     serves: tuple[str, ...] = ()
     retired: bool = False

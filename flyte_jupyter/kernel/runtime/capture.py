@@ -18,18 +18,16 @@ class Capture:
     def __init__(self, reader: int) -> None:
         self.reader = reader
         self._log = -1
+        self._path = ""
         self._room = 0
         self._limit = 0
         os.set_blocking(reader, False)
 
     def aim(self, log: str, limit: int) -> None:
-        """From now on append to the file `log`. Without a file (a full disk, no permission) the output is dropped."""
+        """From now on append to the file `log`, which is made with the first word. Without a file the output is dropped."""
         self._close_log()
         self._limit = self._room = limit
-        try:
-            self._log = _append_to(log)
-        except OSError as e:
-            print(f"no log at {log}: {e}", file=sys.stderr)  # noqa: T201  # the zygote's own log
+        self._path = log
 
     def pump(self) -> bool:
         """Take what is there, at most one chunk. False when every writer has closed the pipe."""
@@ -62,7 +60,7 @@ class Capture:
         os.close(self.reader)
 
     def _keep(self, data: bytes) -> None:
-        if self._log < 0 or self._room <= 0:
+        if self._room <= 0 or not self._open():
             return
         kept = data[: self._room]
         self._room -= len(kept)
@@ -72,7 +70,17 @@ class Capture:
                 said = f"\n[the log is truncated at {self._limit} bytes; the rest is discarded]\n"
                 _write_all(self._log, said.encode())
 
+    def _open(self) -> bool:
+        if self._log < 0 and self._path:
+            try:
+                self._log = _append_to(self._path)
+            except OSError as e:  # a full disk, no permission
+                print(f"no log at {self._path}: {e}", file=sys.stderr)  # noqa: T201  # the zygote's own log
+            self._path = ""
+        return self._log >= 0
+
     def _close_log(self) -> None:
+        self._path = ""
         if self._log >= 0:
             os.close(self._log)
             self._log = -1

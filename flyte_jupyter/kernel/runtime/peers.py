@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flyte_jupyter.kernel.runtime import frames
+
+_POST_SECONDS = 0.002
 
 
 class Peer:
@@ -21,11 +24,13 @@ class Peer:
         self.socket = connection
         self._decoder = frames.Decoder()
         self._unsent = bytearray()
+        self.send_at: float | None = None
+        """When what was posted has to go, on the monotonic clock."""
 
     @property
     def waiting(self) -> bool:
-        """Whether something is left to be sent."""
-        return bool(self._unsent)
+        """Whether something could not be sent yet."""
+        return bool(self._unsent) and self.send_at is None
 
     def receive(self) -> Iterator[frames.Message]:
         """The messages that have arrived. Raises `ConnectionError` at the end, `frames.BadFrame` for nonsense."""
@@ -42,8 +47,15 @@ class Peer:
         self._unsent += frames.encode(message)
         self.flush()
 
+    def post(self, message: Mapping[str, Any]) -> None:
+        """Send soon, with what else is sent until then: a short attempt's start and end wake the other side once."""
+        if not self._unsent:
+            self.send_at = time.monotonic() + _POST_SECONDS
+        self._unsent += frames.encode(message)
+
     def flush(self) -> None:
         """Send more of what is left."""
+        self.send_at = None
         try:
             while self._unsent:
                 sent = self.socket.send(self._unsent)
@@ -73,6 +85,18 @@ class Peers:
         listener.setblocking(False)
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ, lambda _: self._accept(listener))
+
+    @property
+    def next_at(self) -> float | None:
+        """When something posted has to go, on the monotonic clock; None when nothing has."""
+        return min((p.send_at for p in self._peers if p.send_at is not None), default=None)
+
+    def send_due(self) -> None:
+        """Send what was posted long enough ago."""
+        for peer in self._peers:
+            if peer.send_at is not None and peer.send_at <= time.monotonic():
+                peer.flush()
+                self._want_write(peer)
 
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Send to everybody who listens now."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+JOURNAL = "journal"
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,11 @@ class Record:
         ran = max(0.0, time.time() - self.started)
         return replace(self, exit=replace(ended, ran=round(ran, 6)))
 
+    def farewell(self) -> dict[str, Any]:
+        """The ``ended`` message."""
+        ended = self.exit.wire() if self.exit else {}
+        return {"op": "ended", "key": self.key, "pid": self.pid, **ended}
+
     def wire(self) -> dict[str, Any]:
         """As it travels and as it is kept."""
         return {
@@ -65,37 +76,53 @@ class Record:
 
 
 class Records:
-    """A folder with one file per attempt, each replaced in one step."""
+    """A journal in a folder: a line for each start, end and farewell of an attempt, of which the last one of a key counts.
+
+    A line that was cut short is passed over by readers, and the next one begins anew.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
+        self._path = str(folder / JOURNAL)
+        self._live: dict[str, Record] = {}
+        self._fd = -1
+        self._size = 0
+        self._torn = False
 
     def keep(self, record: Record) -> None:
         """Write the record, in place of an earlier one of the same attempt. Raises `OSError`."""
-        # Strings: an attempt waits for this, twice.
-        path = f"{self.folder}/{record.key}.json"
-        part = f"{path}.part"
-        with open(part, "wb") as file:  # noqa: PTH123
-            file.write(json.dumps(record.wire()).encode())
-        os.replace(part, path)  # noqa: PTH105
+        self._live[record.key] = record
+        self._append(record.wire())
 
     def forget(self, key: str) -> None:
-        """Remove the record if there is one."""
-        self._path(key).unlink(missing_ok=True)
+        """There is no such attempt any more."""
+        if self._live.pop(key, None) is None:
+            return
+        with suppress(OSError):
+            self._append({"key": key, "gone": True})
+            if self._size > _MOST_BYTES:
+                self._write_anew()
 
-    def all(self) -> Iterator[Record]:
-        """The records that can be read; a damaged file is passed over."""
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                found = json.loads(path.read_bytes())
-                ended = found.pop("exit")
-                yield Record(**found, exit=Ended(**ended) if ended else None)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError):
-                continue
+    def _append(self, line: Mapping[str, Any]) -> None:
+        if self._fd < 0:
+            self._fd = os.open(self._path, _FLAGS, 0o600)
+        data = ("\n" if self._torn else "").encode() + json.dumps(line).encode() + b"\n"
+        self._torn = True
+        if os.write(self._fd, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
+        self._size += len(data)
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+    def _write_anew(self) -> None:
+        """Leave out what is over."""
+        lines = [json.dumps(record.wire()) + "\n" for record in self._live.values()]
+        part = f"{self._path}.part"
+        with open(part, "w", encoding="utf-8") as file:  # noqa: PTH123  # as above
+            file.writelines(lines)
+        os.replace(part, self._path)  # noqa: PTH105
+        os.close(self._fd)
+        self._fd, self._size = -1, 0
 
 
 def is_key(text: object) -> bool:

@@ -30,13 +30,13 @@ from flyte_jupyter.kernel.runtime.births import (
 )
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
+from flyte_jupyter.kernel.runtime.sweeping import Sweep
 from flyte_jupyter.kernel.runtime.warming import Warming
 from flyte_jupyter.kernel.runtime.watch import STARVED, Watch
 from flyte_jupyter.kernel.runtime.worker import Job
 
 PROTOCOL = 1
 _IDLE_WORKERS = 8
-_SWEEP_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -48,17 +48,19 @@ class Zygote:
     linger: float
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     peers: Peers = field(init=False)
+    sweep: Sweep = field(init=False)
     processes: dict[int, Process] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
     warmings: dict[int, Warming] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
     _tried: set[str] = field(default_factory=set)
-    _sweep_at: float | None = None
+    _ended: bool = True
     _since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.peers = Peers(self.selector, self._answer)
+        self.sweep = Sweep(self.records.folder)
 
     def live(self, path: Path) -> int:
         """A whole life; `path` is where the listener stands. Raises as `serve` does."""
@@ -74,10 +76,12 @@ class Zygote:
             for key, events in self.selector.select(self._patience()):
                 handle: Callable[[int], None] = key.data
                 handle(events)
-            self._reap_children()
+            if self._ended:
+                self._ended = False
+                self._reap_children()
+            self.peers.send_due()
             self._judge()
-            if self._sweep_at is not None and time.monotonic() >= self._sweep_at:
-                self._sweep()
+            self.sweep.if_due(self.processes)
 
     def _listen(self) -> None:
         # A signal that comes just before the selector waits must wake it all the same.
@@ -87,10 +91,16 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         self.peers.listen(self.listener)
-        self.selector.register(reader, selectors.EVENT_READ, lambda _: _swallow(reader))
+        self.selector.register(reader, selectors.EVENT_READ, lambda _: self._child(reader))
+
+    def _child(self, reader: int) -> None:
+        """A signal came: something has become of a child."""
+        self._ended = True
+        _swallow(reader)
 
     def _patience(self) -> float | None:
-        times = [at for at in (self._sweep_at, self.watch.next_at) if at is not None]
+        asked = (self.sweep.next_at, self.watch.next_at, self.peers.next_at)
+        times = [at for at in asked if at is not None]
         if not times and not self._busy():
             times = [self._since + self.linger]
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -158,7 +168,7 @@ class Zygote:
         if known:
             peer.send({"op": "started", "key": key, "pid": known.pid, "mode": "known"})
             if known.exit:
-                peer.send(_ended(known))
+                peer.send(known.farewell())
             return
         try:
             job = Job.read(message)
@@ -174,12 +184,12 @@ class Zygote:
         else:
             self._remember(key, process)
             self.watch.begin(process.pid, job.memory, job.patience)
-            peer.send({"op": "started", "key": key, "pid": process.pid, "mode": mode})
+            peer.post({"op": "started", "key": key, "pid": process.pid, "mode": mode})
 
     def _remember(self, key: str, process: Process) -> None:
         process.key = key
-        identity = isolation.identity(process.pid)
-        record = Record(key, process.pid, identity, time.time())
+        process.identity = process.identity or isolation.identity(process.pid)
+        record = Record(key, process.pid, process.identity, time.time())
         self.attempts[key] = record
         # A full disk must not cost the attempt; only its adoption after this zygote's death.
         with suppress(OSError):
@@ -190,19 +200,25 @@ class Zygote:
         if why:
             raise ModuleNotFoundError(why)
         self._preload(job.preload)
-        if job.reuse and job.ours and not (job.apart or isolation.fork_hazard()):
-            return self._worker_for(job)
+        if job.reuse and job.ours and not job.apart:
+            idle = self._idle_worker(job)
+            if idle or not isolation.fork_hazard():
+                return self._worker_for(job, idle)
         process, mode = births.new_attempt(job, self._fork)
         process.capture.aim(job.log, job.limit)
         return self._watch(process), mode
 
-    def _worker_for(self, job: Job) -> tuple[Process, str]:
+    def _idle_worker(self, job: Job) -> Process | None:
+        serves = job.worker
         idle = (
             p
             for p in self.processes.values()
-            if p.channel and not p.key and not p.retired and p.serves == job.worker
+            if p.channel and not p.key and not p.retired and p.serves == serves
         )
-        process, mode = next(idle, None), "reused"
+        return next(idle, None)
+
+    def _worker_for(self, job: Job, process: Process | None) -> tuple[Process, str]:
+        mode = "reused"
         if process is None:
             process, mode = self._new_worker(job), "fork"
         process.capture.aim(job.log, job.limit)
@@ -314,7 +330,7 @@ class Zygote:
         while (found := next_ended()) is not None:
             pid, ended = found
             process = self.processes.pop(pid, None)
-            self._sweep_soon()
+            self.sweep.soon()
             for begun in [w for w in self.warmings.values() if w.pid == pid]:
                 self._follow(begun, ended=True)
             if process is None:
@@ -342,7 +358,7 @@ class Zygote:
         self.attempts[key] = record
         with suppress(OSError):
             self.records.keep(record)
-        self.peers.tell_all(_ended(record))
+        self.peers.tell_all(record.farewell())
 
     def _explained(self, process: Process, ended: Ended) -> Ended:
         verdict = process.verdict
@@ -351,24 +367,6 @@ class Zygote:
         if verdict:
             return replace(ended, cause=verdict.cause, limit=verdict.limit, held=verdict.held)
         return replace(ended, cause=STARVED) if self.watch.starved() else ended
-
-    def _sweep_soon(self) -> None:
-        if self._sweep_at is None:
-            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
-
-    def _sweep(self) -> None:
-        """Kill what ended attempts left behind. Orphans of running ones are theirs, so a stranger here belongs to an ended one."""
-        self._sweep_at = None
-        relatives = warming.relatives(self.records.folder)
-        for pid in isolation.children():
-            if pid not in self.processes and pid not in relatives:
-                kill_group(pid)
-                self._sweep_soon()
-
-
-def _ended(record: Record) -> frames.Message:
-    exit_ = record.exit.wire() if record.exit else {}
-    return {"op": "ended", "key": record.key, "pid": record.pid, **exit_}
 
 
 def _swallow(fd: int) -> None:

@@ -19,8 +19,7 @@ from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
-_FILE = "attempt.json"
-_WORK = "work"
+_END = ".json"
 
 
 def key_of(attempt: AttemptId) -> str:
@@ -39,38 +38,48 @@ class Kept:
 
 
 class Folders:
-    """Folders of attempts below one root: a description, and ``work``, the attempt's working directory."""
+    """Attempts below one root: ``<key>.json``, a description, and ``<key>``, the attempt's working directory."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
+        self._last: tuple[core.TaskTemplate, str] | None = None
 
     def work(self, key: str) -> Path:
         """The attempt's own working directory."""
-        return self._root / key / _WORK
+        return self._root / key
 
     def keep(self, key: str, kept: Kept) -> None:
-        """Write the description, and make the working directory. Raises `OSError`."""
+        """Make the working directory, and write the description. Raises `OSError`."""
         # Strings: an attempt waits for this.
-        folder = f"{self._root}/{key}"
+        folder, data = f"{self._root}/{key}", self._wire(kept)
         try:
             os.mkdir(folder)  # noqa: PTH102
-            os.mkdir(f"{folder}/{_WORK}")  # noqa: PTH102
+        except FileExistsError:
+            self._replace(f"{folder}{_END}", data)
+            return
         except OSError:
             self.work(key).mkdir(parents=True, exist_ok=True)
-        part = f"{folder}/{_FILE}.part"
-        with open(part, "wb") as file:  # noqa: PTH123
-            file.write(json.dumps(_wire(kept)).encode())
-        os.replace(part, f"{folder}/{_FILE}")  # noqa: PTH105
+        try:
+            # One that is cut short was not accepted yet.
+            with open(f"{folder}{_END}", "wb") as file:  # noqa: PTH123
+                file.write(data)
+        except OSError:
+            self.forget(key)
+            raise
+
+    def _replace(self, path: str, data: bytes) -> None:
+        with open(f"{path}.part", "wb") as file:  # noqa: PTH123
+            file.write(data)
+        os.replace(f"{path}.part", path)  # noqa: PTH105
 
     def forget(self, key: str) -> bool:
-        """Forget the attempt, and remove its folders if nothing is left in them; False when `clear` has to."""
+        """Forget the attempt, and remove its folder if nothing is left in it; False when `clear` has to."""
         folder = f"{self._root}/{key}"
         # The description goes first: a removal that is cut short is not taken for an attempt.
         with suppress(OSError):
-            os.unlink(f"{folder}/{_FILE}")  # noqa: PTH108
+            os.unlink(f"{folder}{_END}")  # noqa: PTH108
         try:
-            os.rmdir(f"{folder}/{_WORK}")  # noqa: PTH106
             os.rmdir(folder)  # noqa: PTH106
         except OSError:
             return False
@@ -82,41 +91,63 @@ class Folders:
 
     def all(self) -> Iterator[Kept]:
         """Everything kept, oldest first. What cannot be read was never accepted, and is removed."""
-        found = []
-        for folder in self._root.iterdir():
-            try:
-                path = folder / _FILE
-                found.append((path.stat().st_mtime_ns, _read(json.loads(path.read_bytes()))))
-            except (OSError, ValueError, KeyError, TypeError):
-                shutil.rmtree(folder, ignore_errors=True)
+        found, good = [], set()
+        templates: dict[str, core.TaskTemplate] = {}
+        for path in self._root.glob(f"*{_END}"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                kept = _read(json.loads(path.read_bytes()), templates)
+                found.append((path.stat().st_mtime_ns, kept))
+                good.add(path.name.removesuffix(_END))
+        for path in list(self._root.iterdir()):
+            if path.name.removesuffix(_END) not in good:
+                with suppress(OSError):
+                    path.unlink() if path.is_file() else shutil.rmtree(path)
         found.sort(key=lambda pair: pair[0])
         yield from (kept for _, kept in found)
 
+    def _wire(self, kept: Kept) -> bytes:
+        return json.dumps(_described(kept, self._text_of(kept.spec.template))).encode()
 
-def _wire(kept: Kept) -> dict[str, Any]:
+    def _text_of(self, template: core.TaskTemplate) -> str:
+        """The template as text. The items of a map task have one and the same, so the last one is remembered."""
+        if self._last is None or self._last[0] is not template:
+            self._last = template, base64.b64encode(template.SerializeToString()).decode()
+        return self._last[1]
+
+
+def _described(kept: Kept, template: str) -> dict[str, Any]:
     spec, wants = kept.spec, kept.grant.wants
     run = spec.id.run
     return {
         "run": [run.project, run.domain, run.name],
         "path": list(spec.id.path),
         "attempt": spec.id.attempt,
-        "template": base64.b64encode(spec.template.SerializeToString()).decode(),
+        "template": template,
         "uris": [spec.inputs, spec.output_prefix, spec.raw_output_prefix, spec.prev_checkpoint],
         "env": dict(spec.env),
+        "names": [spec.workflow, spec.node, spec.index],
         "wants": [wants.cpu, wants.memory, wants.gpu],
         "devices": list(kept.grant.devices),
     }
 
 
-def _read(found: dict[str, Any]) -> Kept:
+def _read(found: dict[str, Any], templates: dict[str, core.TaskTemplate]) -> Kept:
+    """`templates` are those that were read already: many attempts share one."""
+    text = found["template"]
+    if text not in templates:
+        templates[text] = core.TaskTemplate.FromString(base64.b64decode(text))
     inputs, output_prefix, raw_output_prefix, prev_checkpoint = found["uris"]
+    workflow, node, index = found["names"]
     spec = AttemptSpec(
         id=AttemptId(RunId(*found["run"]), tuple(found["path"]), found["attempt"]),
-        template=core.TaskTemplate.FromString(base64.b64decode(found["template"])),
+        template=templates[text],
         inputs=inputs,
         output_prefix=output_prefix,
         raw_output_prefix=raw_output_prefix,
         env=found["env"],
         prev_checkpoint=prev_checkpoint,
+        workflow=workflow,
+        node=node,
+        index=index,
     )
     return Kept(spec, Grant(Wants(*found["wants"]), tuple(found["devices"])))

@@ -16,6 +16,7 @@ PROTOCOL = 1
 _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
 _PATIENCE = 30.0
+_POST_SECONDS = 0.02
 
 
 class LinkFailed(Exception):
@@ -39,6 +40,8 @@ class Link(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._held = bytearray()
+        self._posted = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
         self._first: asyncio.Future[Message] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._early: list[Message] = []
@@ -93,11 +96,27 @@ class Link(asyncio.Protocol):
     def send(self, message: Mapping[str, Any]) -> None:
         """Send; when the zygote is gone, `lost` tells."""
         body = json.dumps(message, separators=(",", ":")).encode()
-        if self._transport and not self._transport.is_closing():
-            self._transport.write(_LENGTH.pack(len(body)) + body)
+        self._posted += _LENGTH.pack(len(body)) + body
+        self._flush()
+
+    def post(self, message: Mapping[str, Any]) -> None:
+        """Send within some milliseconds, with what is sent until then: nobody waits for it, and it wakes nobody by itself."""
+        body = json.dumps(message, separators=(",", ":")).encode()
+        self._posted += _LENGTH.pack(len(body)) + body
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_POST_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._posted and self._transport and not self._transport.is_closing():
+            self._transport.write(bytes(self._posted))
+        self._posted.clear()
 
     async def close(self) -> None:
         """Leave the zygote to itself."""
+        self._flush()
         self._lost = lambda: None
         self._heard = lambda _: None
         self._drop()

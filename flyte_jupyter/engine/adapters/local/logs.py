@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from flyte_jupyter.engine.ports import LogSlice
-from flyte_jupyter.idl.ids import AttemptId, path_text
+from flyte_jupyter.idl.ids import AttemptId
 from flyte_jupyter.idl.ids import Path as NodePath
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -23,10 +23,10 @@ def log_path(folder: Path, attempt: AttemptId) -> Path:
 
 
 def _place(path: NodePath) -> str:
-    """A file name for a place in an execution. What clients see of a deeper one, other places may have too."""
+    """A file name for a place in an execution; the parts of a deeper one are told apart by more than what joins them."""
     if len(path) == 1 and isinstance(path[0], str):
         return _name(path[0])
-    return _told_apart(path_text(path), json.dumps(path))
+    return _told_apart("-".join(map(str, path)), json.dumps(path))
 
 
 def _name(text: str) -> str:

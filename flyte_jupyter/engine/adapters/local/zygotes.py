@@ -21,6 +21,7 @@ from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Me
 
 _MODULE = "flyte_jupyter.kernel.runtime.zygote"
 _LONGEST_SOCKET = 100
+_JOURNAL = "records/journal"
 _NEVER = -1
 # In the time that a zygote may be silent.
 _QUESTIONS = 4
@@ -157,7 +158,7 @@ class Zygotes:
 
     def let_go(self, zygote: Zygote, key: str) -> None:
         """The zygote may forget this attempt. One that is replaced ends with its last."""
-        zygote.link.send({"op": "reap", "key": key})
+        zygote.link.post({"op": "reap", "key": key})
         zygote.keys.discard(key)
         if not zygote.keys and self._is_replaced(zygote):
             processes.end(zygote.hello.pid, zygote.hello.identity)
@@ -307,18 +308,27 @@ class Zygotes:
 
 
 def records_in(folder: Path) -> Iterator[Orphan]:
-    """The attempts' records in a zygote's folder; unreadable ones are removed."""
-    for path in sorted((folder / "records").glob("*.json")):
-        try:
-            found = json.loads(path.read_bytes())
-            yield Orphan(folder, found["key"], found["pid"], found["identity"], found["exit"])
-        except (OSError, ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)
+    """The attempts' records in a zygote's folder; a line that is none is passed over."""
+    found: dict[str, Orphan] = {}
+    try:
+        lines = (folder / _JOURNAL).read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            said = json.loads(line)
+            key = said["key"]
+            if said.get("gone"):
+                found.pop(key, None)
+            else:
+                found[key] = Orphan(folder, key, said["pid"], said["identity"], said["exit"])
+    yield from found.values()
 
 
 def forget_record(orphan: Orphan) -> None:
     """Remove the record of an attempt whose zygote is gone."""
-    (orphan.folder / "records" / f"{orphan.key}.json").unlink(missing_ok=True)
+    with suppress(OSError), (orphan.folder / _JOURNAL).open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"key": orphan.key, "gone": True}) + "\n")
 
 
 def socket_path(folder: Path, environ: Mapping[str, str] = os.environ) -> Path:
