@@ -8,7 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Connection, Engine, Insert, Table, create_engine
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    Table,
+    bindparam,
+    create_engine,
+    func,
+    select,
+)
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
@@ -120,6 +132,10 @@ class Prepared:
         sql, bound = self._compiled
         _driver(connection).executemany(sql, map(bound, rows))
 
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """The rows as tuples."""
+        return self.run(connection, values).fetchall()
+
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         """The first row as a tuple; None when there is none."""
         return self.run(connection, values).fetchone()
@@ -135,6 +151,12 @@ class Prepared:
                 values[name] if name in values else fixed.get(name) for name in names
             )
         return str(compiled), lambda values: tuple(map(values.get, names))
+
+
+def among(column: Column[str], name: str) -> ColumnElement[bool]:
+    """Whether the column's value is in the JSON list of texts that is bound under `name`: one statement, however many."""
+    listed = func.json_each(bindparam(name)).table_valued("value")
+    return column.in_(select(listed.c.value))
 
 
 def upsert(table: Table, keys: Sequence[str]) -> Insert:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.idl import admin, core, event
@@ -19,6 +18,7 @@ _N = core.NodeExecution
 _T = core.TaskExecution
 
 _FINAL = 9
+_NANOS = 1_000_000_000
 _WORKFLOW_RANKS: Mapping[int, int] = {
     _W.UNDEFINED: 0,
     _W.QUEUED: 1,
@@ -275,7 +275,7 @@ def _stamp(closure: Closure, at: Timestamp, *, running: bool) -> None:
 def _finish(closure: Closure, at: Timestamp) -> None:
     """Note how long it ran; never less than nothing, whatever the clocks said. What never ran has no duration."""
     if closure.HasField("started_at"):
-        ran = at.ToNanoseconds() - closure.started_at.ToNanoseconds()
-        length = Duration()
-        length.FromNanoseconds(max(0, ran))
-        closure.duration.CopyFrom(length)
+        began, length = closure.started_at, closure.duration
+        ran = (at.seconds - began.seconds) * _NANOS + at.nanos - began.nanos
+        length.seconds, length.nanos = divmod(max(0, ran), _NANOS)
+        length.SetInParent()

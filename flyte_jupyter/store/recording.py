@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -13,7 +14,7 @@ from flyte_jupyter.engine.ports import RunEvent
 from flyte_jupyter.idl import admin, event
 from flyte_jupyter.idl.ids import Path, RunId, path_text
 from flyte_jupyter.store import resources
-from flyte_jupyter.store.dialect import Prepared, upsert
+from flyte_jupyter.store.dialect import Prepared, among, upsert
 from flyte_jupyter.store.feed import ChangeKind, Touched
 from flyte_jupyter.store.projections import (
     fold_execution,
@@ -40,7 +41,11 @@ _of_node = (
     node_executions.c.run_id == bindparam("run"),
     node_executions.c.node == bindparam("of"),
 )
-_node = Prepared(select(node_executions.c.body).where(*_of_node))
+_nodes = Prepared(
+    select(node_executions.c.node, node_executions.c.body).where(
+        node_executions.c.run_id == bindparam("run"), among(node_executions.c.node, "nodes")
+    )
+)
 _add_node = Prepared(node_executions.insert())
 # Only what an event can change: an index whose columns are not named is not touched.
 _CHANGING = ("phase", "error_code", "updated_at", "started_at", "duration", "body")
@@ -53,7 +58,14 @@ _of_task = (
     task_executions.c.node == bindparam("of"),
     task_executions.c.attempt == bindparam("try"),
 )
-_task = Prepared(select(task_executions.c.body, task_executions.c.phases).where(*_of_task))
+_tasks = Prepared(
+    select(
+        task_executions.c.node,
+        task_executions.c.attempt,
+        task_executions.c.body,
+        task_executions.c.phases,
+    ).where(task_executions.c.run_id == bindparam("run"), among(task_executions.c.node, "nodes"))
+)
 _add_task = Prepared(task_executions.insert())
 _change_task = Prepared(
     task_executions.update()
@@ -141,17 +153,16 @@ class Recording:
     def _of_nodes(
         self, events: Sequence[event.NodeExecutionEvent], nodes: Mapping[Path, Kept]
     ) -> list[Touched]:
+        latest = self._known_nodes({seen.id.node_id for seen in events})
         new: dict[str, str] = {}
         changed: dict[str, admin.NodeExecution] = {}
         expanded: list[dict[str, Any]] = []
-        latest: dict[str, admin.NodeExecution | None] = {}
         for seen in events:
             node = seen.id.node_id
-            if node not in latest:
-                latest[node] = self._node(node)
-                if latest[node] is None:
-                    new[node] = seen.parent_node_metadata.node_id
-            after = fold_node_execution(latest[node], seen)
+            before = latest.get(node)
+            if before is None:
+                new[node] = seen.parent_node_metadata.node_id
+            after = fold_node_execution(before, seen)
             if after is not None:
                 latest[node] = changed[node] = after
             digest = seen.task_node_metadata.dynamic_workflow.id.version
@@ -179,25 +190,29 @@ class Recording:
             self._keep((self.run_id, node), Known(after), final=node_is_final(after.closure.phase))
         return [Touched(ChangeKind.NODE_EXECUTION, self.run, node) for node in changed]
 
-    def _node(self, node: str) -> admin.NodeExecution | None:
-        kept = self.known.get((self.run_id, node))
-        if kept is not None:
-            assert isinstance(kept.record, admin.NodeExecution)
-            return kept.record
-        found = _node.first(self.connection, {"run": self.run_id, "of": node})
-        return None if found is None else admin.NodeExecution.FromString(found[0])
+    def _known_nodes(self, wanted: set[str]) -> dict[str, admin.NodeExecution]:
+        found: dict[str, admin.NodeExecution] = {}
+        for node in wanted:
+            kept = self.known.get((self.run_id, node))
+            if kept is not None:
+                found[node] = cast("admin.NodeExecution", kept.record)
+        absent = wanted.difference(found)
+        if absent:
+            asked = {"run": self.run_id, "nodes": json.dumps(list(absent))}
+            for node, body in _nodes.all(self.connection, asked):
+                found[node] = admin.NodeExecution.FromString(body)
+        return found
 
     def _of_tasks(self, events: Sequence[event.TaskExecutionEvent]) -> list[Touched]:
-        latest: dict[tuple[str, int], Known | None] = {}
+        keys = {(seen.parent_node_execution_id.node_id, seen.retry_attempt) for seen in events}
+        latest = self._known_tasks(keys)
         new: set[tuple[str, int]] = set()
         changed: dict[tuple[str, int], Known] = {}
         for seen in events:
             key = node, attempt = seen.parent_node_execution_id.node_id, seen.retry_attempt
-            if key not in latest:
-                latest[key] = self._task(node, attempt)
-                if latest[key] is None:
-                    new.add(key)
-            before = latest[key]
+            before = latest.get(key)
+            if before is None:
+                new.add(key)
             after = fold_task_execution(None if before is None else before.record, seen)  # type: ignore[arg-type]  # kept under a task's key
             items = {} if before is None else before.items
             told = seen.metadata.external_resources
@@ -232,15 +247,20 @@ class Recording:
         _add_task.run_many(self.connection, added)
         _change_task.run_many(self.connection, updated)
 
-    def _task(self, node: str, attempt: int) -> Known | None:
-        kept = self.known.get((self.run_id, node, attempt))
-        if kept is not None:
-            return kept
-        found = _task.first(self.connection, {"run": self.run_id, "of": node, "try": attempt})
-        if found is None:
-            return None
-        body, items = found
-        return Known(admin.TaskExecution.FromString(body), resources.decode_counts(items))
+    def _known_tasks(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Known]:
+        found: dict[tuple[str, int], Known] = {}
+        for key in wanted:
+            kept = self.known.get((self.run_id, *key))
+            if kept is not None:
+                found[key] = kept
+        absent = wanted.difference(found)
+        if absent:
+            asked = {"run": self.run_id, "nodes": json.dumps([node for node, _ in absent])}
+            for node, attempt, body, phases in _tasks.all(self.connection, asked):
+                if (node, attempt) in absent:
+                    record = admin.TaskExecution.FromString(body)
+                    found[node, attempt] = Known(record, resources.decode_counts(phases))
+        return found
 
     def _keep(self, key: Hashable, known: Known, *, final: bool) -> None:
         """A record that has ended is not kept: hardly anything is told of it any more."""

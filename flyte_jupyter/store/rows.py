@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -41,8 +42,9 @@ def at(micros_since_1970: int) -> datetime:
 
 
 def path_key(path: Path) -> str:
-    """A path as text that can be read back."""
-    return json.dumps(path, separators=(",", ":"))
+    """A path as text that can be read back: JSON without spaces, written here because a large commit has many thousands."""
+    parts = [_quoted(part) if isinstance(part, str) else str(part) for part in path]
+    return f"[{','.join(parts)}]"
 
 
 def path_of(key: str) -> Path:
@@ -96,9 +98,10 @@ def task_execution_row(run_id: int, task: admin.TaskExecution) -> Row:
 
 
 def _of_closure(closure: Closure) -> Row:
+    error = closure.error.code if closure.HasField("error") else ""
     return {
         "phase": closure.phase,
-        "error_code": closure.error.code,
+        "error_code": error,
         "created_at": micros(closure.created_at),
         "updated_at": micros(closure.updated_at),
         "started_at": micros(closure.started_at) if closure.HasField("started_at") else None,

@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, or_, select, true
 
 from flyte_jupyter.engine.core import codec
-from flyte_jupyter.engine.core.observations import AttemptEnded, Exit
+from flyte_jupyter.engine.core.observations import AttemptEnded, Exit, Observation
 from flyte_jupyter.engine.core.state import Kept, RunPhase, RunState
 from flyte_jupyter.engine.ports import (
     Commit,
@@ -41,6 +41,9 @@ from flyte_jupyter.store.tables import (
     runs,
 )
 
+_OWED_BITS = 20
+"""One commit owes fewer than a million actions."""
+
 _of_name = (
     runs.c.project == bindparam("project"),
     runs.c.domain == bindparam("domain"),
@@ -58,6 +61,7 @@ _open = (
     .where(or_(runs.c.final.is_(False), runs.c.id.in_(select(outbox.c.run_id))))
     .order_by(runs.c.id)
 )
+_run_number = select(runs.c.id).where(*_of_name)
 _recovered = runs.alias("recovered")
 _load = (
     select(
@@ -92,7 +96,11 @@ _parent = dialect.Prepared(
 _advance = dialect.Prepared(
     runs.update()
     .where(runs.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("version", "final", "summary")})
+    .values({name: bindparam(name) for name in ("version", "summary")})
+)
+# Apart, because the column has an index, which would be written at every commit.
+_finish = dialect.Prepared(
+    runs.update().where(runs.c.id == bindparam("key")).values(final=bindparam("final"))
 )
 _nodes = select(nodes.c.path, nodes.c.state).where(nodes.c.run_id == bindparam("run_id"))
 _put_node = dialect.Prepared(dialect.upsert(nodes, ["run_id", "path"]))
@@ -160,6 +168,10 @@ class SqlRuns:
         """The run as last committed. Raises `NotFound`."""
         return await self._db.read(partial(_read_run, run=run))
 
+    async def inbox(self, run: RunId) -> Sequence[tuple[int, Observation]]:
+        """Its durable messages alone. Raises `NotFound`."""
+        return await self._db.read(partial(_read_inbox, run=run))
+
     async def closure(self, digest: str) -> bytes:
         """A compiled closure, of an execution or made by a dynamic task. Raises `NotFound`."""
         found = await self._db.read(lambda c: c.execute(_closure, {"digest": digest}).scalar())
@@ -182,9 +194,18 @@ class SqlRuns:
                 f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
             )
         version = commit.expect + 1
-        _write_state(connection, head.run_id, version, commit)
-        owed = [{"run_id": head.run_id, "action": codec.encode_action(a)} for a in commit.owed]
-        numbers = dialect.insert_numbered(connection, _owe, owed)
+        _write_state(connection, head, commit)
+        owed = [
+            OwedAction((version << _OWED_BITS) + place, action)
+            for place, action in enumerate(commit.owed)
+        ]
+        _owe.run_many(
+            connection,
+            [
+                {"run_id": head.run_id, "id": o.id, "action": codec.encode_action(o.action)}
+                for o in owed
+            ],
+        )
         _delete(connection, _settle, head.run_id, commit.settled)
         _delete(connection, _consume, head.run_id, commit.consumed)
         known = self._db.folded.of(transaction)
@@ -192,9 +213,7 @@ class SqlRuns:
         append(self._db, transaction, recording.record(commit.events, commit.nodes))
         if head.child and commit.summary.phase.final and not head.final:
             self._tell_parent(transaction, head.run_id, commit.summary.phase)
-        return Committed(
-            version, [OwedAction(*pair) for pair in zip(numbers, commit.owed, strict=True)]
-        )
+        return Committed(version, owed)
 
     def _tell_parent(self, transaction: Transaction, child: int, phase: RunPhase) -> None:
         """To its parent a child execution is an attempt, and a run that did not succeed one that left no outputs."""
@@ -253,16 +272,12 @@ def _checked(connection: Connection, run: RunId, epoch: int) -> _Head:
     return _Head(run_id, version, bool(final), parent is not None)
 
 
-def _write_state(connection: Connection, run_id: int, version: int, commit: Commit) -> None:
-    _advance.run(
-        connection,
-        {
-            "key": run_id,
-            "version": version,
-            "final": commit.summary.phase.final,
-            "summary": codec.encode_summary(commit.summary),
-        },
-    )
+def _write_state(connection: Connection, head: _Head, commit: Commit) -> None:
+    run_id, version = head.run_id, head.version + 1
+    summary = codec.encode_summary(commit.summary)
+    _advance.run(connection, {"key": run_id, "version": version, "summary": summary})
+    if commit.summary.phase.final is not head.final:
+        _finish.run(connection, {"key": run_id, "final": commit.summary.phase.final})
     if commit.nodes:
         _put_node.run_many(
             connection,
@@ -317,15 +332,26 @@ def _read_run(connection: Connection, run: RunId) -> StoredRun:
             OwedAction(number, codec.decode_action(action))
             for number, action in connection.execute(_owed, only)
         ],
-        inbox=[
-            (number, codec.decode_observation(seen))
-            for number, seen in connection.execute(_inbox, only)
-        ],
+        inbox=_messages(connection, row.id),
         inputs=row.inputs,
         env=json.loads(row.env),
         spec=admin.Execution.FromString(row.execution).spec,
         recovers=recovers,
     )
+
+
+def _read_inbox(connection: Connection, run: RunId) -> list[tuple[int, Observation]]:
+    number = connection.execute(_run_number, named(run)).scalar()
+    if number is None:
+        raise NotFound(f"There is no run {run}: it was never created in this database")
+    return _messages(connection, number)
+
+
+def _messages(connection: Connection, run_id: int) -> list[tuple[int, Observation]]:
+    return [
+        (number, codec.decode_observation(seen))
+        for number, seen in connection.execute(_inbox, {"run_id": run_id})
+    ]
 
 
 def _states(connection: Connection, run_id: int) -> dict[Path, Kept]:

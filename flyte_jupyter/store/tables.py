@@ -109,12 +109,12 @@ log = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _row_id(),
-    _number("run_id"),
+    _number("run_id", primary_key=True),
+    _number("id", primary_key=True),
     _blob("action"),
-    Index(None, "run_id"),
-    sqlite_autoincrement=True,
+    sqlite_with_rowid=False,
 )
+"""What each run owes. `id` grows with the run's version, and so is never given twice."""
 
 inbox = Table(
     "inbox",

@@ -43,6 +43,15 @@ def _row_id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
+outbox = Table(
+    "outbox",
+    metadata,
+    _number("run_id", primary_key=True),
+    _number("id", primary_key=True),
+    _blob("action"),
+    sqlite_with_rowid=False,
+)
+
 external_resources = Table(
     "external_resources",
     metadata,
@@ -125,4 +134,11 @@ def make(bind: Connection) -> None:
     bind.exec_driver_sql("UPDATE node_executions SET path = json_array(node)")
     for index in _INDEXES:
         bind.exec_driver_sql(index)
+    bind.exec_driver_sql("ALTER TABLE outbox RENAME TO outbox_before")
     metadata.create_all(bind, checkfirst=False)
+    # Numbered anew by run: from here on a number is made of the run's version, and these stay below all of those.
+    bind.exec_driver_sql(
+        "INSERT INTO outbox SELECT run_id, row_number() OVER (PARTITION BY run_id ORDER BY id), action"
+        " FROM outbox_before"
+    )
+    bind.exec_driver_sql("DROP TABLE outbox_before")
