@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from engine_programs import work_of
+
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.adapters.memory import (
     ManualClock,
@@ -22,7 +24,7 @@ from flyte_jupyter.engine.engine import Engine, EngineSettings, Ports
 from flyte_jupyter.engine.loop import LoopSettings
 from flyte_jupyter.engine.outbox import Pace
 from flyte_jupyter.engine.program import plan_of
-from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl import admin, core, literals
 from flyte_jupyter.idl.identifiers import entity_id
 from flyte_jupyter.idl.ids import RunId
 
@@ -118,7 +120,7 @@ class World:
 
     async def add_up(self, spec):
         """The work of every task: what a real process would do with its files."""
-        node, attempt = spec.id.path[0], spec.id.attempt
+        node, attempt = spec.node, spec.id.attempt
         self.worked.append((spec.id.run.name, node, attempt))
         instead = self.failures.get((node, attempt))
         if isinstance(instead, Exit):
@@ -127,16 +129,27 @@ class World:
             document = core.ErrorDocument(error=instead)
             await self.blobs.put(f"{spec.output_prefix}/error.pb", document.SerializeToString())
             return Exit(code=0)
-        inputs = core.LiteralMap.FromString(await self.blobs.get(spec.inputs))
-        total = 1 + sum(literals.value(v) for v in inputs.literals.values())
-        outputs = core.LiteralMap(literals={"o": literals.literal(total)})
-        await self.blobs.put(f"{spec.output_prefix}/outputs.pb", outputs.SerializeToString())
+        given = await work_of(self.blobs, spec)
+        if isinstance(given, core.DynamicJobSpec):
+            name, data = "futures.pb", given
+        else:
+            made = {name: literals.literal(value) for name, value in given.items()}
+            name, data = "outputs.pb", core.LiteralMap(literals=made)
+        await self.blobs.put(f"{spec.output_prefix}/{name}", data.SerializeToString())
         return Exit(code=0)
 
-    def create(self, compiled, run=RUN, **policies):
+    def create(self, compiled, run=RUN, *, spec=None, recovers=None, inputs="", **policies):
         closure = compiled.closure.SerializeToString(deterministic=True)
         summary = initial(plan_of(compiled.closure), **policies).summary
-        new = NewRun(run, closure, compiled.digest, summary=summary)
+        new = NewRun(
+            run,
+            closure,
+            compiled.digest,
+            inputs=inputs,
+            summary=summary,
+            spec=spec or admin.ExecutionSpec(),
+            recovers=recovers,
+        )
         self.runs.create(new, Started())
         return run
 
