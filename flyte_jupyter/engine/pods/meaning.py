@@ -15,6 +15,7 @@ from typing import Any
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.settings import Graces
+from flyte_jupyter.engine.pods.sidecars import DOWNLOADER
 from flyte_jupyter.engine.pods.starting import Pending, still_starting
 from flyte_jupyter.engine.pods.status import ContainerState, PodStatus
 
@@ -193,6 +194,8 @@ def _init_failure(status: PodStatus, failed: ContainerState) -> Failure:
         return _out_of_memory(status, failed)
     if failed.code == _KILLED:
         return _system("Interrupted", f"the init container {failed.name} was ended by SIGKILL")
+    if failed.name == DOWNLOADER:
+        return _system("InputsUnreadable", f"the inputs could not be brought: {_words(failed)}")
     text = f"the init container {failed.name} failed: {_words(failed)}"
     return Failure("InitContainerFailed", text, retryable=True)
 
