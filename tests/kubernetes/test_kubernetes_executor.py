@@ -232,7 +232,10 @@ def test_the_accounts_of_a_new_namespace_are_waited_for(tmp_path):
         async with bench(tmp_path) as b:
             b.cluster.remove("namespaces", "", "p-d")
             b.cluster.faults.append(
-                Fault(to("POST", "/p-d/pods"), answer=refuse(404, "NotFound", "namespaces"))
+                Fault(
+                    to("POST", "/p-d/pods"),
+                    answer=refuse(404, "NotFound", 'namespaces "p-d" not found'),
+                )
             )
             message = 'pods "x" is forbidden: error looking up service account p-d/default: serviceaccount "default" not found'
             b.cluster.faults.append(

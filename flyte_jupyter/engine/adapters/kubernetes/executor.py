@@ -15,7 +15,7 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unr
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
-from flyte_jupyter.engine.adapters.kubernetes.making import Owner, PodMaker, StillLeaving, nobody
+from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
@@ -52,7 +52,7 @@ class KubernetesExecutor:
     """An `Executor` over an API server. All of its methods belong to one event loop.
 
     What exists is what the cluster says: pods carry their attempt's id, so nothing here need outlive this process but `logs`, a
-    folder. `owner` gives the object that owns an attempt's pod.
+    folder. `owners` has the objects that own pods.
     """
 
     def __init__(
@@ -63,12 +63,13 @@ class KubernetesExecutor:
         logs: Path,
         *,
         settings: KubernetesSettings | None = None,
-        owner: Owner = nobody,
+        owners: Owners | None = None,
     ) -> None:
         self._api = api
         self._clock = clock
         self._settings = settings or KubernetesSettings()
-        self._maker = PodMaker(api, blobs, self._settings, owner)
+        self._owners = owners or Nobody()
+        self._maker = PodMaker(api, blobs, self._settings, self._owners)
         self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
         self._alarms: Alarms[Entry] = Alarms(clock, self._rings)
         self._leaving = Leaving()
@@ -93,6 +94,7 @@ class KubernetesExecutor:
         ]
         for reflector in self._reflectors:
             reflector.start()
+        await self._owners.start()
         self._do(self._alarms.keep())
         self._do(self._room.keep())
         if not await self._synced():
@@ -100,6 +102,7 @@ class KubernetesExecutor:
 
     async def stop(self) -> None:
         """Stop watching. Pods go on and are adopted by the next `start`."""
+        await self._owners.stop()
         for reflector in self._reflectors:
             await reflector.stop()
         self._reflectors = []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from flyte_jupyter.engine import command
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
+from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.core.state import Failure, Stage
@@ -19,17 +18,32 @@ from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
 from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, Rejected
 from flyte_jupyter.idl import core
 
-log = logging.getLogger(__name__)
 
-_SETTLING = 60.0
-"""Seconds after which a new namespace has its service accounts, if it ever gets them."""
-Owner = Callable[[AttemptSpec], Awaitable[Manifest | None]]
-"""Gives the owner reference of an attempt's pod, making the owner when it must."""
+class Owners(Protocol):
+    """Who has what owns pods."""
+
+    async def start(self) -> None:
+        """Begin, when the executor does."""
+
+    async def stop(self) -> None:
+        """Stop, when the executor does."""
+
+    async def owner(self, spec: AttemptSpec) -> Manifest | None:
+        """The owner reference of an attempt's pod, with the owner made when it must; None: nobody."""
 
 
-async def nobody(_: AttemptSpec) -> Manifest | None:
-    """No owner."""
-    return None
+class Nobody:
+    """No owners."""
+
+    async def start(self) -> None:
+        """Nothing to begin."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def owner(self, _: AttemptSpec) -> Manifest | None:
+        """Nobody."""
+        return None
 
 
 class StillLeaving(Exception):
@@ -45,14 +59,13 @@ class PodMaker:
     """Creates pods, and the namespaces they go to."""
 
     def __init__(
-        self, api: Api, blobs: Blobs, settings: KubernetesSettings, owner: Owner = nobody
+        self, api: Api, blobs: Blobs, settings: KubernetesSettings, owners: Owners
     ) -> None:
         self._api = api
         self._blobs = blobs
         self._settings = settings
-        self._owner = owner
-        self._fresh: dict[str, float] = {}
-        """When namespaces were made here: their service accounts come a little later."""
+        self._owners = owners
+        self._namespaces = Namespaces(api, settings)
 
     async def make(self, spec: AttemptSpec) -> Json | Rejected | TryAgain:
         """The attempt's pod, made now or before; or why there will never be one, or what there is no room for now.
@@ -61,12 +74,14 @@ class PodMaker:
         """
         try:
             inputs = await self._inputs(spec)
-            owner = await self._owner(spec)
+            owner = await self._owners.owner(spec)
             manifest = pod_for(spec, self._settings.pods, inputs=inputs, owner=owner)
         except PodRefused as error:
             return Rejected(error.why)
         try:
-            return await self._create(manifest)
+            return await self._namespaces.create(
+                objects.pods(manifest["metadata"]["namespace"]), manifest
+            )
         except Refused as error:
             return await self._answer(error, spec, manifest)
 
@@ -78,7 +93,7 @@ class PodMaker:
                 return await self._adopt(spec, key_of(manifest), why)
             case TryAgain(stage=Stage.RESOURCES) as full:
                 return full
-            case Failure() as why if not self._is_settling(error, manifest):
+            case Failure() as why if not self._is_passing(error, manifest):
                 return Rejected(why)
         raise error
 
@@ -99,11 +114,10 @@ class PodMaker:
         labels = pod["metadata"].get("labels") or {}
         return bool(labels.get(INSTALLATION) == label(self._settings.pods.installation))
 
-    def _is_settling(self, error: Refused, manifest: Manifest) -> bool:
-        made = self._fresh.get(manifest["metadata"]["namespace"])
-        if made is None or "service account" not in str(error):
-            return False
-        return asyncio.get_running_loop().time() - made < _SETTLING
+    def _is_passing(self, error: Refused, manifest: Manifest) -> bool:
+        """A namespace that was just made gets its service accounts a little later."""
+        namespace = manifest["metadata"]["namespace"]
+        return "service account" in str(error) and self._namespaces.is_settling(namespace)
 
     async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap | None:
         template = spec.template
@@ -114,25 +128,3 @@ class PodMaker:
             return core.LiteralMap.FromString(await self._blobs.get(spec.inputs))
         except BlobNotFound:
             return core.LiteralMap()
-
-    async def _create(self, manifest: Manifest) -> Json:
-        namespace = manifest["metadata"]["namespace"]
-        path = objects.pods(namespace)
-        try:
-            return await self._api.create(path, manifest)
-        except Refused as error:
-            if error.status != objects.NOT_FOUND or not self._settings.create_namespaces:
-                raise
-            await self._make_namespace(namespace, self._settings.namespace_labels)
-            return await self._api.create(path, manifest)
-
-    async def _make_namespace(self, name: str, labels: Mapping[str, str]) -> None:
-        log.info("the namespace %s is missing: made", name)
-        metadata = {"name": name, "labels": dict(labels)}
-        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-        try:
-            await self._api.create(objects.NAMESPACES, manifest)
-        except Refused as error:
-            if error.reason != "AlreadyExists":
-                raise
-        self._fresh[name] = asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
 
-NOT_FOUND, CONFLICT = 404, 409
+FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 NAMESPACES = "/api/v1/namespaces"
 
 

@@ -83,6 +83,7 @@ class Reflector:
         self._listed_at = 0.0
         self._version = ""
         """Up to which everything was heard; empty: list first."""
+        self._complained = ""
         self.synced = asyncio.Event()
         """Set while the sink has been told of everything, up to the delay of a watch."""
 
@@ -161,18 +162,23 @@ class Reflector:
                 log.warning("%s: the watch fell silent, listing again", self._path)
                 self._version = ""
             except Refused as error:
-                log.warning("%s", error)
+                self._complain(error)
                 wait = self._backoff.next(error.wait)
                 if error.status == _GONE:
                     self._version = ""
             except Unreachable as error:
-                log.warning("%s", error)
+                self._complain(error)
                 wait = self._backoff.next()
             except Exception:
                 log.exception("%s cannot be followed, trying again", self._path)
                 self._version, wait = "", self._backoff.next()
             if wait is not None:
                 await asyncio.sleep(wait)
+
+    def _complain(self, error: Exception) -> None:
+        text = str(error)
+        log.log(logging.INFO if text == self._complained else logging.WARNING, "%s", text)
+        self._complained = text
 
     async def _watch(self) -> None:
         """Follow until the server ends it."""

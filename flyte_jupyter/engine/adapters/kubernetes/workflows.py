@@ -1,0 +1,311 @@
+"""Executions as ``FlyteWorkflow`` objects: shown to ``kubectl get``, launched by ``kubectl apply``, aborted by ``kubectl delete``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Protocol
+
+from flyte_jupyter.engine.adapters.kubernetes import handles, objects
+from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
+from flyte_jupyter.engine.adapters.kubernetes.handles import BadWish, Launcher, Standing
+from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.adapters.kubernetes.workqueue import WorkQueue
+from flyte_jupyter.engine.pods.manifests import Manifest
+from flyte_jupyter.engine.pods.naming import INSTALLATION, label, namespace_of, selector
+from flyte_jupyter.engine.ports import AttemptSpec, Clock
+from flyte_jupyter.idl.ids import RunId
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+_ABORTING = 5.0
+"""Seconds between two looks at an execution that is being aborted."""
+_LOOK_AGAIN = 60.0
+_CAUSE = "its FlyteWorkflow {} was deleted"
+
+
+class Standings(Protocol):
+    """How executions stand: what the database says, and nothing else."""
+
+    async def current(self, run: RunId) -> Standing | None:
+        """How it stands; None when there is no such execution."""
+
+    def changes(self) -> AsyncIterator[RunId]:
+        """Executions that may stand differently, from now on; first all that are not final."""
+
+
+class Workflows:
+    """Keeps one handle per execution, and does what handles that people write and delete ask for."""
+
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        launcher: Launcher,
+        standings: Standings,
+        settings: KubernetesSettings,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._launcher = launcher
+        self._standings = standings
+        self._settings = settings
+        self._pods = settings.pods
+        self._handles: dict[Key, Json] = {}
+        self._runs: dict[Key, RunId] = {}
+        """Executions that have, or should have, a handle of this name."""
+        self._namespaces = Namespaces(api, settings)
+        self._making: dict[Key, asyncio.Lock] = {}
+        self._look_again_at = 0.0
+        """Until then no handle is made: the cluster does not know such objects, or does not let us have any."""
+        self._reflectors: list[Reflector] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, api)
+        self._ttl: Alarms[Key] = Alarms(clock, self._queue.add)
+
+    async def start(self) -> None:
+        """Begin to look after handles. A cluster without the custom resource is left in peace, and looked at again later."""
+        self._reflectors = [
+            Reflector(self._api, handles.path_of(namespace), "", self, self._settings.watch)
+            for namespace in self._settings.namespaces or ("",)
+        ]
+        for reflector in self._reflectors:
+            reflector.start()
+        self._tasks = [
+            asyncio.create_task(work)
+            for work in (self._queue.keep(), self._ttl.keep(), self._hear())
+        ]
+
+    async def stop(self) -> None:
+        """Stop. Handles stay as they are."""
+        for reflector in self._reflectors:
+            await reflector.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._reflectors, self._tasks = [], []
+        self._handles.clear()
+        self._runs.clear()
+
+    async def owner(self, spec: AttemptSpec) -> Manifest | None:
+        """The owner reference for a pod of this attempt, with the handle made if there is none; None where handles cannot be had."""
+        run = spec.id.run
+        key = namespace_of(run, self._pods), handles.handle_name(run, self._pods)
+        handle = self._handles.get(key)
+        if handle is None or not self._is_ours(handle):
+            handle = await self._make(run, key, spec.workflow)
+        return handles.owner_reference(handle) if handle is not None else None
+
+    # -- what comes in --
+
+    def seen(self, found: Json) -> None:
+        """A handle is there, new or changed (for the reflector)."""
+        key = key_of(found)
+        if self._is_ours(found) or self._is_free(found):
+            self._handles[key] = handles.slim(found)
+            self._queue.add(key)
+
+    def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
+        """A handle is no longer there (for the reflector)."""
+        handle = self._handles.get(key)
+        if handle is not None and handle["metadata"]["uid"] == uid:
+            del self._handles[key]
+            self._queue.add(key)
+
+    async def _hear(self) -> None:
+        while True:
+            try:
+                async for run in self._standings.changes():
+                    key = namespace_of(run, self._pods), handles.handle_name(run, self._pods)
+                    self._runs[key] = run
+                    self._queue.add(key)
+            except Exception:
+                log.exception("changes of executions are not heard of, listening again")
+            await asyncio.sleep(_PAUSE)
+
+    # -- making --
+
+    async def _make(self, run: RunId, key: Key, workflow: str) -> Json | None:
+        if asyncio.get_running_loop().time() < self._look_again_at:
+            return None
+        async with self._making.setdefault(key, asyncio.Lock()):
+            handle = self._handles.get(key)
+            if handle is None or not self._is_ours(handle):
+                handle = await self._create(run, key, workflow)
+        self._making.pop(key, None)
+        return handle
+
+    async def _create(self, run: RunId, key: Key, workflow: str) -> Json | None:
+        self._runs[key] = run
+        manifest = handles.handle_of(run, workflow, self._pods)
+        try:
+            return self._note(await self._namespaces.create(handles.path_of(key[0]), manifest))
+        except Refused as error:
+            if error.reason == "AlreadyExists":
+                return await self._claimed(await self._api.read(handles.path_of(*key)), run)
+            if error.status not in (objects.NOT_FOUND, objects.FORBIDDEN):
+                raise
+            log.warning("executions are not shown in this cluster (see deploy/crd.yaml): %s", error)
+            self._look_again_at = asyncio.get_running_loop().time() + _LOOK_AGAIN
+            return None
+
+    async def _claimed(self, found: Json, run: RunId) -> Json | None:
+        """The handle that is there already, if it is the execution's: asked for by it, or made before."""
+        try:
+            same = handles.run_of(found) == run
+        except BadWish:
+            same = False
+        if not same or not (self._is_ours(found) or self._is_free(found)):
+            log.warning("%s has no handle: another object has its name", run)
+            return None
+        if self._is_free(found):
+            found = await self._claim(found, run)
+        return self._note(found)
+
+    def _note(self, handle: Json) -> Json:
+        key = key_of(handle)
+        if all(r.note(handle) for r in self._reflectors if r.covers(key[0])):
+            self._handles[key] = handles.slim(handle)
+        self._queue.add(key)
+        return handle
+
+    async def _claim(self, handle: Json, run: RunId) -> Json:
+        """Make a handle that somebody wrote ours; one engine of several wins."""
+        metadata = handle["metadata"]
+        change = {
+            "resourceVersion": metadata["resourceVersion"],
+            "labels": handles.labels_of(run, self._pods),
+            "finalizers": [*(metadata.get("finalizers") or ()), handles.FINALIZER],
+        }
+        return await self._api.patch(handles.path_of(*key_of(handle)), {"metadata": change})
+
+    def _is_ours(self, handle: Json) -> bool:
+        said = (handle["metadata"].get("labels") or {}).get(INSTALLATION)
+        return bool(said == label(self._pods.installation))
+
+    def _is_free(self, handle: Json) -> bool:
+        return INSTALLATION not in (handle["metadata"].get("labels") or {})
+
+    # -- reconciling --
+
+    async def _reconcile(self, key: Key) -> None:
+        """See to one handle. Raises whatever may pass: it is asked again."""
+        handle = self._handles.get(key)
+        if handle is None:
+            await self._replace(key)
+        elif self._is_free(handle):
+            await self._consider(key, handle)
+        elif self._is_ours(handle):
+            await self._tend(key, handle)
+
+    async def _replace(self, key: Key) -> None:
+        """There is no handle of this name: an execution that goes on gets it back."""
+        run = self._runs.pop(key, None)
+        standing = await self._standings.current(run) if run is not None else None
+        if run is not None and standing is not None and not standing.final:
+            await self._make(run, key, standing.workflow)
+
+    async def _consider(self, key: Key, handle: Json) -> None:
+        """Somebody wrote a handle: claim it, if something can be made of it."""
+        said = (handle.get("status") or {}).get("phase")
+        if handle["metadata"].get("deletionTimestamp") or said == handles.REJECTED:
+            return
+        try:
+            wish = handles.wish_of(handle)
+        except BadWish as error:
+            await self._show(key, handle, handles.rejection(str(error)))
+            return
+        wanted = namespace_of(wish.run, self._pods)
+        if wanted != key[0]:
+            why = f"executions of this project and domain belong into the namespace {wanted}"
+            await self._show(key, handle, handles.rejection(why))
+            return
+        self._runs[key] = wish.run
+        self._note(await self._claim(handle, wish.run))
+
+    async def _tend(self, key: Key, handle: Json) -> None:
+        try:
+            run = self._runs.get(key) or handles.run_of(handle)
+        except BadWish as error:
+            await self._show(key, handle, handles.rejection(str(error)))
+            await self._let_go(key, handle)
+            return
+        self._runs[key] = run
+        standing = await self._standings.current(run)
+        if handle["metadata"].get("deletionTimestamp"):
+            await self._end(key, handle, standing)
+        elif standing is None:
+            await self._launch(key, handle)
+        else:
+            await self._show(key, handle, handles.status_of(standing))
+            await self._retire(key, handle, standing)
+
+    async def _launch(self, key: Key, handle: Json) -> None:
+        said = (handle.get("status") or {}).get("phase")
+        if said == handles.REJECTED:
+            return
+        if not handles.is_wish(handle):
+            status = handles.rejection("the control plane has no such execution", handles.UNKNOWN)
+        else:
+            try:
+                why = await self._launcher.launch(handles.wish_of(handle))
+            except BadWish as error:
+                why = str(error)
+            if not why:
+                self._queue.add(key)
+                return
+            status = handles.rejection(why)
+        await self._show(key, handle, status)
+        await self._let_go(key, handle)
+
+    async def _end(self, key: Key, handle: Json, standing: Standing | None) -> None:
+        """Somebody deletes the handle: end the execution, and let go of it once nothing of it is left in the cluster."""
+        if standing is not None and not standing.final:
+            await self._launcher.abort(standing.run, _CAUSE.format(key[1]))
+            self._queue.add_later(key, _ABORTING)
+            return
+        if standing is not None:
+            wanted = selector(self._pods, standing.run)
+            query = {"labelSelector": wanted, "limit": "1"}
+            left = await self._api.read(objects.pods(key[0]), query)
+            if left.get("items"):
+                self._queue.add_later(key, _PAUSE)
+                return
+        await self._let_go(key, handle)
+
+    async def _let_go(self, key: Key, handle: Json) -> None:
+        """Take our finalizer off, so that a deletion can go through."""
+        finalizers = handle["metadata"].get("finalizers") or []
+        if handles.FINALIZER not in finalizers:
+            return
+        change = {
+            "resourceVersion": handle["metadata"]["resourceVersion"],
+            "finalizers": [name for name in finalizers if name != handles.FINALIZER],
+        }
+        await self._api.patch(handles.path_of(*key), {"metadata": change})
+
+    async def _retire(self, key: Key, handle: Json, standing: Standing) -> None:
+        """An ended execution's handle stays for a while."""
+        if not standing.final:
+            return
+        until = (standing.ended or self._clock.now()) + timedelta(
+            seconds=self._settings.workflow_ttl
+        )
+        if self._clock.now() < until:
+            self._ttl.set(key, until)
+            return
+        self._runs.pop(key, None)
+        await self._api.delete(handles.path_of(*key), uid=handle["metadata"]["uid"])
+
+    async def _show(self, key: Key, handle: Json, status: Json) -> None:
+        """Write the status, if it is not what the handle says already."""
+        change = handles.change_to(status, handle.get("status"))
+        if change:
+            made = await self._api.patch(handles.path_of(*key, "status"), {"status": change})
+            handle["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"]
