@@ -23,11 +23,9 @@ from flyte_jupyter.server.admin.children import ChildExecutions
 from flyte_jupyter.server.blob_places import BlobFolder
 from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
 from flyte_jupyter.server.settings import Settings
-from flyte_jupyter.server.wiring import Machine, Parts, make_platform
-from flyte_jupyter.store.artifacts import Artifacts
+from flyte_jupyter.server.wiring import Ground, Machine, Parts, make_platform
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.runs import SqlRuns
-from flyte_jupyter.store.signals import SqlSignals
 
 _LITTLE_SPACE = 64 * 1024 * 1024
 
@@ -88,7 +86,7 @@ def make_control_plane(
     data_dir = Path(settings.data_dir)
     folder = ownership.private_folder(data_dir / "blobs")
     blobs = FolderBlobs(folder)
-    parts = Parts(
+    ground = Ground(
         settings=settings,
         database=database,
         blobs=blobs,
@@ -97,16 +95,17 @@ def make_control_plane(
         now=clock.now,
         secret=ownership.load_secret(data_dir),
     )
+    platform = make_platform(ground)
     ports = Ports(
         runs=SqlRuns(database),
         executor=machine.executor,
         blobs=blobs,
-        catalog=Artifacts(database),
+        catalog=platform.artifacts,
         clock=clock,
-        children=ChildExecutions(make_platform(parts)),
-        signals=SqlSignals(database),
+        children=ChildExecutions(platform),
+        signals=platform.signals,
     )
-    return ControlPlane(parts, EmbeddedEngine(ports, data_dir))
+    return ControlPlane(Parts(ground, platform, ports), EmbeddedEngine(ports, data_dir))
 
 
 async def serve(settings: Settings) -> None:

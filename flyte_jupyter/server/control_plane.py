@@ -20,7 +20,7 @@ from flyte_jupyter.server import ownership
 from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.process_handlers import Control
 from flyte_jupyter.server.settings import TcpSettings
-from flyte_jupyter.server.wiring import Parts, make_platform, make_server, runtime_facts
+from flyte_jupyter.server.wiring import Parts, make_server, runtime_facts
 from flyte_jupyter.store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,11 @@ class ControlPlane:
     def __init__(self, parts: Parts, engine: Engine) -> None:
         self._parts = parts
         self._engine = engine
-        self._platform = make_platform(parts)
+        self._ground = parts.ground
+        self._platform = parts.platform
         self._presence = Presence(time.monotonic)
         self._stopping = asyncio.Event()
-        self._started = parts.now()
+        self._started = parts.ground.now()
         self.listening = asyncio.Event()
         """Set while clients can connect."""
         self.tcp_port = 0
@@ -80,7 +81,7 @@ class ControlPlane:
             PortTaken: the TCP listener cannot be had.
             OSError: the socket cannot be made.
         """
-        settings = self._parts.settings
+        settings = self._ground.settings
         run_dir = Path(settings.run_dir)
         servers = [self._listen_on_tcp(settings.tcp)] if settings.tcp else []
         try:
@@ -114,7 +115,7 @@ class ControlPlane:
 
     def _server(self, token: str = "") -> HTTPServer:
         control = Control(self.status, self._platform.executions.active, self.stop)
-        return make_server(self._parts, self._platform, control, self._presence, token=token)
+        return make_server(self._parts, control, self._presence, token=token)
 
     def _listen_on_tcp(self, tcp: TcpSettings) -> HTTPServer:
         try:
@@ -140,20 +141,20 @@ class ControlPlane:
     async def status(self) -> Mapping[str, object]:
         """What ``/x/v1/status`` says."""
         engine = self._engine.status()
-        settings = self._parts.settings
+        settings = self._ground.settings
         return {
             **runtime_facts(settings, self._started),
             "engine": "active" if engine.active else "standby",
             "notices": [*([settings.notice] if settings.notice else []), *engine.notices],
-            "slots": dict(self._parts.machine.slots),
+            "slots": dict(self._ground.machine.slots),
             "active_runs": await self._platform.executions.active(),
             "writable": engine.writable,
         }
 
     async def _stop_when_idle(self) -> None:
-        if self._parts.settings.linger is None:
+        if self._ground.settings.linger is None:
             return
-        linger = self._parts.settings.linger.total_seconds()
+        linger = self._ground.settings.linger.total_seconds()
         while not self._stopping.is_set():
             remaining = linger - self._presence.idle_seconds()
             if remaining <= 0 and not await self._active():

@@ -121,6 +121,16 @@ OWN_ROUTES: Sequence[OwnRoute] = (
         Action.READ,
         "executions",
     ),
+    OwnRoute("catalog", "GET", "/x/v1/catalog/{project}/{domain}", Action.READ, "data"),
+    OwnRoute("evict", "POST", "/x/v1/catalog/evict", Action.WRITE, "data"),
+    OwnRoute("preview", "POST", "/x/v1/catalog/preview", Action.READ, "executions"),
+    OwnRoute(
+        "lineage",
+        "GET",
+        "/x/v1/lineage/{project}/{domain}/{execution}",
+        Action.READ,
+        "executions",
+    ),
     OwnRoute("events", "GET", "/x/v1/events", Action.READ, "executions"),
 )
 

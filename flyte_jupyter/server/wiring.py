@@ -7,7 +7,7 @@ import os
 import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,13 +15,22 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from flyte_jupyter._version import __version__
-from flyte_jupyter.engine.ports import Blobs, Executor
+from flyte_jupyter.engine.answers import AnswerSettings
+from flyte_jupyter.engine.ports import Blobs, Executor, Ports
 from flyte_jupyter.idl import core
+from flyte_jupyter.server.admin.catalog import CatalogCases
+from flyte_jupyter.server.admin.lineage import LineageCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.server.admin.table import use_cases
 from flyte_jupyter.server.blob_handlers import BlobHandler, DeckHandler
 from flyte_jupyter.server.blob_places import BlobPlace
+from flyte_jupyter.server.catalog_handlers import (
+    CatalogHandler,
+    EvictHandler,
+    LineageHandler,
+    PreviewHandler,
+)
 from flyte_jupyter.server.events import EventsHandler
 from flyte_jupyter.server.handlers import Listener
 from flyte_jupyter.server.logs import Logs
@@ -42,6 +51,7 @@ from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
+from flyte_jupyter.store.lineage import Lineage
 from flyte_jupyter.store.projects import Projects
 from flyte_jupyter.store.signals import SqlSignals
 from flyte_jupyter.store.specs import Specs
@@ -65,8 +75,8 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What handlers are made from."""
+class Ground:
+    """What a control plane stands on."""
 
     settings: Settings
     database: Database
@@ -77,7 +87,19 @@ class Parts:
     secret: bytes
 
 
-def make_platform(parts: Parts) -> Platform:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What handlers are made from."""
+
+    ground: Ground
+    platform: Platform
+    ports: Ports
+    """The engine's world, for what looks ahead."""
+    answers: AnswerSettings = field(default_factory=AnswerSettings)
+    """How the engine answers its machine's questions."""
+
+
+def make_platform(parts: Ground) -> Platform:
     """The use cases' world."""
     settings = parts.settings
     return Platform(
@@ -99,12 +121,12 @@ def make_platform(parts: Parts) -> Platform:
 
 
 def make_server(
-    parts: Parts, platform: Platform, control: Control, presence: Presence, *, token: str = ""
+    parts: Parts, control: Control, presence: Presence, *, token: str = ""
 ) -> HTTPServer:
     """An HTTP server for one listener: with a token on TCP, without on the owner's socket."""
     listener = Listener(presence, owner_name(), token)
     application = Application(
-        _handlers(parts, platform, control, listener),
+        _handlers(parts, control, listener),
         default_handler_class=NowhereHandler,
         default_handler_args={"listener": listener},
         websocket_max_message_size=_LARGEST_WEBSOCKET_REQUEST,
@@ -113,27 +135,30 @@ def make_server(
     )
     return HTTPServer(
         application,
-        max_body_size=parts.settings.limits.request_body,
+        max_body_size=parts.ground.settings.limits.request_body,
         max_header_size=_LARGEST_HEADERS,
         idle_connection_timeout=3600,
     )
 
 
 def _handlers(
-    parts: Parts, platform: Platform, control: Control, listener: Listener
+    parts: Parts, control: Control, listener: Listener
 ) -> Sequence[tuple[str, type[Any], dict[str, Any]]]:
-    limits = parts.settings.limits
-    logs = Logs(parts.machine.executor, platform.executions)
-    feed = Feed(parts.database)
+    ground, platform = parts.ground, parts.platform
+    limits = ground.settings.limits
+    logs = Logs(ground.machine.executor, platform.executions)
+    feed = Feed(ground.database)
     own = {"listener": listener}
     rpc = own | {"use_cases": use_cases(platform), "limit": limits.request_body}
     process = own | {"control": control}
     blobs = own | {
         "platform": platform,
-        "place": parts.blob_place,
+        "place": ground.blob_place,
         "limit": limits.upload,
     }
-    sources = Sources(platform.executions, feed, logs, parts.settings)
+    sources = Sources(platform.executions, feed, logs, parts.ground.settings)
+    catalog = own | {"catalog": CatalogCases(platform, parts.ports, parts.answers)}
+    lineage = LineageCases(platform, Lineage(ground.database))
     served: Mapping[str, tuple[type[Any], dict[str, Any]]] = {
         "status": (StatusHandler, process),
         "stop": (StopHandler, process),
@@ -141,6 +166,10 @@ def _handlers(
         "download": (BlobHandler, blobs),
         "deck": (DeckHandler, own | {"platform": platform}),
         "log": (LogHandler, own | {"logs": logs, "limit": limits.log_read}),
+        "catalog": (CatalogHandler, catalog),
+        "evict": (EvictHandler, catalog),
+        "preview": (PreviewHandler, catalog),
+        "lineage": (LineageHandler, own | {"lineage": lineage}),
         "events": (EventsHandler, own | {"sources": sources}),
     }
     return (

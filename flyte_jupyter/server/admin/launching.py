@@ -52,7 +52,7 @@ class LaunchCases:
     ) -> admin.ExecutionCreateResponse:
         """Check, store, and leave the rest to the engine. Refused here: wrong names, types, amounts."""
         await check_open(self._platform, request.project, request.domain)
-        inputs = request.inputs if request.HasField("inputs") else request.spec.inputs
+        inputs = inputs_of(request)
         run = self._new_run(request.project, request.domain, request.name)
         spec = admin.ExecutionSpec()
         spec.CopyFrom(request.spec)
@@ -104,7 +104,7 @@ class LaunchCases:
     ) -> admin.ExecutionCreateResponse:
         platform = self._platform
         await self._check_free(run)
-        target = await self._target(spec)
+        target = await self.target(spec)
         if origin.again:
             given = without(given, target.fixed)
         inputs = complete_inputs(target, given)
@@ -140,7 +140,8 @@ class LaunchCases:
             return
         raise AlreadyExists(f"There is an execution {run}: choose another name")
 
-    async def _target(self, spec: admin.ExecutionSpec) -> Target:
+    async def target(self, spec: admin.ExecutionSpec) -> Target:
+        """What a spec would run; its launch plan's version is filled in. Raises `InvalidArgument` or `NotFound`."""
         given = spec.launch_plan
         if given.resource_type == core.ResourceType.TASK:
             return await self._task_target(entity_id(EntityKind.TASK, given))
@@ -215,6 +216,11 @@ def _prepare(
     )
     closure = target.closure.SerializeToString(deterministic=True)
     return NewExecution(execution, closure, plan.digest, state, "")
+
+
+def inputs_of(request: admin.ExecutionCreateRequest) -> core.LiteralMap:
+    """A request's inputs: clients put them in one of two places."""
+    return request.inputs if request.HasField("inputs") else request.spec.inputs
 
 
 def _again(

@@ -31,20 +31,6 @@ class SignalCases:
         await self._platform.signals.set_signal(*_of(request.id), request.value)
         return admin.SignalSetResponse()
 
-    async def get_or_create(
-        self, request: admin.SignalGetOrCreateRequest, _: Caller
-    ) -> admin.Signal:
-        """The signal, made when it is not there yet."""
-        run, name = _of(request.id)
-        if request.type.WhichOneof("type") is None:
-            raise InvalidArgument("type is missing")
-        await self._platform.signals.open(run, name, request.type, "")
-        value = await self._platform.signals.value(run, name)
-        signal = admin.Signal(id=request.id, type=request.type)
-        if value is not None:
-            signal.value.CopyFrom(value)
-        return signal
-
 
 def _of(name: core.SignalIdentifier) -> tuple[RunId, str]:
     return run_id(name.execution_id), required(name.signal_id, "id.signal_id")

@@ -65,7 +65,6 @@ def use_cases(platform: Platform) -> UseCases:
         "GetVersion": get_version,
         "ListSignals": signals.list,
         "SetSignal": signals.set,
-        "GetOrCreateSignal": signals.get_or_create,
         "CreateUploadLocation": proxy.upload_location,
         "CreateDownloadLink": proxy.download_link,
         "GetData": proxy.get_data,
