@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store.database import Database, Transaction
-from flyte_jupyter.store.dialect import Prepared, insert_numbered
+from flyte_jupyter.store.dialect import Prepared
 from flyte_jupyter.store.tables import feed
 
 KEEP = 100_000
@@ -51,6 +51,7 @@ class Change:
 
 _append = Prepared(feed.insert())
 _latest = select(func.max(feed.c.seq))
+_last = Prepared(_latest)
 _oldest = select(func.min(feed.c.seq))
 _forget = feed.delete().where(feed.c.seq <= bindparam("last"))
 _since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(feed.c.seq)
@@ -58,23 +59,31 @@ _since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(
 
 def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -> None:
     """Add to the feed what a write touched, and wake the listeners once it is on disk."""
-    rows = [
-        {
-            "kind": one.kind.value,
-            "project": one.run.project,
-            "domain": one.run.domain,
-            "execution": one.run.name,
-            "node": one.node,
-            "attempt": one.attempt,
-        }
-        for one in touched
-    ]
-    if rows:
-        connection = transaction.connection
-        last = insert_numbered(connection, _append, rows)[-1]
-        if last // _PRUNE_EVERY != (last - len(rows)) // _PRUNE_EVERY:
-            connection.execute(_forget, {"last": last - KEEP})
+    count = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal count
+        for one in touched:
+            count += 1
+            yield _row(one)
+
+    _append.run_many(transaction.connection, rows())
+    if count:
+        (last,) = _last.first(transaction.connection, {})
+        if last // _PRUNE_EVERY != (last - count) // _PRUNE_EVERY:
+            transaction.connection.execute(_forget, {"last": last - KEEP})
         transaction.after_commit(db.wake)
+
+
+def _row(one: Touched) -> dict[str, Any]:
+    return {
+        "kind": one.kind.value,
+        "project": one.run.project,
+        "domain": one.run.domain,
+        "execution": one.run.name,
+        "node": one.node,
+        "attempt": one.attempt,
+    }
 
 
 def _changes(connection: Connection, *, statement: Select[Any], cursor: int) -> list[Change]:

@@ -211,12 +211,18 @@ def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEv
         _metadata(closure.metadata, seen.metadata)
     if seen.HasField("log_context"):
         closure.log_context.CopyFrom(seen.log_context)
-    names = {log.name: position for position, log in enumerate(closure.logs)}
-    for log in seen.logs:
-        if log.name in names:
-            closure.logs[names[log.name]].CopyFrom(log)
-        else:
-            closure.logs.add().CopyFrom(log)
+    if seen.logs:
+        names = {log.name: position for position, log in enumerate(closure.logs)}
+        for log in seen.logs:
+            if log.name in names:
+                closure.logs[names[log.name]].CopyFrom(log)
+            else:
+                closure.logs.add().CopyFrom(log)
+    if seen.reason or seen.reasons:
+        _reasons(closure, seen)
+
+
+def _reasons(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
     known = {reason.message for reason in closure.reasons}
     told = [(r.reason, r.occurred_at) for r in seen.reasons] or [(seen.reason, seen.occurred_at)]
     for message, at in told:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, select
 
 from flyte_jupyter.engine.core.state import Kept, Succeeded
 from flyte_jupyter.engine.ports import RunEvent
-from flyte_jupyter.idl import admin, event
+from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import Path, RunId, path_text
 from flyte_jupyter.store import resources
 from flyte_jupyter.store.dialect import Prepared, among, upsert
@@ -75,15 +76,16 @@ _change_task = Prepared(
 _use = Prepared(upsert(uses, ["run_id", "node"]))
 
 
-@dataclass(slots=True)
-class Known:
-    """A record as last folded, and how many of its items are in which phase."""
+class Attempt(NamedTuple):
+    """A task execution as last folded, and how many of its items are in which phase."""
 
-    record: admin.NodeExecution | admin.TaskExecution
-    items: resources.Counts = field(default_factory=dict)
+    record: admin.TaskExecution
+    items: resources.Counts
 
 
-Records = dict[Hashable, Known]
+Records = dict[Hashable, Any]
+"""Node executions by run and node, attempts by run, node and number."""
+_NO_ITEMS: resources.Counts = {}
 
 
 def put_execution(connection: Connection, run_id: int, execution: admin.Execution) -> None:
@@ -108,8 +110,11 @@ class Recording:
     run: RunId
     known: Records
 
-    def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> list[Touched]:
-        """Fold the events into the run's rows, and note whose outputs were taken over; returns what changed, each record once."""
+    def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> Iterator[Touched]:
+        """Fold the events into the run's rows, and note whose outputs were taken over; tells what changed, each record once.
+
+        Nothing is kept in lists that can be made one by one: a large commit would spend a fifth of its time on garbage collections.
+        """
         self._note_uses(nodes)
         of_run: list[event.WorkflowExecutionEvent] = []
         of_nodes: list[event.NodeExecutionEvent] = []
@@ -121,12 +126,14 @@ class Recording:
                 of_tasks.append(seen)
             else:
                 of_run.append(seen)
-        touched = self._of_run(of_run) if of_run else []
-        if of_nodes:
-            touched += self._of_nodes(of_nodes, nodes)
-        if of_tasks:
-            touched += self._of_tasks(of_tasks)
-        return touched
+        run = [Touched(ChangeKind.EXECUTION, self.run)] if of_run and self._of_run(of_run) else []
+        nodes_changed = self._of_nodes(of_nodes, nodes) if of_nodes else ()
+        tasks_changed = self._of_tasks(of_tasks) if of_tasks else ()
+        return chain(
+            run,
+            (Touched(ChangeKind.NODE_EXECUTION, self.run, node) for node in nodes_changed),
+            (Touched(ChangeKind.TASK_EXECUTION, self.run, *key) for key in tasks_changed),
+        )
 
     def _note_uses(self, nodes: Mapping[Path, Kept]) -> None:
         rows = [
@@ -139,24 +146,23 @@ class Recording:
             for path, state in nodes.items()
             if isinstance(state, Succeeded) and (state.cached or state.recovered)
         ]
-        _use.run_many(self.connection, rows)
+        if rows:
+            _use.run_many(self.connection, rows)
 
-    def _of_run(self, events: Sequence[event.WorkflowExecutionEvent]) -> list[Touched]:
+    def _of_run(self, events: Sequence[event.WorkflowExecutionEvent]) -> bool:
         before = after = read_execution(self.connection, self.run_id)
         for seen in events:
             after = fold_execution(after, seen) or after
-        if after is before:
-            return []
-        put_execution(self.connection, self.run_id, after)
-        return [Touched(ChangeKind.EXECUTION, self.run)]
+        if after is not before:
+            put_execution(self.connection, self.run_id, after)
+        return after is not before
 
     def _of_nodes(
         self, events: Sequence[event.NodeExecutionEvent], nodes: Mapping[Path, Kept]
-    ) -> list[Touched]:
+    ) -> Iterable[str]:
         latest = self._known_nodes({seen.id.node_id for seen in events})
         new: dict[str, str] = {}
         changed: dict[str, admin.NodeExecution] = {}
-        expanded: list[dict[str, Any]] = []
         for seen in events:
             node = seen.id.node_id
             before = latest.get(node)
@@ -165,37 +171,51 @@ class Recording:
             after = fold_node_execution(before, seen)
             if after is not None:
                 latest[node] = changed[node] = after
-            digest = seen.task_node_metadata.dynamic_workflow.id.version
-            if digest:
-                expanded.append({"run": self.run_id, "of": node, "digest": digest})
-        paths = _paths(nodes) if new else {}
+        if new:
+            self._add_nodes(new, changed, nodes)
+        if len(changed) > len(new):
+            _change_node.run_many(
+                self.connection,
+                (
+                    {**node_execution_row(self.run_id, after), "run": self.run_id, "of": node}
+                    for node, after in changed.items()
+                    if node not in new
+                ),
+            )
+        self._note_expansions(events)
+        for node, after in changed.items():
+            self._keep((self.run_id, node), after, final=node_is_final(after.closure.phase))
+        return changed
+
+    def _add_nodes(
+        self,
+        new: Mapping[str, str],
+        changed: Mapping[str, admin.NodeExecution],
+        nodes: Mapping[Path, Kept],
+    ) -> None:
+        paths = _paths(nodes)
         _add_node.run_many(
             self.connection,
-            [
+            (
                 node_execution_row(self.run_id, changed[node], parent)
                 | {"path": paths.get(node) or path_key((node,)), "expansion": ""}
                 for node, parent in new.items()
-            ],
+            ),
         )
-        _change_node.run_many(
-            self.connection,
-            [
-                {**node_execution_row(self.run_id, after), "run": self.run_id, "of": node}
-                for node, after in changed.items()
-                if node not in new
-            ],
-        )
-        _expand.run_many(self.connection, expanded)
-        for node, after in changed.items():
-            self._keep((self.run_id, node), Known(after), final=node_is_final(after.closure.phase))
-        return [Touched(ChangeKind.NODE_EXECUTION, self.run, node) for node in changed]
+
+    def _note_expansions(self, events: Sequence[event.NodeExecutionEvent]) -> None:
+        for seen in events:
+            if seen.phase == core.NodeExecution.DYNAMIC_RUNNING:
+                digest = seen.task_node_metadata.dynamic_workflow.id.version
+                of = {"run": self.run_id, "of": seen.id.node_id, "digest": digest}
+                _expand.run(self.connection, of)
 
     def _known_nodes(self, wanted: set[str]) -> dict[str, admin.NodeExecution]:
         found: dict[str, admin.NodeExecution] = {}
         for node in wanted:
             kept = self.known.get((self.run_id, node))
             if kept is not None:
-                found[node] = cast("admin.NodeExecution", kept.record)
+                found[node] = kept
         absent = wanted.difference(found)
         if absent:
             asked = {"run": self.run_id, "nodes": json.dumps(list(absent))}
@@ -203,52 +223,62 @@ class Recording:
                 found[node] = admin.NodeExecution.FromString(body)
         return found
 
-    def _of_tasks(self, events: Sequence[event.TaskExecutionEvent]) -> list[Touched]:
+    def _of_tasks(self, events: Sequence[event.TaskExecutionEvent]) -> Iterable[tuple[str, int]]:
         keys = {(seen.parent_node_execution_id.node_id, seen.retry_attempt) for seen in events}
         latest = self._known_tasks(keys)
-        new: set[tuple[str, int]] = set()
-        changed: dict[tuple[str, int], Known] = {}
+        new = keys.difference(latest)
+        changed: dict[tuple[str, int], Attempt] = {}
         for seen in events:
-            key = node, attempt = seen.parent_node_execution_id.node_id, seen.retry_attempt
+            key = (seen.parent_node_execution_id.node_id, seen.retry_attempt)
             before = latest.get(key)
-            if before is None:
-                new.add(key)
-            after = fold_task_execution(None if before is None else before.record, seen)  # type: ignore[arg-type]  # kept under a task's key
-            items = {} if before is None else before.items
-            told = seen.metadata.external_resources
-            if told:
-                items = dict(items)
-                where = {"run_id": self.run_id, "node": node, "attempt": attempt}
-                moved = resources.merge(self.connection, where, items, told)
-            else:
-                moved = False
-            if after is not None or moved:
-                record = after if after is not None or before is None else before.record
-                assert isinstance(record, admin.TaskExecution)
-                latest[key] = changed[key] = Known(record, items)
+            after = self._fold_task(key, before, seen)
+            if after is not before:
+                latest[key] = changed[key] = after
         self._write_tasks(new, changed)
-        return [
-            Touched(ChangeKind.TASK_EXECUTION, self.run, node, attempt) for node, attempt in changed
-        ]
+        return changed
+
+    def _fold_task(
+        self, key: tuple[str, int], before: Attempt | None, seen: event.TaskExecutionEvent
+    ) -> Attempt:
+        """The attempt after the event; `before` itself when the event changes nothing."""
+        record, items = before or (None, _NO_ITEMS)
+        after = fold_task_execution(record, seen)
+        moved = False
+        if seen.metadata.external_resources:
+            items = dict(items)
+            where = {"run_id": self.run_id, "node": key[0], "attempt": key[1]}
+            told = seen.metadata.external_resources
+            moved = resources.merge(self.connection, where, items, told)
+        if before is not None and after is None and not moved:
+            return before
+        return Attempt(cast("admin.TaskExecution", after or record), items)
 
     def _write_tasks(
-        self, new: set[tuple[str, int]], changed: Mapping[tuple[str, int], Known]
+        self, new: set[tuple[str, int]], changed: Mapping[tuple[str, int], Attempt]
     ) -> None:
-        added, updated = [], []
-        for key, after in changed.items():
-            assert isinstance(after.record, admin.TaskExecution)
-            row = task_execution_row(self.run_id, after.record)
-            row["phases"] = resources.encode_counts(after.items)
-            if key in new:
-                added.append(row)
-            else:
-                updated.append({**row, "run": self.run_id, "of": key[0], "try": key[1]})
-            self._keep((self.run_id, *key), after, final=task_is_final(row["phase"]))
-        _add_task.run_many(self.connection, added)
-        _change_task.run_many(self.connection, updated)
+        def row(key: tuple[str, int]) -> dict[str, Any]:
+            record, items = changed[key]
+            made = task_execution_row(self.run_id, record)
+            made["phases"] = resources.encode_counts(items)
+            return made
 
-    def _known_tasks(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Known]:
-        found: dict[tuple[str, int], Known] = {}
+        if new:
+            _add_task.run_many(self.connection, (row(key) for key in changed if key in new))
+        if len(changed) > len(new):
+            _change_task.run_many(
+                self.connection,
+                (
+                    {**row(key), "run": self.run_id, "of": key[0], "try": key[1]}
+                    for key in changed
+                    if key not in new
+                ),
+            )
+        for key, after in changed.items():
+            final = task_is_final(after.record.closure.phase)
+            self._keep((self.run_id, *key), after, final=final)
+
+    def _known_tasks(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
+        found: dict[tuple[str, int], Attempt] = {}
         for key in wanted:
             kept = self.known.get((self.run_id, *key))
             if kept is not None:
@@ -259,10 +289,10 @@ class Recording:
             for node, attempt, body, phases in _tasks.all(self.connection, asked):
                 if (node, attempt) in absent:
                     record = admin.TaskExecution.FromString(body)
-                    found[node, attempt] = Known(record, resources.decode_counts(phases))
+                    found[node, attempt] = Attempt(record, resources.decode_counts(phases))
         return found
 
-    def _keep(self, key: Hashable, known: Known, *, final: bool) -> None:
+    def _keep(self, key: Hashable, known: Any, *, final: bool) -> None:
         """A record that has ended is not kept: hardly anything is told of it any more."""
         if final:
             self.known.pop(key, None)

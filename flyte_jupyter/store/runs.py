@@ -199,13 +199,14 @@ class SqlRuns:
             OwedAction((version << _OWED_BITS) + place, action)
             for place, action in enumerate(commit.owed)
         ]
-        _owe.run_many(
-            connection,
-            [
-                {"run_id": head.run_id, "id": o.id, "action": codec.encode_action(o.action)}
-                for o in owed
-            ],
-        )
+        if owed:
+            _owe.run_many(
+                connection,
+                (
+                    {"run_id": head.run_id, "id": o.id, "action": codec.encode_action(o.action)}
+                    for o in owed
+                ),
+            )
         _delete(connection, _settle, head.run_id, commit.settled)
         _delete(connection, _consume, head.run_id, commit.consumed)
         known = self._db.folded.of(transaction)
@@ -281,10 +282,10 @@ def _write_state(connection: Connection, head: _Head, commit: Commit) -> None:
     if commit.nodes:
         _put_node.run_many(
             connection,
-            [
+            (
                 {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
                 for path, state in commit.nodes.items()
-            ],
+            ),
         )
     if commit.closures:
         _keep_closure.run_many(
@@ -294,7 +295,7 @@ def _write_state(connection: Connection, head: _Head, commit: Commit) -> None:
     if commit.log:
         _log.run_many(
             connection,
-            [
+            (
                 {
                     "run_id": run_id,
                     "version": version,
@@ -303,7 +304,7 @@ def _write_state(connection: Connection, head: _Head, commit: Commit) -> None:
                     "observation": codec.encode_observation(seen),
                 }
                 for position, (at, seen) in enumerate(commit.log)
-            ],
+            ),
         )
 
 
