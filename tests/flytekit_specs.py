@@ -6,10 +6,12 @@ import importlib
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from flyte_jupyter.engine.compiler import (
     Compiled,
@@ -102,20 +104,11 @@ def specs(
 
     Tasks run by import: their processes find this folder on ``PYTHONPATH``.
     """
-    from flytekit.configuration import Image, ImageConfig, SerializationSettings
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
     from flytekit.tools.translator import get_serializable
 
-    name, _, tag = IMAGE.rpartition(":")
-    settings = SerializationSettings(
-        image_config=ImageConfig(default_image=Image("default", name, tag)),
-        project=project,
-        domain=domain,
-        version=version,
-        env={"PYTHONPATH": str(Path(__file__).parent)},
-        python_interpreter=sys.executable,
-    )
+    settings = _settings(project, domain, version)
     made: OrderedDict[object, object] = OrderedDict()
     for entity in _entities(importlib.import_module(f"flytekit_programs.{module}")):
         get_serializable(made, settings, entity)
@@ -124,6 +117,33 @@ def specs(
     # The same map task used twice is serialised twice.
     found = {str(name): (name, spec) for model in made.values() for name, spec in _spec(model)}
     return Specs(module, tuple(found.values()))
+
+
+def futures(module: str, task: str, **inputs: object) -> core.DynamicJobSpec:
+    """What a dynamic task of a module leaves as ``futures.pb`` for these inputs."""
+    from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+
+    entity = copy(getattr(importlib.import_module(f"flytekit_programs.{module}"), task))
+    entity._wf = None  # flytekit keeps the first graph that it made: a process makes one only
+    ctx = FlyteContextManager.current_context()
+    state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
+    builder = ctx.with_serialization_settings(_settings(PROJECT, DOMAIN, VERSION))
+    with FlyteContextManager.with_context(builder.with_execution_state(state)) as inside:
+        return entity.compile_into_workflow(inside, entity.task_function, **inputs).to_flyte_idl()
+
+
+def _settings(project: str, domain: str, version: str) -> Any:
+    from flytekit.configuration import Image, ImageConfig, SerializationSettings
+
+    name, _, tag = IMAGE.rpartition(":")
+    return SerializationSettings(
+        image_config=ImageConfig(default_image=Image("default", name, tag)),
+        project=project,
+        domain=domain,
+        version=version,
+        env={"PYTHONPATH": str(Path(__file__).parent)},
+        python_interpreter=sys.executable,
+    )
 
 
 def _context() -> object:

@@ -5,89 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from compiler_graphs import (
+    INT,
+    INTS,
+    STR,
+    STRUCT,
+    compiled,
+    node,
+    problems,
+    promise,
+    scalar,
+    task,
+    workflow,
+)
 
-from flyte_jupyter.engine.compiler import Code, CompileError, compile_workflow, skeleton
+from flyte_jupyter.engine.compiler import Code, CompileError, skeleton
 from flyte_jupyter.engine.core.plan import END, START, NodeKind, OnFailure
 from flyte_jupyter.engine.program import plan_of, program_of
-from flyte_jupyter.idl import core, literals
-from flyte_jupyter.idl.identifiers import entity_id
-
-INT = core.LiteralType(simple=core.SimpleType.INTEGER)
-STR = core.LiteralType(simple=core.SimpleType.STRING)
-INTS = core.LiteralType(collection_type=INT)
-STRUCT = core.LiteralType(simple=core.SimpleType.STRUCT)
-
-
-def variables(**kinds):
-    return core.VariableMap(variables={n: core.Variable(type=k) for n, k in kinds.items()})
-
-
-def interface(inputs=None, outputs=None):
-    return core.TypedInterface(inputs=variables(**inputs or {}), outputs=variables(**outputs or {}))
-
-
-def task(name="add", inputs=None, outputs=None, **metadata):
-    return core.TaskTemplate(
-        id=core.Identifier(
-            resource_type=core.ResourceType.TASK,
-            project="p",
-            domain="d",
-            name=name,
-            version="1",
-        ),
-        type="python-task",
-        metadata=core.TaskMetadata(**metadata),
-        interface=interface({"x": INT} if inputs is None else inputs, outputs or {"o": INT}),
-    )
-
-
-def promise(node, var="o", *path):
-    parts = [
-        core.PromiseAttribute(int_value=p)
-        if isinstance(p, int)
-        else core.PromiseAttribute(string_value=p)
-        for p in path
-    ]
-    reference = core.OutputReference(node_id=node, var=var, attr_path=parts)
-    return core.BindingData(promise=reference)
-
-
-def scalar(value):
-    return core.BindingData(scalar=literals.literal(value).scalar)
-
-
-def node(name, of, after=(), **inputs):
-    return core.Node(
-        id=name,
-        task_node=core.TaskNode(reference_id=of.id),
-        inputs=[core.Binding(var=v, binding=b) for v, b in inputs.items()],
-        upstream_node_ids=after,
-    )
-
-
-def workflow(*nodes, inputs=None, outputs=None, gives=None):
-    return core.WorkflowTemplate(
-        id=core.Identifier(
-            resource_type=core.ResourceType.WORKFLOW,
-            project="p",
-            domain="d",
-            name="wf",
-            version="1",
-        ),
-        interface=interface(inputs, outputs),
-        nodes=nodes,
-        outputs=[core.Binding(var=v, binding=b) for v, b in (gives or {}).items()],
-    )
-
-
-def compiled(template, *tasks):
-    return compile_workflow(template, {entity_id(t.id): t for t in tasks})
-
-
-def problems(template, *tasks):
-    with pytest.raises(CompileError) as caught:
-        compiled(template, *tasks)
-    return [(p.code, p.node) for p in caught.value.problems]
+from flyte_jupyter.idl import core
 
 
 def test_a_chain_gets_its_ends_and_edges():

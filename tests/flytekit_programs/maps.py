@@ -97,7 +97,7 @@ def intolerant(n: int = 6) -> int:
 
 @workflow
 def at_least(n: int = 6) -> list[int]:
-    return map_task(square, min_successes=3)(x=numbers(n=n))
+    return map_task(square, min_successes=3, min_success_ratio=None)(x=numbers(n=n))
 
 
 @workflow

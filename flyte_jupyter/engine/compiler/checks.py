@@ -82,6 +82,7 @@ class Checks:
             if why := _unfit(node.id):
                 self._report(Code.INVALID_VALUE, node.id, "id", why)
             self._target(node)
+            self._aliases(node)
             self._sources[node.id] = self._bind(node)
 
     def _target(self, node: core.Node) -> None:
@@ -98,6 +99,18 @@ class Checks:
                 self._refers(node, node)
             case _:
                 self._report(Code.VALUE_REQUIRED, node.id, "target", "the node has nothing to run")
+
+    def _aliases(self, node: core.Node) -> None:
+        given = self._interfaces.outputs(node.id) if node.output_aliases else None
+        seen: set[str] = set()
+        for alias in node.output_aliases:
+            if alias.var in seen:
+                message = f"output {alias.var!r} has more than one other name"
+                self._report(Code.DUPLICATE_ALIAS, node.id, "output_aliases", message)
+            elif given is not None and alias.var not in given.variables:
+                message = f"there is no output {alias.var!r} to call {alias.alias!r}"
+                self._report(Code.PARAMETER_NOT_BOUND, node.id, "output_aliases", message)
+            seen.add(alias.var)
 
     def _refers(self, node: core.Node, inner: core.Node) -> None:
         entity = reference(inner)
@@ -226,14 +239,13 @@ def prepared(template: core.WorkflowTemplate) -> core.WorkflowTemplate:
     for node in with_arms(own_nodes(workflow)):
         for arm in arms(node):
             arm.id = f"{node.id}-{arm.id}" if arm.id else ""
+        node.upstream_node_ids[:] = sorted(parent or START for parent in node.upstream_node_ids)
+        if node.WhichOneof("target") == "array_node":
+            node.array_node.bound_inputs[:] = sorted(node.array_node.bound_inputs)
         aliases.update({(node.id, alias.alias): alias.var for alias in node.output_aliases})
     for promise in _all_promises(workflow):
         promise.node_id = promise.node_id or START
         promise.var = aliases.get((promise.node_id, promise.var), promise.var)
-    for node in with_arms(own_nodes(workflow)):
-        if "" in node.upstream_node_ids:
-            named = [parent or START for parent in node.upstream_node_ids]
-            node.upstream_node_ids[:] = named
     return workflow
 
 

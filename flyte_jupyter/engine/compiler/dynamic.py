@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flyte_jupyter.engine.compiler.checks import prepared
 from flyte_jupyter.engine.compiler.compile import Compiled, compile_workflow
 from flyte_jupyter.engine.compiler.library import Library, requirements
 from flyte_jupyter.idl import core, digests
@@ -39,18 +40,19 @@ def compile_dynamic(
 
 
 def _template(spec: core.DynamicJobSpec, parent: Parent) -> core.WorkflowTemplate:
-    return core.WorkflowTemplate(
+    template = core.WorkflowTemplate(
         id=core.Identifier(
             resource_type=core.ResourceType.WORKFLOW,
             project=parent.project,
             domain=parent.domain,
             name=f"dynamic_{parent.node}",
-            version=digests.message_digest(spec)[:_VERSION_LENGTH],
         ),
         interface=parent.task.interface,
         nodes=spec.nodes,
         outputs=spec.outputs,
     )
+    template.id.version = digests.message_digest(prepared(template))[:_VERSION_LENGTH]
+    return template
 
 
 def _brought(spec: core.DynamicJobSpec, parent: Parent, library: Library) -> Library:

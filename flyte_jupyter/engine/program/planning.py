@@ -36,10 +36,10 @@ class Policies:
     backoff: timedelta = timedelta(0)
     system_backoff: timedelta = timedelta(0)
     interruptible: bool | None = None
-    """The execution's own word; it goes before what nodes, tasks and the workflow say."""
+    """The execution's own word, for nodes and tasks that do not say: it goes before the workflow's."""
     default_interruptible: bool | None = None
-    """For nodes that do not say: None is what the closure's primary workflow says. What a dynamic task makes takes it from
-    the workflow that runs it."""
+    """The workflow's word: None is what the closure's primary workflow says. What a dynamic task makes takes it from the
+    workflow that runs it."""
 
 
 PLAIN = Policies()
@@ -189,12 +189,12 @@ class _Planner:
         )
 
     def _interruptible(self, node: core.Node, task: core.TaskTemplate | None) -> bool:
-        """The execution's word before the node's, the task's and the workflow's."""
-        if self._policies.interruptible is not None:
-            return self._policies.interruptible
+        """The node's word, its task's, the execution's, the workflow's (Flyte: ``nodes/node_exec_context.go``)."""
         for metadata in (node.metadata, task.metadata if task is not None else None):
             if metadata is not None and metadata.WhichOneof("interruptible_value"):
                 return metadata.interruptible
+        if self._policies.interruptible is not None:
+            return self._policies.interruptible
         return self._default_interruptible
 
 
