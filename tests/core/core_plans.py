@@ -1,15 +1,12 @@
-"""Plans to try the machine on, small and random."""
+"""Small plans to try the machine on."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import strategies as st
-
 from flyte_jupyter.engine.core.plan import (
     END,
     START,
-    CachePlan,
     NodeKind,
     NodePlan,
     OnFailure,
@@ -41,23 +38,3 @@ def chain(length: int, **policies) -> Plan:
 
 def fan(width: int, **policies) -> Plan:
     return graph(*(task(f"n{i}", **policies) for i in range(width)))
-
-
-@st.composite
-def plans(draw: st.DrawFn, most: int = 7) -> Plan:
-    tasks = []
-    for i in range(draw(st.integers(1, most))):
-        earlier = [t.id for t in tasks]
-        upstream = draw(st.lists(st.sampled_from(earlier), unique=True)) if earlier else []
-        tasks.append(
-            task(
-                f"n{i}",
-                *upstream,
-                retries=draw(st.integers(0, 2)),
-                system_retries=draw(st.integers(0, 3)),
-                backoff=draw(st.sampled_from([0, 5])) * SECOND,
-                timeout=draw(st.sampled_from([None, 20 * SECOND])),
-                cache=draw(st.sampled_from([None, CachePlan("1")])),
-            )
-        )
-    return graph(*tasks, on_failure=draw(st.sampled_from(list(OnFailure))))

@@ -133,9 +133,8 @@ def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
     after, before = place.after, place.before
     if not isinstance(after, Queued) or (after.stage is Stage.QUEUED and not after.reason):
         return
-    if isinstance(before, Queued):
-        told = (before.tries.attempt, before.stage, before.reason)
-        if told == (attempt, after.stage, after.reason):
+    if isinstance(before, Queued) and before.tries.attempt == attempt:
+        if after.stage is before.stage and after.reason in ("", before.reason):
             return
     made = task_event(place, attempt, STAGES[after.stage])
     made.reason = after.reason

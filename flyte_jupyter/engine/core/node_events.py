@@ -127,10 +127,13 @@ def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
 
 def _add_parent(place: Place, made: event.NodeExecutionEvent) -> None:
     owner = owner_of(place.path)
+    while owner is not None and isinstance(owner[-1], int):
+        # Clients know no items: what stands in one stands in its array node.
+        owner = owner_of(owner)
     assert owner is not None
     made.parent_node_metadata.node_id = path_text(owner)
     made.retry_group = str(place.path[-2])
-    scopes = (place.change.after.get(place.path[:end]) for end in range(2, len(place.path), 2))
+    scopes = (place.change.after.get(place.path[:end]) for end in range(2, len(place.path)))
     made.is_in_dynamic_chain = any(isinstance(each, Scope) and each.plan for each in scopes)
 
 

@@ -120,7 +120,7 @@ def item_phase(state: Kept | None) -> tuple[int, int]:
         return state.attempt, TASK.ABORTED
     if isinstance(state, BackingOff):
         return state.tries.attempt - 1, TASK.RETRYABLE_FAILED
-    if isinstance(state, Running | Collecting):
+    if isinstance(state, ATTEMPT_BEGUN):
         return state.tries.attempt, TASK.RUNNING
     tries = tries_of(state)
     attempt = 0 if tries is None else tries.attempt
