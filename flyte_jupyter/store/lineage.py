@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store.database import Database
@@ -46,6 +47,6 @@ class Lineage:
         return await self._db.read(lambda c: _found(c, only.order_by(uses.c.run_id, uses.c.node)))
 
 
-def _found(connection: Connection, statement: object) -> list[Use]:
-    rows = connection.execute(statement)  # type: ignore[call-overload]  # a select
+def _found(connection: Connection, statement: Select[Any]) -> list[Use]:
+    rows = connection.execute(statement)
     return [Use(RunId(*row[:3]), *row[3:]) for row in rows]

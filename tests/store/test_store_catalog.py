@@ -7,12 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from store_world import NOW, later, run
+from store_world import NOW, commit_of, later, new_execution, run
 
+from flyte_jupyter.engine.core.state import Scope, Succeeded
 from flyte_jupyter.engine.ports import CachedOutputs, CacheKey, Reservation
+from flyte_jupyter.idl.ids import path_text
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.lineage import Lineage
 from flyte_jupyter.store.query import Query
+from flyte_jupyter.store.runs import SqlRuns
 
 ALL = Query(limit=100)
 KEY = CacheKey("flytesnacks", "development", "t", "1", "interface", "inputs")
@@ -116,3 +121,35 @@ def test_of_many_who_want_to_compute_the_same_one_does(play):
         assert (await catalog.reserve(KEY, "third", TTL, later(41))).owner == "third"
 
     play(story)
+
+
+def test_whose_outputs_were_taken_over_is_known_from_both_sides(path):
+    async def story():
+        db = Database.open(path)
+        executions, runs, lineage = Executions(db), SqlRuns(db), Lineage(db)
+        for name in ("a", "b", "b2"):
+            await executions.create(new_execution(name))
+        epoch = (await runs.acquire("me", TTL, NOW)).epoch
+        nodes = {
+            ("n0",): Succeeded("file:///o", cached=f"{run('a')}/n0/0"),
+            ("n1",): Succeeded("file:///o", recovered=f"{run('a')}/n1/2"),
+            ("n2", 17): Succeeded("file:///o", cached=f"{run('b')}/n0/0"),
+            ("n3",): Succeeded("file:///o"),
+            ("n4", 0): Scope(open=1),
+        }
+        await runs.commit(commit_of(run("b2"), 0, epoch, nodes=nodes))
+        # Heard twice, it is still one use.
+        await runs.commit(commit_of(run("b2"), 1, epoch, nodes=nodes))
+        taken = [(use.node, use.source, use.how) for use in await lineage.of_consumer(run("b2"))]
+        assert taken == [
+            ("n0", f"{run('a')}/n0/0", "hit"),
+            ("n1", f"{run('a')}/n1/2", "recovery"),
+            (path_text(("n2", 17)), f"{run('b')}/n0/0", "hit"),
+        ]
+        given = await lineage.of_producer(run("a"))
+        assert [(use.run, use.node) for use in given] == [(run("b2"), "n0"), (run("b2"), "n1")]
+        assert [use.node for use in await lineage.of_producer(run("b"))] == [path_text(("n2", 17))]
+        assert await lineage.of_consumer(run("a")) == []
+        await db.close()
+
+    asyncio.run(story())
