@@ -7,7 +7,6 @@ from typing import cast
 from flyte_jupyter.engine.actor import RunActor
 from flyte_jupyter.engine.answers import Answers
 from flyte_jupyter.engine.answers.places import place_of
-from flyte_jupyter.engine.answers.specs import child_name
 from flyte_jupyter.engine.core.actions import (
     Kill,
     Launch,
@@ -28,7 +27,7 @@ from flyte_jupyter.engine.core.plan import NodeKind
 from flyte_jupyter.engine.core.state import Launching
 from flyte_jupyter.engine.loop import Loop
 from flyte_jupyter.engine.ports import Accepted, OwedAction, Ports, Rejected
-from flyte_jupyter.idl.ids import AttemptId, RunId
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
 
 
 class Deliveries:
@@ -97,7 +96,7 @@ class Deliveries:
     async def _kill(self, actor: RunActor | None, attempt: AttemptId) -> None:
         if actor is None or _is_child(actor, attempt):
             cause = _cause(actor) if actor is not None else ""
-            await self._children.terminate(child_name(attempt), cause)
+            await self._children.terminate(child_run(attempt), cause)
         if actor is None or not _is_child(actor, attempt):
             await self._executor.kill(attempt)
 

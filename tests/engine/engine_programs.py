@@ -22,11 +22,11 @@ def name_of(kind, name):
     return core.Identifier(resource_type=kind, project="p", domain="d", name=name, version="1")
 
 
-def task(name, inputs, outputs=None, *, type="python-task", **metadata):
+def task(name, inputs, outputs=None, **metadata):
     """A task whose work `work_of` finds by the letters that its name begins with."""
     return core.TaskTemplate(
         id=name_of(core.ResourceType.TASK, name),
-        type=type,
+        type="python-task",
         metadata=core.TaskMetadata(**metadata),
         interface=core.TypedInterface(
             inputs=variables(**inputs),
@@ -53,9 +53,9 @@ def bindings(given):
     return [core.Binding(var=name, binding=bound(value)) for name, value in given.items()]
 
 
-def node(id, target, upstream=(), **given):
+def node(name, target, upstream=(), **given):
     """A node that runs a task, a sub-workflow, a launch plan (``name``), or whatever a message of a node's target says."""
-    made = core.Node(id=id, inputs=bindings(given), upstream_node_ids=list(upstream))
+    made = core.Node(id=name, inputs=bindings(given), upstream_node_ids=list(upstream))
     match target:
         case core.TaskTemplate():
             made.task_node.reference_id.CopyFrom(target.id)

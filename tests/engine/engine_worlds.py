@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.memory import (
     MemorySignals,
     NewRun,
 )
+from flyte_jupyter.engine.answers import AnswerSettings
 from flyte_jupyter.engine.compiler import compile_workflow
 from flyte_jupyter.engine.core.observations import Exit, Started
 from flyte_jupyter.engine.core.step import initial
@@ -113,6 +114,7 @@ class World:
         self.children = MemoryChildren(self.runs, self.plans)
         self.signals = MemorySignals(self.runs)
         self.linger = linger
+        self.answers = AnswerSettings()
         self.failures = {}
         """By (node, attempt): what to do instead of the work: an Exit, or a ContainerError to write."""
         self.engines = 0
@@ -161,6 +163,7 @@ class World:
                 linger=self.linger, first_wait=0.001, longest_wait=0.01, full_wait=0.001
             ),
             pace=Pace(first_wait=0.001, longest_wait=0.01),
+            answers=self.answers,
         )
         ports = ports or Ports(
             self.runs,

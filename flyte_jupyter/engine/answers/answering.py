@@ -19,7 +19,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, place_of
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import attempt_spec, child_name, child_spec
+from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -44,7 +44,7 @@ from flyte_jupyter.engine.core.plan import END, START, NodeKind
 from flyte_jupyter.engine.core.state import Blame, CacheOutcome, Failure, Nested, RunState
 from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, ChildSpec, Ports
 from flyte_jupyter.idl import core, digests, literals, msgpack
-from flyte_jupyter.idl.ids import AttemptId, Path
+from flyte_jupyter.idl.ids import AttemptId, Path, child_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Answers:
         made = child_spec(self.root, run, place, attempt)
         earlier = await self._recovered(run, place)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
-        return replace(made, recover=child_name(last)) if last is not None else made
+        return replace(made, recover=child_run(last)) if last is not None else made
 
     async def open_gate(self, run: RunContext, path: Path, nodes: Nodes) -> str:
         """Let people answer a gate. Returns its signal's name if that is answered already, else ``""``."""
@@ -275,7 +275,7 @@ class Answers:
 
     async def _child_result(self, attempt: AttemptId) -> Observation:
         path, number = attempt.path, attempt.attempt
-        child = child_name(attempt)
+        child = child_run(attempt)
         result = await self._children.result(child)
         if result.why is not None:
             return AttemptFailed(path, number, result.why)

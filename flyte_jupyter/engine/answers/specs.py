@@ -12,12 +12,9 @@ from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.overriding import with_overrides
 from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
 from flyte_jupyter.idl import core
-from flyte_jupyter.idl.ids import AttemptId, RunId, path_text
+from flyte_jupyter.idl.ids import AttemptId, child_run, path_text
 
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
-_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz123456"
-_CHILD_NAME_LENGTH = 20
 
 
 def attempt_spec(
@@ -113,26 +110,8 @@ def child_spec(root: str, run: RunContext, place: Place, attempt: AttemptId) -> 
     assert plan is not None, f"{place.name} launches no launch plan"
     return ChildSpec(
         parent=attempt,
-        name=child_name(attempt),
+        name=child_run(attempt),
         launch_plan=plan.id,
         inputs=layout.inputs_uri(root, run.id, attempt.path),
         node=path_text(attempt.path),
     )
-
-
-def child_name(attempt: AttemptId) -> RunId:
-    """What the child execution of an attempt is called (Flyte: ``FixedLengthUniqueIDForParts`` with FNV-1a of 64 bits)."""
-    run = attempt.run
-    text = f"{run.name}-{path_text(attempt.path)}-{attempt.attempt}"
-    if len(text) > _CHILD_NAME_LENGTH:
-        mark = _FNV_OFFSET
-        for byte in text.encode():
-            mark = ((mark ^ byte) * _FNV_PRIME) & _FNV_MASK
-        text = f"f{_base32(mark)}"
-    return RunId(run.project, run.domain, text)
-
-
-def _base32(mark: int) -> str:
-    """Eight bytes in thirteen letters, highest bits first, the last letter filled with zeros."""
-    bits = mark << 1
-    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(60, -1, -5))

@@ -1,0 +1,181 @@
+"""Memoisation through the engine: hits, reservations, take-over, age, hashes, and a catalog that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from engine_programs import INT, Shelf, flow, node, task
+from engine_worlds import RUN
+
+from flyte_jupyter.engine.answers import AnswerSettings
+from flyte_jupyter.engine.answers.caching import CacheSettings
+from flyte_jupyter.engine.core.observations import AbortRequested
+from flyte_jupyter.engine.core.state import CacheOutcome, Reserved, RunPhase, Succeeded
+from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl.ids import RunId
+
+CACHED = {"discoverable": True, "discovery_version": "1"}
+SLOW = task("slow", {"x0": INT}, **CACHED, cache_serializable=True)
+GROW = task("grow", {"x0": INT}, **CACHED)
+OTHER = RunId("p", "d", "r2")
+BEAT = CacheSettings().heartbeat
+
+
+async def until(condition, within=20.0):
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
+            await asyncio.sleep(0)
+
+
+async def state_of(world, run, *path):
+    return (await world.runs.load(run)).state.nodes.get(path)
+
+
+async def until_state(world, run, kind, *path):
+    async with asyncio.timeout(20):
+        while not isinstance(await state_of(world, run, *path), kind):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
+
+
+def one(template, value=1):
+    return Shelf(template).compiled(flow("one", [node("n0", template, x0=value)]))
+
+
+def test_equal_computations_wait_for_one_another(play):
+    async def scenario(world, engine):
+        world.create(one(SLOW))
+        await until(lambda: world.executor.queued)
+        world.create(one(SLOW), OTHER)
+        await until_state(world, OTHER, Reserved, "n0")
+        assert (await state_of(world, OTHER, "n0")).owner == "p/d/r1/n0"
+        attempt = min(world.executor.queued)
+        world.executor.begin(attempt)
+        await world.executor.finish(attempt)
+        await world.ended(RUN)
+        assert not world.catalog.reservations, "what is done is given back"
+        world.clock.advance(BEAT)
+        second = await world.ended(OTHER)
+        assert second.state.nodes[("n0",)].cached == "p/d/r1/n0/0"
+        assert world.executor.created == [attempt]
+
+    play(scenario, by_itself=False)
+
+
+def test_a_reservation_is_kept_alive_while_somebody_computes(play):
+    async def scenario(world, engine):
+        world.create(one(SLOW))
+        await until(lambda: world.executor.queued)
+        world.create(one(SLOW), OTHER)
+        await until_state(world, OTHER, Reserved, "n0")
+        for _ in range(6):
+            before = next(iter(world.catalog.reservations.values())).expires
+            world.clock.advance(BEAT)
+            held = world.catalog.reservations
+            await until(lambda b=before, h=held: next(iter(h.values())).expires > b)
+        assert len(world.executor.created) == 1
+
+    play(scenario, by_itself=False)
+
+
+def test_the_computation_of_a_dead_owner_is_taken_over_after_three_missed_heartbeats(play):
+    async def scenario(world, engine):
+        world.create(one(SLOW))
+        await until(lambda: world.executor.queued)
+        (key, held) = next(iter(world.catalog.reservations.items()))
+        world.runs.post(RUN, AbortRequested("enough"))
+        await world.ended()
+        assert not world.catalog.reservations, "who stops gives it back"
+        world.catalog.reservations[key] = replace(held, owner="p/d/dead/n0")
+        world.create(one(SLOW), OTHER)
+        await until_state(world, OTHER, Reserved, "n0")
+        for _ in range(2):
+            until_now = (await state_of(world, OTHER, "n0")).until
+            world.clock.advance(BEAT)
+            async with asyncio.timeout(20):
+                while (await state_of(world, OTHER, "n0")).until == until_now:  # noqa: ASYNC110 - see above
+                    await asyncio.sleep(0)
+        assert len(world.executor.created) == 1
+        world.clock.advance(BEAT)
+        await until(lambda: len(world.executor.created) == 2)
+
+    play(scenario, by_itself=False)
+
+
+def test_outputs_that_are_too_old_are_computed_again():
+    from engine_worlds import World
+
+    async def main():
+        world = World()
+        world.answers = AnswerSettings(cache=CacheSettings(max_age=timedelta(hours=1)))
+        engine = world.engine()
+        await engine.start()
+        plain = task("plain", {"x0": INT}, **CACHED)
+        for name, pause in (("a", 0), ("b", 30), ("c", 31)):
+            world.clock.advance(timedelta(minutes=pause))
+            world.create(one(plain), RunId("p", "d", name))
+            await world.ended(RunId("p", "d", name))
+        assert [a.run.name for a in world.executor.created] == ["a", "c"]
+        await engine.stop()
+
+    asyncio.run(main())
+
+
+def test_overwriting_asks_nothing_and_replaces_what_is_remembered(play):
+    plain = task("plain", {"x0": INT}, **CACHED)
+
+    async def scenario(world, engine):
+        world.create(one(plain))
+        await world.ended()
+        world.create(one(plain), OTHER, overwrite_cache=True)
+        stored = await world.ended(OTHER)
+        assert stored.state.nodes[("n0",)].cache is CacheOutcome.POPULATED
+        assert [a.run for a in world.executor.created] == [RUN, OTHER]
+        (value,) = world.catalog.content.values()
+        assert value.source == "p/d/r2/n0/0"
+
+    play(scenario)
+
+
+def test_a_catalog_that_fails_is_told_of_and_costs_nothing(play):
+    async def scenario(world, engine):
+        world.catalog.broken = True
+        world.create(one(SLOW))
+        stored = await world.ended()
+        assert stored.state.summary.phase is RunPhase.SUCCEEDED
+        assert stored.state.nodes[("n0",)].cache is CacheOutcome.PUT_FAILURE
+
+    play(scenario)
+
+
+def test_a_dynamic_task_is_remembered_with_what_its_graph_gave(play):
+    async def scenario(world, engine):
+        world.create(one(GROW, 4))
+        await world.ended()
+        created = len(world.executor.created)
+        world.create(one(GROW, 4), OTHER)
+        await world.ended(OTHER)
+        assert await world.outputs(OTHER) == {"o": 6}
+        assert len(world.executor.created) == created
+
+    play(scenario)
+
+
+def test_a_given_hash_stands_for_the_value(play):
+    plain = task("plain", {"x0": INT}, **CACHED)
+    template = flow("one", [node("n0", plain, x0=".x")], inputs={"x": INT})
+
+    async def scenario(world, engine):
+        for number, run in ((1, RUN), (2, OTHER)):
+            literal = literals.literal(number)
+            literal.hash = "the same"
+            uri = f"memory://blobs/inputs/{number}.pb"
+            given = core.LiteralMap(literals={"x": literal})
+            await world.blobs.put(uri, given.SerializeToString())
+            world.create(Shelf(plain).compiled(template), run, inputs=uri)
+            await world.ended(run)
+        assert [a.run for a in world.executor.created] == [RUN]
+        assert isinstance(await state_of(world, OTHER, "n0"), Succeeded)
+
+    play(scenario)

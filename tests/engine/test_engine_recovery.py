@@ -1,0 +1,159 @@
+"""Executions that recover another one: nothing that succeeded there is done again."""
+
+from __future__ import annotations
+
+from engine_programs import INT, INTS, Listed, Shelf, branch, flow, less, mapped, node, task
+from engine_worlds import RUN
+
+from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
+
+ADD = task("add", {"x0": INT})
+GROW = task("grow", {"x0": INT})
+AGAIN = RunId("p", "d", "r2")
+BROKEN = core.ContainerError(code="Broken", message="no", kind=core.ContainerError.NON_RECOVERABLE)
+
+
+async def fails_then_recovers(world, compiled, *broken):
+    for name in broken:
+        world.failures[(name, 0)] = BROKEN
+    world.create(compiled)
+    assert (await world.ended()).state.summary.phase is RunPhase.FAILED
+    before = len(world.executor.created)
+    world.failures.clear()
+    world.create(compiled, AGAIN, recovers=RUN)
+    stored = await world.ended(AGAIN)
+    assert stored.state.summary.phase is RunPhase.SUCCEEDED, stored.state.summary
+    return stored, [a.path for a in world.executor.created[before:] if a.run == AGAIN]
+
+
+def test_what_succeeded_is_taken_over(play):
+    chain = flow("c", [node("a", ADD, x0=1), node("b", ADD, x0="a.o")], {"o": "b.o"})
+
+    async def scenario(world, engine):
+        stored, ran = await fails_then_recovers(world, Shelf(ADD).compiled(chain), "b")
+        assert ran == [("b",)]
+        assert stored.state.nodes[("a",)].recovered == "p/d/r1/a/0"
+        assert await world.outputs(AGAIN) == {"o": 3}
+        assert await world.blobs.exists(f"{world.node_prefix('a', AGAIN)}/inputs.pb")
+
+    play(scenario)
+
+
+def test_items_of_a_map_are_taken_over_one_by_one(play):
+    many = flow("m", [node("m", mapped(ADD), x0=[1, 2, 3, 4])], {"o": Listed("m.o")})
+
+    async def scenario(world, engine):
+        world.create(Shelf(ADD).compiled(many), max_parallelism=1)
+        world.failures[("m-2", 0)] = BROKEN
+        await world.ended()
+        before = len(world.executor.created)
+        world.failures.clear()
+        world.create(Shelf(ADD).compiled(many), AGAIN, recovers=RUN)
+        await world.ended(AGAIN)
+        assert await world.outputs(AGAIN) == {"o": [2, 3, 4, 5]}
+        assert {a.path for a in world.executor.created[before:]} == {("m", 2), ("m", 3)}
+
+    play(scenario)
+
+
+def test_the_graph_of_a_dynamic_task_is_used_again(play):
+    outer = flow("g", [node("g", GROW, x0=5)], {"o": "g.o"})
+
+    async def scenario(world, engine):
+        compiled = Shelf(ADD, GROW).compiled(outer)
+        _, ran = await fails_then_recovers(world, compiled, "g-0-d1")
+        assert ran == [("g", 0, "d1"), ("g", 0, "d2")]
+        assert await world.outputs(AGAIN) == {"o": 8}
+
+    play(scenario)
+
+
+def test_inner_nodes_are_found_under_the_last_attempt_that_there_was(play):
+    grow = task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1))
+    outer = flow("g", [node("g", grow, x0=4)], {"o": "g.o"})
+    again = core.ContainerError(code="Flaky", message="no", kind=core.ContainerError.RECOVERABLE)
+
+    async def scenario(world, engine):
+        world.failures[("g-0-d0", 0)] = again
+        compiled = Shelf(ADD, grow).compiled(outer)
+        _, ran = await fails_then_recovers(world, compiled, "g-1-d1")
+        assert ran == [("g", 0, "d1")]
+        assert await world.outputs(AGAIN) == {"o": 6}
+
+    play(scenario)
+
+
+def test_a_child_execution_is_recovered_in_its_turn(play):
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    outer = flow("o", [node("c", "lp", x=1)], {"o": "c.o"})
+
+    async def scenario(world, engine):
+        shelf = Shelf(ADD, plans={"lp": inner})
+        world.plans.update(shelf.plans)
+        await fails_then_recovers(world, shelf.compiled(outer), "b")
+        first, second = world.children.created
+        assert second.recover == first.name == child_run(AttemptId(RUN, ("c",), 0))
+        ran = [a.path for a in world.executor.created if a.run == second.name]
+        assert ran == [("b",)]
+        assert await world.outputs(AGAIN) == {"o": 3}
+
+    play(scenario)
+
+
+def test_skipped_arms_and_branches_are_judged_anew(play):
+    fork = node("b", branch(less("x", 3, node("few", ADD, x0="a.o")), otherwise="no"), x="a.o")
+    outer = flow("o", [node("a", ADD, x0=1), fork, node("t", ADD, x0="b.o")], {"o": "t.o"})
+
+    async def scenario(world, engine):
+        _, ran = await fails_then_recovers(world, Shelf(ADD).compiled(outer), "b-0-b-few")
+        assert ran == [("b", 0, "b-few"), ("t",)]
+
+    play(scenario)
+
+
+def test_a_checkpoint_of_the_last_attempt_is_carried_over(play):
+    lone = flow("l", [node("n0", ADD, x0=1)])
+
+    async def scenario(world, engine):
+        specs = {}
+        launch = world.executor.launch
+
+        async def noted(spec):
+            specs[spec.id.run] = spec
+            return await launch(spec)
+
+        world.executor.launch = noted
+        await fails_then_recovers(world, Shelf(ADD).compiled(lone), "n0")
+        before = specs[RUN]
+        assert before.prev_checkpoint == ""
+        wanted = f"{before.raw_output_prefix}/_flytecheckpoints"
+        assert specs[AGAIN].prev_checkpoint == wanted
+
+    play(scenario)
+
+
+def test_large_recoveries_read_the_earlier_run_once(play):
+    wide = flow("w", [node("m", mapped(ADD), x0=list(range(50)))], {"o": Listed("m.o")})
+    assert INTS
+
+    async def scenario(world, engine):
+        loads = []
+        load = world.runs.load
+
+        async def counted(run):
+            loads.append(run)
+            return await load(run)
+
+        world.failures[("m-49", 0)] = BROKEN
+        compiled = Shelf(ADD).compiled(wide)
+        world.create(compiled, max_parallelism=1)
+        await world.ended()
+        world.failures.clear()
+        world.create(compiled, AGAIN, recovers=RUN)
+        world.runs.load = counted
+        await world.ended(AGAIN)
+        assert loads.count(RUN) <= 1
+
+    play(scenario)
