@@ -33,7 +33,7 @@ class Cluster:
         self.url = f"https://127.0.0.1:{self.ports['api']}"
         self.node: Node | None = None
         self._keep = contextlib.ExitStack()
-        self._server = self.authority.issue(
+        self.server = self.authority.issue(
             "apiserver",
             "/CN=kube-apiserver",
             hosts=("127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc"),
@@ -194,6 +194,6 @@ class Cluster:
 
     def _tls(self) -> list[str]:
         return [
-            f"--tls-cert-file={self._server.certificate}",
-            f"--tls-private-key-file={self._server.key}",
+            f"--tls-cert-file={self.server.certificate}",
+            f"--tls-private-key-file={self.server.key}",
         ]
