@@ -24,7 +24,7 @@ PURE = [
     "engine/core",
     "engine/compiler",
     "engine/layout.py",
-    "engine/program.py",
+    "engine/program",
     "store/projections.py",
     "store/query.py",
     "server/settings.py",
