@@ -13,7 +13,9 @@ from flyte_jupyter.idl.ids import AttemptId, RunId
 
 RUN = RunId("flytesnacks", "development", "abc123")
 SETTINGS = PodSettings()
-TASK = core.Identifier(project="flytesnacks", domain="development", name="my.module.train", version="v1")
+TASK = core.Identifier(
+    project="flytesnacks", domain="development", name="my.module.train", version="v1"
+)
 
 
 def container_task(**container: Any) -> core.TaskTemplate:
@@ -44,17 +46,23 @@ def attempt(task: core.TaskTemplate | None = None, **more: Any) -> AttemptSpec:
     return AttemptSpec(**{**facts, **more})
 
 
-def pod_of(task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any) -> dict[str, Any]:
+def pod_of(
+    task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any
+) -> dict[str, Any]:
     """The pod of the first attempt."""
     return pod_for(attempt(task, **more), settings)
 
 
-def body_of(task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any) -> dict[str, Any]:
+def body_of(
+    task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any
+) -> dict[str, Any]:
     """The ``spec`` of that pod."""
     return pod_of(task, settings, **more)["spec"]
 
 
-def main_of(task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any) -> dict[str, Any]:
+def main_of(
+    task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any
+) -> dict[str, Any]:
     """The first container of that pod."""
     return body_of(task, settings, **more)["containers"][0]
 
@@ -66,7 +74,9 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def refusal_of(task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any) -> tuple[str, str]:
+def refusal_of(
+    task: core.TaskTemplate | None = None, settings: PodSettings = SETTINGS, **more: Any
+) -> tuple[str, str]:
     """Code and message of the refusal to make a pod."""
     try:
         made = pod_of(task, settings, **more)

@@ -93,7 +93,12 @@ def test_the_pod_of_an_ordinary_task():
         env=[{"key": "MODE", "value": "fast"}],
         resources={"requests": [{"name": "CPU", "value": "2"}, {"name": "MEMORY", "value": "1Gi"}]},
     )
-    owner = {"apiVersion": "flyte-jupyter.dev/v1", "kind": "FlyteWorkflow", "name": "abc123", "uid": "u-1"}
+    owner = {
+        "apiVersion": "flyte-jupyter.dev/v1",
+        "kind": "FlyteWorkflow",
+        "name": "abc123",
+        "uid": "u-1",
+    }
     assert pod_for(attempt(task), SETTINGS, owner=owner) == {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -190,7 +195,10 @@ def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables()
 
 def test_only_a_command_that_names_inputs_wants_them():
     assert not wants_inputs(container_task(args=["{{.input}}"]), SETTINGS)
-    pod = {"containers": [{"name": "main", "image": "i"}], "initContainers": [{"name": "a", "args": ["{{.inputs.x}}"]}]}
+    pod = {
+        "containers": [{"name": "main", "image": "i"}],
+        "initContainers": [{"name": "a", "args": ["{{.inputs.x}}"]}],
+    }
     assert wants_inputs(pod_task(pod), SETTINGS)
 
 
@@ -216,13 +224,26 @@ def asked(requests=(), limits=()):
         ),
         (
             asked([("CPU", "8"), ("MEMORY", "500Mi")], [("CPU", "2")]),
-            {"requests": {"cpu": "2", "memory": "500Mi"}, "limits": {"cpu": "2", "memory": "500Mi"}},
+            {
+                "requests": {"cpu": "2", "memory": "500Mi"},
+                "limits": {"cpu": "2", "memory": "500Mi"},
+            },
         ),
         (
             asked([("GPU", "1"), ("EPHEMERAL_STORAGE", "5Gi")]),
             {
-                "requests": {"cpu": "1", "ephemeral-storage": "5Gi", "memory": "500Mi", "nvidia.com/gpu": "1"},
-                "limits": {"cpu": "1", "ephemeral-storage": "5Gi", "memory": "500Mi", "nvidia.com/gpu": "1"},
+                "requests": {
+                    "cpu": "1",
+                    "ephemeral-storage": "5Gi",
+                    "memory": "500Mi",
+                    "nvidia.com/gpu": "1",
+                },
+                "limits": {
+                    "cpu": "1",
+                    "ephemeral-storage": "5Gi",
+                    "memory": "500Mi",
+                    "nvidia.com/gpu": "1",
+                },
             },
         ),
         (
@@ -240,14 +261,18 @@ def test_requests_and_limits_fill_each_other(task, expected):
 
 
 def test_no_task_exceeds_the_platforms_limits():
-    settings = PodSettings(resources=Resources(most={"cpu": "4", "memory": "2048Mi", "nvidia.com/gpu": "1"}))
+    settings = PodSettings(
+        resources=Resources(most={"cpu": "4", "memory": "2048Mi", "nvidia.com/gpu": "1"})
+    )
     task = asked([("CPU", "6"), ("MEMORY", "2Gi")], [("CPU", "8"), ("GPU", "3")])
     expected = {"cpu": "4", "memory": "2Gi", "nvidia.com/gpu": "1"}
     assert main_of(task, settings)["resources"] == {"requests": expected, "limits": expected}
 
 
 def test_a_default_limit_serves_who_names_none():
-    settings = PodSettings(resources=Resources(requests={"cpu": "1"}, limits={"cpu": "2", "memory": "1Gi"}))
+    settings = PodSettings(
+        resources=Resources(requests={"cpu": "1"}, limits={"cpu": "2", "memory": "1Gi"})
+    )
     assert main_of(None, settings)["resources"] == {
         "requests": {"cpu": "1", "memory": "1Gi"},
         "limits": {"cpu": "2", "memory": "1Gi"},
@@ -360,7 +385,9 @@ def test_a_manifest_that_is_too_large_is_refused_and_says_what_is_large():
 
 # -- copilot ---------------------------------------------------------------------------------------
 
-VARIABLES = {"x": core.Variable(type=core.LiteralType(simple=core.SimpleType.INTEGER), description="prose")}
+VARIABLES = {
+    "x": core.Variable(type=core.LiteralType(simple=core.SimpleType.INTEGER), description="prose")
+}
 INTERFACE = core.TypedInterface(
     inputs=core.VariableMap(variables=VARIABLES), outputs=core.VariableMap(variables=VARIABLES)
 )
@@ -369,7 +396,9 @@ MEANS = Copilot(image="example.org/flyte-jupyter:1")
 
 
 def raw_task(**config):
-    task = container_task(command=["cp", "/in/x", "/out/x"], data_config={"enabled": True, **config})
+    task = container_task(
+        command=["cp", "/in/x", "/out/x"], data_config={"enabled": True, **config}
+    )
     task.interface.CopyFrom(INTERFACE)
     return task
 
@@ -449,7 +478,10 @@ def test_a_raw_container_needs_an_image_for_its_sidecars():
 
 def test_inputs_and_outputs_may_not_lie_in_each_other():
     settings = PodSettings(copilot=MEANS)
-    assert refusal_of(raw_task(input_path="/a", output_path="/a/b"), settings)[0] == "BadTaskSpecification"
+    assert (
+        refusal_of(raw_task(input_path="/a", output_path="/a/b"), settings)[0]
+        == "BadTaskSpecification"
+    )
     assert body_of(raw_task(input_path="/a", output_path="/ab"), settings)
 
 
@@ -467,13 +499,25 @@ def test_a_sidecar_gets_none_of_the_executions_variables():
 # -- names -----------------------------------------------------------------------------------------
 
 
-def named(path=("n0",), run=RunId("p", "d", "abc"), number=0):
+ABC = RunId("p", "d", "abc")
+
+
+def named(path=("n0",), run=ABC, number=0):
     return pod_of(id=AttemptId(run, path, number))["metadata"]["name"]
 
 
 def test_every_attempt_has_a_name_of_its_own():
     runs = [RunId(p, d, n) for p in "pq" for d in "de" for n in ("abc", "abd")]
-    paths = [("n0",), ("n0", 0), ("n0", 1), ("n0", 0, "n1"), ("n-0",), ("N0",), ("é" * 50,), ("è" * 50,)]
+    paths = [
+        ("n0",),
+        ("n0", 0),
+        ("n0", 1),
+        ("n0", 0, "n1"),
+        ("n-0",),
+        ("N0",),
+        ("é" * 50,),
+        ("è" * 50,),
+    ]
     names = {named(p, r, n) for p in paths for r in runs for n in (0, 1)}
     assert len(names) == len(paths) * len(runs) * 2
 

@@ -44,7 +44,9 @@ def test_an_attempt_that_may_not_be_interrupted_stays_off_spot_nodes():
     body = body_of(None, PLACES)
     assert body["tolerations"] == [BATCH]
     assert body["nodeSelector"] == {"pool": "tasks", "disk": "ssd"}
-    assert body["affinity"] == {"nodeAffinity": {**PREFERRED["nodeAffinity"], **required([NO_SPOT])}}
+    assert body["affinity"] == {
+        "nodeAffinity": {**PREFERRED["nodeAffinity"], **required([NO_SPOT])}
+    }
 
 
 def test_an_interruptible_attempt_goes_to_spot_nodes():
@@ -71,7 +73,9 @@ def test_a_tasks_own_placement_is_kept_and_every_alternative_asks_for_more():
     assert body["tolerations"] == [BATCH, {"key": "mine", "operator": "Exists"}]
     assert body["nodeSelector"] == {"pool": "tasks", "disk": "hdd"}
     assert body["affinity"] == {"nodeAffinity": required([own, NO_SPOT], [other, NO_SPOT])}
-    assert PLACES.affinity == {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}}
+    assert PLACES.affinity == {
+        "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}
+    }
 
 
 # -- accelerators and shared memory ----------------------------------------------------------------
@@ -130,8 +134,12 @@ def test_clusters_name_accelerators_in_their_own_ways():
     whole = {"key": "whole", "operator": "Exists"}
     toleration = {"key": "whole", "operator": "Exists", "effect": "NoSchedule"}
     rules = Accelerators("amd.com/gpu", "example.org/device", "example.org/part", whole, toleration)
-    body = body_of(on(core.GPUAccelerator(device="mi300", unpartitioned=True)), PodSettings(accelerators=rules))
-    assert body["affinity"] == {"nodeAffinity": required([whole, among("example.org/device", "mi300")])}
+    body = body_of(
+        on(core.GPUAccelerator(device="mi300", unpartitioned=True)), PodSettings(accelerators=rules)
+    )
+    assert body["affinity"] == {
+        "nodeAffinity": required([whole, among("example.org/device", "mi300")])
+    }
     assert body["tolerations"] == [toleration, taint("example.org/device", "mi300")]
     assert body["containers"][0]["resources"]["limits"]["amd.com/gpu"] == "1"
 
@@ -148,7 +156,9 @@ def test_shared_memory_is_a_volume_at_dev_shm():
     body = body_of(task)
     volume = {"name": "flyte-shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
     assert body["volumes"] == [volume]
-    assert body["containers"][0]["volumeMounts"] == [{"name": "flyte-shared-memory", "mountPath": "/dev/shm"}]
+    assert body["containers"][0]["volumeMounts"] == [
+        {"name": "flyte-shared-memory", "mountPath": "/dev/shm"}
+    ]
 
 
 def test_shared_memory_may_be_named_and_put_elsewhere():
@@ -166,11 +176,22 @@ TEMPLATE = {
     "metadata": {"labels": {"team": "ml"}, "annotations": {"note": "template"}},
     "spec": {
         "containers": [
-            {"name": "default", "env": [{"name": "A", "value": "default"}, {"name": "Z", "value": "z"}]},
-            {"name": "primary", "image": "fallback:1", "env": [{"name": "A", "value": "primary"}], "workingDir": "/w"},
+            {
+                "name": "default",
+                "env": [{"name": "A", "value": "default"}, {"name": "Z", "value": "z"}],
+            },
+            {
+                "name": "primary",
+                "image": "fallback:1",
+                "env": [{"name": "A", "value": "primary"}],
+                "workingDir": "/w",
+            },
             {"name": "noise", "image": "not taken over"},
         ],
-        "initContainers": [{"name": "default-init", "image": "init:1"}, {"name": "primary-init", "workingDir": "/p"}],
+        "initContainers": [
+            {"name": "default-init", "image": "init:1"},
+            {"name": "primary-init", "workingDir": "/p"},
+        ],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
         "tolerations": [BATCH],
         "dnsPolicy": "Default",
@@ -223,7 +244,9 @@ def test_the_settings_default_template_serves_tasks_that_name_none():
 
 def test_the_downloader_takes_the_template_for_the_first_init_container():
     task = container_task(data_config={"enabled": True})
-    settings = PodSettings(templates={"ml": TEMPLATE}, default_template="ml", copilot=Copilot(image="c:1"))
+    settings = PodSettings(
+        templates={"ml": TEMPLATE}, default_template="ml", copilot=Copilot(image="c:1")
+    )
     uploader, downloader = body_of(task, settings)["initContainers"]
     assert downloader["workingDir"] == "/p"
     assert "workingDir" not in uploader
@@ -242,7 +265,12 @@ def test_a_template_that_is_not_there_is_named():
 def test_a_pod_of_the_tasks_own_keeps_whole_numbers_and_its_neighbours_resources():
     pod = {
         "containers": [
-            {"name": "main", "image": "i", "ports": [{"containerPort": 8080}], "resources": {"limits": {"cpu": 2}}},
+            {
+                "name": "main",
+                "image": "i",
+                "ports": [{"containerPort": 8080}],
+                "resources": {"limits": {"cpu": 2}},
+            },
             {"name": "proxy", "image": "p", "resources": {"requests": {"memory": "64Mi"}}},
             {"name": "bare", "image": "b"},
         ]
@@ -255,7 +283,9 @@ def test_a_pod_of_the_tasks_own_keeps_whole_numbers_and_its_neighbours_resources
     }
     assert proxy["resources"] == {"requests": {"memory": "64Mi"}, "limits": {"memory": "64Mi"}}
     assert "resources" not in bare
-    assert all(c["securityContext"]["capabilities"] == {"drop": ["ALL"]} for c in (main, proxy, bare))
+    assert all(
+        c["securityContext"]["capabilities"] == {"drop": ["ALL"]} for c in (main, proxy, bare)
+    )
 
 
 def test_a_pod_never_restarts_whatever_its_template_says():
@@ -282,7 +312,13 @@ def with_secrets(*secrets: core.Secret):
 def test_a_secret_in_a_variable():
     task = with_secrets(
         FROM(group="user-info", key="Token", mount_requirement=FROM.ENV_VAR),
-        FROM(group="db", key="password", group_version="v2", mount_requirement=FROM.ENV_VAR, env_var="PGPASSWORD"),
+        FROM(
+            group="db",
+            key="password",
+            group_version="v2",
+            mount_requirement=FROM.ENV_VAR,
+            env_var="PGPASSWORD",
+        ),
     )
     body = body_of(task)
     env = env_of(body["containers"][0])
@@ -328,7 +364,8 @@ def test_flytekit_finds_a_secret_where_the_pod_has_it(tmp_path, monkeypatch):
     from flytekit.core.context_manager import SecretsManager
 
     task = with_secrets(
-        FROM(group="Db", key="Password", mount_requirement=FROM.ENV_VAR), FROM(group="files", key="Key")
+        FROM(group="Db", key="Password", mount_requirement=FROM.ENV_VAR),
+        FROM(group="files", key="Key"),
     )
     task.security_context.secrets[0].group = "db"
     body = body_of(task)
@@ -385,7 +422,12 @@ def test_a_pod_leads_back_to_its_attempt(path):
 
 def test_a_pod_that_was_edited_by_hand_leads_nowhere():
     pod = pod_of()
-    for edited in ("{}", "null", "no json", pod["metadata"]["annotations"]["flyte-jupyter.dev/attempt"].replace("abc123", "abd")):
+    for edited in (
+        "{}",
+        "null",
+        "no json",
+        pod["metadata"]["annotations"]["flyte-jupyter.dev/attempt"].replace("abc123", "abd"),
+    ):
         pod["metadata"]["annotations"]["flyte-jupyter.dev/attempt"] = edited
         assert attempt_of(pod) is None
     assert attempt_of({}) is None
@@ -396,6 +438,8 @@ def test_selectors_find_the_pods_of_an_installation_and_of_a_run():
     run = RunId("flytesnacks", "development", "abc123")
     labels = pod_of()["metadata"]["labels"]
     for wanted in (selector(SETTINGS), selector(SETTINGS, run)):
-        assert all(labels[key] == value for key, value in (pair.split("=") for pair in wanted.split(",")))
+        assert all(
+            labels[key] == value for key, value in (pair.split("=") for pair in wanted.split(","))
+        )
     assert run_digest(RunId("a", "b", "c")) != run_digest(RunId("a", "b", "d"))
     assert selector(PodSettings(installation="other")) != selector(SETTINGS)

@@ -86,8 +86,6 @@ def _forbidden(message: str) -> Refusal:
     if "must specify" in message or "per Pod is" in message or "per Container is" in message:
         # A quota or limit range that wants other resources than the task asks for.
         return Failure("BadTaskFormat", message)
-    if "error looking up service account" in message:
-        return Failure("RuntimeFailure", message, Blame.SYSTEM, retryable=True)
     return Failure("RuntimeFailure", message, Blame.SYSTEM, retryable=True)
 
 
@@ -116,13 +114,17 @@ def _seconds(said: Mapping[str, Any], header: str, now: datetime | None) -> floa
     header = header.strip()
     if header.isdecimal():
         return float(header)
-    if header and now is not None:
-        try:
-            when = parsedate_to_datetime(header)
-        except ValueError:
-            when = now
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    when = _date(header) if header and now is not None else None
+    if when is not None and now is not None:
         return max(0.0, (when - now).total_seconds())
     details = said.get("details")
     given = details.get("retryAfterSeconds") if isinstance(details, dict) else None
     return float(given) if isinstance(given, int | float) and given > 0 else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
