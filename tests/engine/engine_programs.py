@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flyte_jupyter.engine.adapters.memory import MemoryLaunchPlan
 from flyte_jupyter.engine.compiler import Library, compile_workflow
 from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
@@ -206,3 +208,131 @@ async def work_of(blobs, spec):
     if name.startswith("tell"):
         return {}
     return {"o": 1 + sum(v for v in given.values() if isinstance(v, int))}
+
+
+# -- random programs -------------------------------------------------------------------------------
+
+
+def literals_of(kind):
+    """What somebody answers to a question of this type."""
+    return literals.literal(True if kind.simple == core.SimpleType.BOOLEAN else 7)
+
+
+@dataclass(frozen=True)
+class RandomProgram:
+    """A compiled program with the failures that its tasks have, and the policies of its run."""
+
+    shelf: Shelf
+    compiled: object
+    failures: dict
+    policies: dict
+
+
+class _Writer:
+    """Writes one workflow, node by node; each has one output ``o``, an integer."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.nodes = []
+        self.given = []
+        self.parts = {}
+        self.plans = {}
+
+    def source(self):
+        """An earlier node's output, or a number."""
+        if self.given and self.rng.random() < 0.8:
+            return self.rng.choice(self.given)
+        return self.rng.randint(0, 4)
+
+    def use(self, part):
+        self.parts.setdefault(part.id.name, part)
+        return self.parts[part.id.name]
+
+    def add(self, made):
+        self.nodes.append(made)
+        self.given.append(f"{made.id}.o")
+
+    def adder(self):
+        metadata = {"retries": core.RetryStrategy(retries=1)}
+        chance = self.rng.random()
+        if chance < 0.2:
+            metadata |= {"discoverable": True, "discovery_version": "1"}
+        if chance < 0.1:
+            metadata |= {"cache_serializable": True}
+        return self.use(
+            task(f"add{int(chance * 10) if chance < 0.2 else ''}", {"x0": INT}, **metadata)
+        )
+
+    def sub_workflow(self, name):
+        inner = [node("i0", self.adder(), x0=".x")]
+        if self.rng.random() < 0.5:
+            inner.append(node("i1", self.grower(), x0="i0.o"))
+        last = f"{inner[-1].id}.o"
+        return self.use(flow(f"inner-{name}", inner, {"o": last}, {"x": INT}))
+
+    def grower(self):
+        return self.use(task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1)))
+
+    def write(self, name):
+        """One more node, of any kind; a map takes three."""
+        match self.rng.choice(["task"] * 3 + ["flow", "branch", "grow", "map", "plan", "gate"]):
+            case "task":
+                self.add(node(name, self.adder(), x0=self.source()))
+            case "flow":
+                self.add(node(name, self.sub_workflow(name), x=self.source()))
+            case "branch":
+                few = node("few", self.adder(), x0=self.source())
+                many = node("many", self.sub_workflow(f"{name}-many"), x=self.source())
+                self.add(node(name, branch(less("x", 3, few), otherwise=many), x=self.source()))
+            case "grow":
+                self.add(node(name, self.grower(), x0=self.source()))
+            case "map":
+                self.map(name)
+            case "plan":
+                child = [node("c0", self.adder(), x0=".x"), node("c1", self.adder(), x0="c0.o")]
+                plan = f"plan-{name}"
+                self.plans[plan] = flow(f"child-{name}", child, {"o": "c1.o"}, {"x": INT})
+                self.add(node(name, plan, x=self.source()))
+            case "gate":
+                wait = self.rng.choice([nap(5), question(f"ask-{name}"), approval(f"may-{name}")])
+                self.nodes.append(
+                    node(f"{name}w", wait, [g.partition(".")[0] for g in self.given[-1:]])
+                )
+                self.add(node(name, self.adder(), [f"{name}w"], x0=self.source()))
+
+    def map(self, name):
+        each = mapped(
+            self.adder(),
+            single=self.rng.random() < 0.5,
+            **({"parallelism": self.rng.randint(0, 2)} if self.rng.random() < 0.5 else {}),
+        )
+        make = self.use(task("range", {"x0": INT}, {"o": INTS}))
+        total = self.use(task("total", {"x0": INTS}))
+        self.nodes.append(node(f"{name}r", make, x0=self.rng.randint(0, 5)))
+        self.nodes.append(node(f"{name}m", each, x0=f"{name}r.o"))
+        self.add(node(name, total, x0=f"{name}m.o"))
+
+
+def random_program(rng):
+    """A program of all kinds of nodes, most of which ends well; in some one node fails for good."""
+    writer = _Writer(rng)
+    for number in range(rng.randint(1, 5)):
+        writer.write(f"n{number}")
+    outputs = {f"o{i}": given for i, given in enumerate(writer.given)}
+    top = flow("top", writer.nodes, outputs, policy=rng.choice([0, 1]))
+    writer.use(task("add", {"x0": INT}))
+    shelf = Shelf(*writer.parts.values(), plans=writer.plans)
+    names = [n.id for n in writer.nodes if n.HasField("task_node")]
+    failures = {}
+    flaky = core.ContainerError(code="Flaky", message="again", kind=core.ContainerError.RECOVERABLE)
+    final = core.ContainerError(
+        code="Broken", message="no", kind=core.ContainerError.NON_RECOVERABLE
+    )
+    for name in names:
+        if rng.random() < 0.15:
+            failures[(name, 0)] = flaky
+    if names and rng.random() < 0.15:
+        name = rng.choice(names)
+        failures.update({(name, attempt): final for attempt in range(6)})
+    policies = {"max_parallelism": rng.choice([0, 1, 2, 3])}
+    return RandomProgram(shelf, shelf.compiled(top), failures, policies)
