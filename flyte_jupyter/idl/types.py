@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from google.protobuf import struct_pb2
+
 from flyte_jupyter.idl import core, msgpack
 
 _SIMPLE = {
@@ -198,9 +200,35 @@ def _struct_fits(source: core.LiteralType, target: core.LiteralType) -> bool:
     """Whether every field that `target` declares is there, of a type that fits; no fields: anything goes."""
     have = source.structure.dataclass_type
     want = target.structure.dataclass_type
-    if not have or not want:
+    if have and want:
+        return all(name in have and castable(have[name], kind) for name, kind in want.items())
+    return _schema_fits(source.metadata, target.metadata)
+
+
+def _schema_fits(source: struct_pb2.Struct, target: struct_pb2.Struct) -> bool:
+    """The same for types that are told by a JSON schema only, as older clients tell them; no schema: anything goes."""
+    if not source.fields or not target.fields:
         return True
-    return all(name in have and castable(have[name], kind) for name, kind in want.items())
+    have, want = _properties(source), _properties(target)
+    for name, kind in want.items():
+        if name not in have:
+            return False
+        one, other = _kind(have[name]), _kind(kind)
+        if (one and other and one != other) or not _schema_fits(have[name], kind):
+            return False
+    return True
+
+
+def _kind(schema: struct_pb2.Struct) -> str:
+    said = schema.fields.get("type")
+    return said.string_value if said is not None else ""
+
+
+def _properties(schema: struct_pb2.Struct) -> Mapping[str, struct_pb2.Struct]:
+    inside = schema.fields.get("properties")
+    if inside is None:
+        return {}
+    return {name: value.struct_value for name, value in inside.struct_value.fields.items()}
 
 
 def _castable_to_table(source: core.LiteralType, target: core.LiteralType) -> bool:

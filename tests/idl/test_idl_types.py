@@ -98,6 +98,26 @@ def test_what_may_stand_for_what(source, target):
     assert types.castable(source, target)
 
 
+def told(**properties):
+    """A data class as older clients tell it: by its JSON schema only."""
+    kind = core.LiteralType(simple=core.SimpleType.STRUCT)
+    kind.metadata.update({"type": "object", "properties": properties})
+    return kind
+
+
+def test_data_classes_told_by_a_schema_only():
+    whole, text = {"type": "integer"}, {"type": "string"}
+    deep = {"type": "object", "properties": {"a": whole}}
+    other = {"type": "object", "properties": {"a": text}}
+    assert types.castable(told(a=whole, b=text), told(a=whole))
+    assert not types.castable(told(a=whole), told(a=whole, b=text))
+    assert not types.castable(told(a=whole), told(a=text))
+    assert types.castable(told(d=deep), told(d=deep | {"title": "D"}))
+    assert not types.castable(told(d=deep), told(d=other))
+    assert types.castable(told(a=whole), STRUCT)
+    assert types.castable(STRUCT, told(a=whole))
+
+
 @pytest.mark.parametrize(
     ("source", "target"),
     [
