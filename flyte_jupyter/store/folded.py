@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import islice
 from typing import Generic, TypeVar
 
 from flyte_jupyter.store.writer import Transaction
@@ -25,6 +26,9 @@ class Folded(Generic[T]):
         if transaction.undone != self._undone:
             self._kept.clear()
             self._undone = transaction.undone
-        while len(self._kept) > MOST:
-            del self._kept[next(iter(self._kept))]
+        excess = len(self._kept) - MOST
+        if excess > 0:
+            # The oldest, and some more, so that this is not done again at once.
+            for key in list(islice(self._kept, excess + MOST // 10)):
+                del self._kept[key]
         return self._kept

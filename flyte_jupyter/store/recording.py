@@ -39,8 +39,8 @@ _put_execution = Prepared(
     .values({c.name: bindparam(c.name) for c in executions.columns if c.name != "run_id"})
 )
 _of_node = (
-    node_executions.c.run_id == bindparam("run"),
-    node_executions.c.node == bindparam("of"),
+    node_executions.c.run_id == bindparam("run_id"),
+    node_executions.c.node == bindparam("node"),
 )
 _nodes = Prepared(
     select(node_executions.c.node, node_executions.c.body).where(
@@ -55,9 +55,9 @@ _change_node = Prepared(
 )
 _expand = Prepared(node_executions.update().where(*_of_node).values(expansion=bindparam("digest")))
 _of_task = (
-    task_executions.c.run_id == bindparam("run"),
-    task_executions.c.node == bindparam("of"),
-    task_executions.c.attempt == bindparam("try"),
+    task_executions.c.run_id == bindparam("run_id"),
+    task_executions.c.node == bindparam("node"),
+    task_executions.c.attempt == bindparam("attempt"),
 )
 _tasks = Prepared(
     select(
@@ -177,7 +177,7 @@ class Recording:
             _change_node.run_many(
                 self.connection,
                 (
-                    {**node_execution_row(self.run_id, after), "run": self.run_id, "of": node}
+                    node_execution_row(self.run_id, after)
                     for node, after in changed.items()
                     if node not in new
                 ),
@@ -197,8 +197,9 @@ class Recording:
         _add_node.run_many(
             self.connection,
             (
-                node_execution_row(self.run_id, changed[node], parent)
-                | {"path": paths.get(node) or path_key((node,)), "expansion": ""}
+                node_execution_row(
+                    self.run_id, changed[node], parent, paths.get(node) or path_key((node,))
+                )
                 for node, parent in new.items()
             ),
         )
@@ -207,7 +208,7 @@ class Recording:
         for seen in events:
             if seen.phase == core.NodeExecution.DYNAMIC_RUNNING:
                 digest = seen.task_node_metadata.dynamic_workflow.id.version
-                of = {"run": self.run_id, "of": seen.id.node_id, "digest": digest}
+                of = {"run_id": self.run_id, "node": seen.id.node_id, "digest": digest}
                 _expand.run(self.connection, of)
 
     def _known_nodes(self, wanted: set[str]) -> dict[str, admin.NodeExecution]:
@@ -258,20 +259,14 @@ class Recording:
     ) -> None:
         def row(key: tuple[str, int]) -> dict[str, Any]:
             record, items = changed[key]
-            made = task_execution_row(self.run_id, record)
-            made["phases"] = resources.encode_counts(items)
-            return made
+            return task_execution_row(self.run_id, record, resources.encode_counts(items))
 
         if new:
             _add_task.run_many(self.connection, (row(key) for key in changed if key in new))
         if len(changed) > len(new):
             _change_task.run_many(
                 self.connection,
-                (
-                    {**row(key), "run": self.run_id, "of": key[0], "try": key[1]}
-                    for key in changed
-                    if key not in new
-                ),
+                (row(key) for key in changed if key not in new),
             )
         for key, after in changed.items():
             final = task_is_final(after.record.closure.phase)

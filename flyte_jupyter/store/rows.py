@@ -33,6 +33,7 @@ def moment(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
+_MILLION = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,38 +73,44 @@ def execution_row(run_id: int, execution: admin.Execution) -> Row:
     }
 
 
-def node_execution_row(run_id: int, node: admin.NodeExecution, parent: str = "") -> Row:
+def node_execution_row(
+    run_id: int, node: admin.NodeExecution, parent: str = "", path: str = ""
+) -> Row:
     """The row of a node execution; `parent` is the node that it stands inside of, if any."""
     return {
         "run_id": run_id,
         "node": node.id.node_id,
         "parent": parent,
+        "path": path,
+        "expansion": "",
         "spec_node": node.metadata.spec_node_id,
         **_of_closure(node.closure),
         "body": node.SerializeToString(),
     }
 
 
-def task_execution_row(run_id: int, task: admin.TaskExecution) -> Row:
-    """The row of a task execution."""
+def task_execution_row(run_id: int, task: admin.TaskExecution, phases: str) -> Row:
+    """The row of a task execution; `phases` says how many of its items are in which phase."""
+    of, task_id = task.id, task.id.task_id
     return {
         "run_id": run_id,
-        "node": task.id.node_execution_id.node_id,
-        "attempt": task.id.retry_attempt,
-        "task": task.id.task_id.name,
-        "task_version": task.id.task_id.version,
+        "node": of.node_execution_id.node_id,
+        "attempt": of.retry_attempt,
+        "task": task_id.name,
+        "task_version": task_id.version,
+        "phases": phases,
         **_of_closure(task.closure),
         "body": task.SerializeToString(),
     }
 
 
 def _of_closure(closure: Closure) -> Row:
-    error = closure.error.code if closure.HasField("error") else ""
+    created, updated = closure.created_at, closure.updated_at
     return {
         "phase": closure.phase,
-        "error_code": error,
-        "created_at": micros(closure.created_at),
-        "updated_at": micros(closure.updated_at),
+        "error_code": closure.error.code if closure.HasField("error") else "",
+        "created_at": created.seconds * _MILLION + created.nanos // 1_000,
+        "updated_at": updated.seconds * _MILLION + updated.nanos // 1_000,
         "started_at": micros(closure.started_at) if closure.HasField("started_at") else None,
         "duration": span(closure.duration) if closure.HasField("duration") else None,
     }
