@@ -14,6 +14,7 @@ INT = core.LiteralType(simple=core.SimpleType.INTEGER)
 INTS = core.LiteralType(collection_type=INT)
 ERROR = core.LiteralType(simple=core.SimpleType.ERROR)
 START = "start-node"
+RETRY = core.RetryStrategy(retries=1)
 
 
 def variables(**kinds):
@@ -253,7 +254,7 @@ class _Writer:
         self.given.append(f"{made.id}.o")
 
     def adder(self):
-        metadata = {"retries": core.RetryStrategy(retries=1)}
+        metadata = {"retries": RETRY}
         chance = self.rng.random()
         if chance < 0.2:
             metadata |= {"discoverable": True, "discovery_version": "1"}
@@ -271,7 +272,7 @@ class _Writer:
         return self.use(flow(f"inner-{name}", inner, {"o": last}, {"x": INT}))
 
     def grower(self):
-        return self.use(task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1)))
+        return self.use(task("grow", {"x0": INT}, retries=RETRY))
 
     def write(self, name):
         """One more node, of any kind; a map takes three."""
@@ -306,8 +307,8 @@ class _Writer:
             single=self.rng.random() < 0.5,
             **({"parallelism": self.rng.randint(0, 2)} if self.rng.random() < 0.5 else {}),
         )
-        make = self.use(task("range", {"x0": INT}, {"o": INTS}))
-        total = self.use(task("total", {"x0": INTS}))
+        make = self.use(task("range", {"x0": INT}, {"o": INTS}, retries=RETRY))
+        total = self.use(task("total", {"x0": INTS}, retries=RETRY))
         self.nodes.append(node(f"{name}r", make, x0=self.rng.randint(0, 5)))
         self.nodes.append(node(f"{name}m", each, x0=f"{name}r.o"))
         self.add(node(name, total, x0=f"{name}m.o"))

@@ -81,6 +81,10 @@ class Host:
         finally:
             _OF.reset(token)
 
+    @staticmethod
+    def fault(port):
+        return FAULTS[port]()
+
     async def through(self, port, call, *args, **kwargs):
         """One call to the world: it may be the last, it may wait for the network, it may fail, done or not done."""
         if self.dead.is_set():
@@ -94,10 +98,10 @@ class Host:
         await self.connected.wait()
         fails = self.simulation.faulty and self.rng.random() < 0.02
         if fails and self.rng.random() < 0.5:
-            raise FAULTS[port]()
+            raise self.fault(port)
         result = await call(*args, **kwargs)
         if fails and port != "runs":
-            raise FAULTS[port]()
+            raise self.fault(port)
         return result
 
     async def kill(self):

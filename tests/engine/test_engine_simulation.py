@@ -7,10 +7,10 @@ import os
 import pytest
 from engine_simulation import Simulation
 
-SEEDS = int(os.environ.get("FLYTE_JUPYTER_SEEDS", "200"))
+SEEDS = int(os.environ.get("FLYTE_JUPYTER_SEEDS", "1000"))
 """How many stories; `make soak` tells more."""
 FIRST = int(os.environ.get("FLYTE_JUPYTER_FIRST_SEED", "0"))
-SHARDS = 10
+SHARDS = 20
 
 
 def check(seed):
@@ -27,7 +27,8 @@ def check(seed):
     else:
         assert given == wanted, again
     world = disturbed.world
-    assert not (world.executor.queued or world.executor.running or world.executor.ended), again
+    executor = world.executor
+    assert not [*executor.queued, *executor.running, *executor.ended], again
     extras = len(world.worked) - len(set(world.worked))
     disturbances = disturbed.crashes + disturbed.cuts + disturbed.lost
     assert extras <= disturbances, again
