@@ -49,7 +49,7 @@ class Is(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """One attempt. `over` is set once it has ended; `killed` says that its end is nobody's news."""
+    """One attempt. `over` is set once it has ended; `killed` says that its end is nobody's news, `engine` runs its container."""
 
     spec: AttemptSpec
     key: str
@@ -58,5 +58,6 @@ class Entry:
     zygote: Zygote | None = None
     orphan: Orphan | None = None
     how: Exit | None = None
+    engine: str = ""
     killed: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)

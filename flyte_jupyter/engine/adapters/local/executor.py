@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
@@ -87,6 +88,7 @@ class LocalExecutor:
             silence=self._settings.silence_seconds,
         )
         self._warmth = Warmth(self._zygotes, folder / "bundles", self._settings)
+        self._engines = Engines(self._environ)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
         self._beginning: set[asyncio.Task[None]] = set()
@@ -134,9 +136,16 @@ class LocalExecutor:
         why = refusal(wants, self.capacity)
         if why:
             return rejected("TooLarge", f"{task_of(spec)} cannot run on this machine. {why}")
-        problem = jobs.problem_with(spec, self._environ)
+        in_image = jobs.needs_image(spec, self._environ)
+        problem = (
+            await self._engines.refusal(spec)
+            if in_image
+            else jobs.problem_with(spec, self._environ)
+        )
         if problem:
             return problem
+        if spec.id in self._entries:  # somebody else was quicker
+            return Accepted()
         entry = Entry(spec, key_of(spec.id), Grant(wants))
         try:
             self._folders.keep(entry.key, Kept(spec, entry.grant))
@@ -208,6 +217,8 @@ class LocalExecutor:
             entry.zygote = zygote
             if entry.grant.devices:
                 self._folders.keep(entry.key, Kept(entry.spec, entry.grant))
+            if jobs.needs_image(entry.spec, self._environ):
+                entry.engine = await self._engines.usable()
             message = await self._message(entry, zygote)
         except ZygoteFailed as e:
             self._finish(entry, Exit(why=refused(e.code, str(e))))
@@ -321,6 +332,10 @@ class LocalExecutor:
             raise KillPending(f"{entry.spec.id} was killed and has not ended yet") from None
 
     async def _forget(self, entry: Entry) -> None:
+        cut_short = entry.how is None or entry.how.code is None
+        if cut_short and jobs.needs_image(entry.spec, self._environ):
+            # The engine's processes are none of the attempt's. Before anybody may run it anew.
+            await self._engines.remove(entry.key)
         if self._entries.get(entry.spec.id) is not entry:
             return
         del self._entries[entry.spec.id]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte_jupyter.engine.adapters.local import command
+from flyte_jupyter.engine.adapters.local import command, containers
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
 from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
@@ -43,6 +43,15 @@ def kind_of(spec: AttemptSpec) -> Kind:
     return Kind(config.get(_INTERPRETER) or sys.executable, config.get(_ENVIRONMENT, ""))
 
 
+def needs_image(spec: AttemptSpec, environ: Mapping[str, str]) -> bool:
+    """Whether the task has to run in a container."""
+    return containers.needs_image(spec.template, _path_of(spec, environ))
+
+
+def _path_of(spec: AttemptSpec, environ: Mapping[str, str]) -> str | None:
+    return command.environment_of(spec, Grant(Wants()), environ, {}).get("PATH")
+
+
 def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | None:
     """Why no process of this machine can run the task; None when one can."""
     argv = [*spec.template.container.command, *spec.template.container.args]
@@ -52,8 +61,7 @@ def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | No
     if command.is_pythons(spec.template):
         interpreter = kind_of(spec).interpreter
         return unusable(spec, interpreter) or _without_flytekit(spec, interpreter)
-    path = command.environment_of(spec, Grant(Wants()), environ, {}).get("PATH")
-    if shutil.which(argv[0], path=path) is None:
+    if shutil.which(argv[0], path=_path_of(spec, environ)) is None:
         message = f"{task_of(spec)}: there is no command {argv[0]!r} on this machine."
         return rejected("CommandNotFound", f"{message} Install it, or give its absolute path.")
     return None
@@ -91,17 +99,22 @@ def launch_message(
     spec, config = entry.spec, entry.spec.template.config
     argv = command.argv_of(spec, entry.key, inputs)
     own = {"FLYTE_JUPYTER_BUNDLES": str(places.bundles)}
+    env = command.environment_of(spec, entry.grant, environ, own)
+    limit = memory_limit_of(spec.template) or settings.memory_limit
+    if entry.engine:
+        # The container has the limit; this process only waits for it.
+        argv, limit = containers.argv_of(entry, argv, env), 0
     return {
         "op": "launch",
         "key": entry.key,
         "argv": argv,
-        "env": command.environment_of(spec, entry.grant, environ, own),
+        "env": env,
         "cwd": str(places.work),
         "log": str(places.log),
         "log_limit": settings.log_bytes,
         "reuse": config.get(_REUSE) == "true",
         "nice": settings.nice,
-        "memory": memory_limit_of(spec.template) or settings.memory_limit,
+        "memory": limit,
         "patience": settings.stopped_seconds,
         "bundle": command.bundle_of(argv),
         "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],

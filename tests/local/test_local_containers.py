@@ -1,0 +1,211 @@
+"""Raw containers: refused by name where no engine works, and run by a real one with their data laid in and taken out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import container_engine
+import pytest
+from local_attempts import attempt_id, bench, seen
+
+from flyte_jupyter.engine.ports import Rejected
+from flyte_jupyter.idl import core
+
+CARRIED = core.DataLoadingConfig(
+    enabled=True,
+    input_path="/var/inputs",
+    output_path="/var/outputs",
+    format=core.DataLoadingConfig.JSON,
+)
+
+
+def raw(
+    b, script, attempt=None, *, image=container_engine.IMAGE, data=CARRIED, kind="raw-container"
+):
+    container = core.Container(image=image, command=["sh", "-c", script], data_config=data)
+    spec = b.spec(container, attempt)
+    spec.template.type = kind
+    integer = core.LiteralType(simple=core.SimpleType.INTEGER)
+    spec.template.interface.inputs.variables["x"].type.CopyFrom(integer)
+    if data is not None:
+        spec.template.interface.outputs.variables["y"].type.CopyFrom(integer)
+    return spec
+
+
+def path_with(*programs: object) -> dict[str, str]:
+    return {"PATH": os.pathsep.join([*map(str, programs), "/usr/bin", "/bin"])}
+
+
+def without_engines(folder) -> dict[str, str]:
+    """A PATH with the usual commands and neither podman nor docker."""
+    folder.mkdir()
+    for name in ("sh", "sleep"):
+        (folder / name).symlink_to(shutil.which(name))
+    return {"PATH": str(folder)}
+
+
+def test_without_an_engine_a_raw_container_is_refused_with_what_is_missing(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=without_engines(tmp_path / "bin")) as b:
+            answer = await b.executor.launch(raw(b, "true"))
+            assert isinstance(answer, Rejected)
+            assert answer.why.code == "NoContainerEngine"
+            assert container_engine.IMAGE in answer.why.message
+            assert "podman is not installed; docker is not installed" in answer.why.message
+            assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'no server' >&2; exit 125", "not usable (no server)"),
+        ('echo \'{"ServerErrors": ["nobody listens"]}\'', "not usable (nobody listens)"),
+    ],
+)
+def test_an_engine_that_does_not_answer_is_not_usable(tmp_path, script, words):
+    environ = without_engines(tmp_path / "bin")
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(f"#!/bin/sh\n{script}\n")
+    docker.chmod(0o755)
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            answer = await b.executor.launch(raw(b, "true"))
+            assert words in answer.why.message
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not installed here")
+def test_dockers_client_without_its_server_is_not_usable(tmp_path):
+    environ = without_engines(tmp_path / "bin")
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(
+        f'#!/bin/sh\nexec {shutil.which("docker")} --host unix://{tmp_path}/nobody "$@"\n'
+    )
+    docker.chmod(0o755)
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            answer = await b.executor.launch(raw(b, "true"))
+            assert "docker is installed and not usable" in answer.why.message
+
+    asyncio.run(main())
+
+
+def test_a_plain_command_of_this_machine_needs_no_image(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=without_engines(tmp_path / "bin")) as b:
+            spec = raw(b, "exit 3", image="alpine:3", data=None, kind="container")
+            assert (await b.run(spec)).code == 3
+
+    asyncio.run(main())
+
+
+@pytest.fixture(scope="module")
+def engine():
+    # Its sockets need a short path.
+    with tempfile.TemporaryDirectory(prefix="fj-", ignore_cleanup_errors=True) as folder:
+        programs = container_engine.make(Path(folder))
+        if programs is None:
+            pytest.skip("no container engine can be made to work here")
+        yield programs
+
+
+def test_data_is_laid_in_and_taken_out(tmp_path, engine):
+    async def main():
+        async with bench(tmp_path, environ=path_with(engine)) as b:
+            script = "echo from inside; echo $FLYTE_INTERNAL_EXECUTION_ID {{.inputs.x}}; echo $(( $(cat /var/inputs/x) * 7 )) > /var/outputs/y"
+            spec = raw(b, script)
+            how = await b.run(spec)
+            log = await b.log(spec)
+            assert how.code == 0, log
+            assert b.error(spec) is None, b.error(spec)
+            assert b.outputs(spec).literals["y"].scalar.primitive.integer == 21
+            assert "from inside\n" in log
+            assert "r1 3\n" in log
+            assert container_engine.names(engine) == []
+
+    asyncio.run(main())
+
+
+def test_a_container_that_fails_ends_with_its_status(tmp_path, engine):
+    async def main():
+        async with bench(tmp_path, environ=path_with(engine)) as b:
+            spec = raw(b, "exit 9")
+            assert (await b.run(spec)).code == 9
+            spec = raw(b, "true", attempt_id("n1"))
+            assert (await b.run(spec)).code == 0
+            assert "y" in b.error(spec).message
+            spec = raw(b, "true", attempt_id("n2"), image="localhost/there-is-none:1")
+            assert (await b.run(spec)).code not in (0, None)
+            assert "there-is-none" in await b.log(spec)
+            assert container_engine.names(engine) == []
+
+    asyncio.run(main())
+
+
+def test_a_command_that_only_the_image_has_reads_and_writes_at_its_uris(tmp_path, engine):
+    async def main():
+        async with bench(tmp_path, environ=path_with(engine)) as b:
+            container = core.Container(
+                image=container_engine.IMAGE,
+                command=["/bin/busybox-of-nowhere"],
+            )
+            spec = b.spec(container)
+            assert (await b.run(spec)).code not in (0, None)
+            script = "cat $(echo {{.input}} | tail -c +8) > $(echo {{.outputPrefix}} | tail -c +8)/outputs.pb"
+            spec = raw(b, script, attempt_id("n1"), data=None)
+            assert (await b.run(spec)).code == 0, await b.log(spec)
+            assert b.outputs(spec).literals["x"].scalar.primitive.integer == 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("how", ["kill", "its process", "the parent"])
+def test_no_container_outlives_its_attempt(tmp_path, engine, how):
+    async def main():
+        async with bench(tmp_path, environ=path_with(engine)) as b:
+            spec = raw(b, "echo pid up; sleep 600")
+            await b.executor.launch(spec)
+
+            async def up():
+                return "up" in await b.log(spec)
+
+            await seen(up)
+            assert len(container_engine.names(engine)) == 1
+            if how == "its process":
+                entry = b.executor._entries[spec.id]
+                assert entry.zygote is not None
+                os.kill(child_of(entry.zygote.hello.pid), signal.SIGKILL)
+            elif how == "the parent":
+                for pid in b.zygote_pids():
+                    os.kill(pid, signal.SIGKILL)
+            if how == "kill":
+                await b.executor.kill(spec.id)
+            else:
+                await b.ended(spec.id)
+                await b.executor.reap(spec.id)
+            assert container_engine.names(engine) == []
+
+    asyncio.run(main())
+
+
+def child_of(parent: int) -> int:
+    """The one child of a process."""
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            return int(pid)
+    raise AssertionError(f"{parent} has no child")
