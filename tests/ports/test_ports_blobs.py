@@ -51,6 +51,21 @@ def test_a_folder_is_no_content(blobs):
     assert not run(blobs.exists(f"{blobs.root}/folder"))
 
 
+def test_a_folder_tells_the_names_and_sizes_of_what_is_right_in_it(blobs):
+    folder = f"{blobs.root}/n0/data/0"
+    assert run(blobs.names(folder)) == {}
+    run(blobs.put(f"{folder}/outputs.pb", b"12345"))
+    run(blobs.put(f"{folder}/deck.html", b""))
+    run(blobs.put(f"{folder}/inside/inputs.pb", b"1"))
+    run(blobs.put(f"{folder}1/error.pb", b"1"))
+    assert run(blobs.names(folder)) == {"outputs.pb": 5, "deck.html": 0}
+    run(blobs.put(f"{folder}/outputs.pb", b"1"))
+    run(blobs.put(f"{folder}/error.pb", b"12"))
+    assert run(blobs.names(folder)) == {"outputs.pb": 1, "deck.html": 0, "error.pb": 2}
+    with pytest.raises(BlobFailure, match="not below"):
+        run(blobs.names("file:///elsewhere"))
+
+
 def test_a_copy_is_its_own(blobs):
     source, target = f"{blobs.root}/s", f"{blobs.root}/deep/t"
     run(blobs.put(source, b"kept"))

@@ -10,7 +10,7 @@ import pytest
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.core.actions import Kill, Launch, Reap
-from flyte_jupyter.engine.core.observations import AttemptSucceeded, Started
+from flyte_jupyter.engine.core.observations import AttemptEnded, AttemptSucceeded, Exit, Started
 from flyte_jupyter.engine.core.state import (
     Blocked,
     Failure,
@@ -18,12 +18,13 @@ from flyte_jupyter.engine.core.state import (
     RunPhase,
     RunState,
     RunSummary,
+    Scope,
     Succeeded,
     Tries,
 )
 from flyte_jupyter.engine.ports import Commit, Fenced, Stale
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import AttemptId, RunId
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TTL = timedelta(seconds=30)
@@ -40,14 +41,16 @@ async def sqlite(tmp_path):
     db = Database.open(tmp_path / "flyte.db")
     executions = Executions(db)
 
-    async def create(run):
+    async def create(run, parent=None):
         execution = admin.Execution(
             id=core.WorkflowExecutionIdentifier(
                 project=run.project, domain=run.domain, name=run.name
             )
         )
         await executions.create(
-            NewExecution(execution, b"closure", "digest", STATE, "file:///in", {"K": "v"})
+            NewExecution(
+                execution, b"closure", "digest", STATE, "file:///in", {"K": "v"}, parent=parent
+            )
         )
 
     try:
@@ -60,8 +63,10 @@ async def sqlite(tmp_path):
 async def memory(tmp_path):
     runs = MemoryRuns()
 
-    async def create(run):
-        new = NewRun(run, b"closure", "digest", "file:///in", {"K": "v"}, STATE.summary)
+    async def create(run, parent=None):
+        new = NewRun(
+            run, b"closure", "digest", "file:///in", {"K": "v"}, STATE.summary, parent=parent
+        )
         runs.create(new, Started())
 
     yield runs, create
@@ -303,5 +308,51 @@ def test_a_wide_commit_comes_back_whole(scenario):
         assert len(stored.state.nodes) == 3000
         assert list(stored.owed) == list(done.owed)
         assert len({owed.id for owed in done.owed}) == 3000
+
+    scenario(story)
+
+
+def test_what_dynamic_tasks_made_is_kept_by_its_digest(scenario):
+    async def story(runs, create):
+        await create(A)
+        lease = await runs.acquire("me", TTL, NOW)
+        scope = Scope(open=2, plan="made")
+        await runs.commit(
+            commit(A, 0, lease.epoch, nodes={("n0", 0): scope}, closures={"made": b"a graph"})
+        )
+        await runs.commit(commit(A, 1, lease.epoch, closures={"made": b"a graph"}))
+        assert await runs.closure("made") == b"a graph"
+        assert (await runs.load(A)).state.nodes[("n0", 0)] == scope
+
+    scenario(story)
+
+
+@pytest.mark.parametrize(
+    ("phase", "code"), [(RunPhase.SUCCEEDED, 0), (RunPhase.FAILED, 1), (RunPhase.ABORTED, 1)]
+)
+def test_the_end_of_a_child_is_told_to_its_parent_once(scenario, phase, code):
+    async def story(runs, create):
+        await create(A)
+        await create(B, AttemptId(A, ("n0", 0, "c"), 2))
+        lease = await runs.acquire("me", TTL, NOW)
+        before = list(await runs.inbox(A))
+        arrivals = aiter(runs.arrivals())
+        await runs.commit(commit(B, 0, lease.epoch))
+        assert list(await runs.inbox(A)) == before, "it is not over yet"
+        over = RunSummary(phase)
+        await runs.commit(commit(B, 1, lease.epoch, summary=over, owed=[Reap(("n0",), 0)]))
+        assert await anext(arrivals) == A
+        (told,) = [seen for number, seen in await runs.inbox(A) if (number, seen) not in before]
+        assert told == AttemptEnded(("n0", 0, "c"), 2, Exit(code=code))
+        await runs.commit(commit(B, 2, lease.epoch, summary=over))
+        assert len(await runs.inbox(A)) == len(before) + 1
+
+    scenario(story)
+
+
+def test_the_inbox_alone_is_what_loading_gives(scenario):
+    async def story(runs, create):
+        await create(A)
+        assert list(await runs.inbox(A)) == list((await runs.load(A)).inbox) != []
 
     scenario(story)
