@@ -110,7 +110,9 @@ class _Reader:
             case "collection_type":
                 wanted = [str(number) for number in range(len(names))]
                 if sorted(wanted) != names:
-                    raise BadValue(f"the folder {path} does not hold exactly {', '.join(wanted)}")
+                    raise BadValue(
+                        f"the entries of the folder {path} are not named 0 to {len(names) - 1}"
+                    )
                 items = core.LiteralCollection()
                 for name in wanted:
                     with at(f"[{name}]"):
