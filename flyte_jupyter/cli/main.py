@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flyte_jupyter._version import __version__
+from flyte_jupyter.cli import engine
 from flyte_jupyter.supervisor import SupervisorError, find, find_or_start, places, status, stop
 from flyte_jupyter.supervisor.finding import command_for
 
@@ -63,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
         "--token", help="what clients of --tcp must send (or in FLYTE_JUPYTER_TOKEN)"
     )
     serve.set_defaults(command=_serve, refuse=serve.error)
+
+    engine.add_to(commands)
 
     doctor = commands.add_parser("doctor", help="look for what is wrong on this machine")
     doctor.set_defaults(command=_doctor)

@@ -51,6 +51,7 @@ class NewExecution:
     """The execution whose successes it takes over."""
 
 
+_summary = select(runs.c.summary).where(runs.c.id == bindparam("run_id"))
 _inputs = select(runs.c.inputs).where(runs.c.id == bindparam("run_id"))
 _closure = (
     select(closures.c.body)
@@ -115,6 +116,10 @@ class Executions(NodeExecutions):
     async def closure(self, run: RunId) -> bytes:
         """The serialised ``CompiledWorkflowClosure`` the execution runs. Raises `NotFound`."""
         return bytes(await self._scalar(run, _closure))
+
+    async def open_nodes(self, run: RunId) -> int:
+        """How many nodes of the execution's own graph, start and end included, have not ended. Raises `NotFound`."""
+        return codec.decode_summary(await self._scalar(run, _summary)).open
 
     async def inputs(self, run: RunId) -> str:
         """URI of the execution's inputs. Raises `NotFound`."""
