@@ -17,6 +17,7 @@ from flyte_jupyter.store import dialect, opening
 from flyte_jupyter.store.announcements import Announcements
 from flyte_jupyter.store.errors import DatabaseReadOnly, StoreClosed
 from flyte_jupyter.store.folded import Folded
+from flyte_jupyter.store.mark import CleanEnd
 from flyte_jupyter.store.writer import Transaction, Writer
 from flyte_jupyter.supervisor.filesystems import mount_table
 
@@ -62,19 +63,23 @@ class Database:
             opening.prepare_folder(path)
             lock = opening.take_lock(path)
             held.callback(os.close, lock)
+            end = CleanEnd(path)
+            held.callback(end.note)
             opening.ensure_file(path)
+            trusted = opening.trusted(path)
             engine = _engine(path, held, writer=True)
             try:
                 connection = held.enter_context(engine.connect())
             except dialect.DRIVER_ERRORS as error:
                 raise dialect.translated(error, path) from error
-            opening.check_whole(connection, path)
+            opening.check_whole(connection, path, trusted=trusted)
             opening.bring_up_to_date(connection, path)
             writer = Writer(connection, path)
             held.callback(writer.close)
             opening.keep_copy(path)
             readers = _engine(path, held, writer=False)
             writer.start()
+            end.begun = True
             return cls(path, readers, writer, held.pop_all())
 
     def wake(self) -> None:

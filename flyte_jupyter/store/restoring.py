@@ -41,12 +41,17 @@ def copy_aside(path: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def copy_is_due(path: Path) -> bool:
+    """Whether the regular copy is missing, or no longer recent enough."""
+    target, now = backup_path(path), path.stat()
+    if not target.exists():
+        return True
+    # A copy keeps the modification time of what it was copied from.
+    behind = now.st_mtime - target.stat().st_mtime
+    return behind > 0 and (now.st_size <= SMALL or behind >= COPY_AFTER.total_seconds())
+
+
 def back_up(path: Path) -> None:
     """Keep a copy of a database known to be whole, unless the one there is recent enough."""
-    target, now = backup_path(path), path.stat()
-    if target.exists():
-        # A copy keeps the modification time of what it was copied from.
-        behind = now.st_mtime - target.stat().st_mtime
-        if behind <= 0 or (now.st_size > SMALL and behind < COPY_AFTER.total_seconds()):
-            return
-    copy_aside(path, target)
+    if copy_is_due(path):
+        copy_aside(path, backup_path(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-import shlex
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,8 +14,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, bindparam
 
-from flyte_jupyter.engine.ports import StoreFull
-from flyte_jupyter.store import dialect
+from flyte_jupyter.store import dialect, mark
 from flyte_jupyter.store.errors import StoreClosed
 from flyte_jupyter.store.tables import ledger
 
@@ -26,7 +24,6 @@ _count = dialect.Prepared(ledger.update().values(commits=bindparam("commits")))
 
 MOST_IN_A_GROUP = 64
 """More would make the first of a group wait for the last without saving much: one fsync in 64 writes is little."""
-_MARK_DIGITS = 20
 
 
 class Transaction:
@@ -72,7 +69,7 @@ class Writer:
         self._closed = False
         self._undone = 0
         self._commits = int(connection.exec_driver_sql("SELECT commits FROM ledger").scalar_one())
-        self._mark = _open_mark(path, self._commits)
+        self._mark = mark.open_for(path, self._commits)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -136,7 +133,7 @@ class Writer:
         self._commits += 1
         # A mark that is behind says nothing wrong: it only notices less.
         with suppress(OSError):
-            os.pwrite(self._mark, _mark(self._commits), 0)
+            os.pwrite(self._mark, mark.line(self._commits), 0)
 
     def _alone(self, write: _Write) -> None:
         """Run the only write of a transaction: its error may take the whole of it along."""
@@ -195,30 +192,3 @@ def _tell(writes: Sequence[_Write]) -> None:
             write.future.set_result(write.result)
         else:
             write.future.set_exception(write.error)
-
-
-def _mark(commits: int) -> bytes:
-    return f"{commits:0{_MARK_DIGITS}d}\n".encode()
-
-
-def _open_mark(path: Path, commits: int) -> int:
-    """Open the mark for writing; raises `DatabaseDamaged` when it knows of commits that the file has lost."""
-    mark = Path(f"{path}.mark")
-    descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    said = os.pread(descriptor, _MARK_DIGITS, 0)
-    if said.isdigit() and int(said) > commits:
-        os.close(descriptor)
-        lost = int(said) - commits
-        raise dialect.damaged(
-            path,
-            f"its last {lost} commits are gone: its write-ahead log was cut or removed",
-            f"to go on without them: rm {shlex.quote(str(mark))}",
-        )
-    try:
-        os.pwrite(descriptor, _mark(commits), 0)
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreFull(
-            f"{mark} could not be written ({error}): free some space and start again"
-        ) from error
-    return descriptor

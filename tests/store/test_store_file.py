@@ -107,6 +107,50 @@ def test_a_removed_log_is_refused(path, tmp_path):
         Database.open(copy)
 
 
+def spoil(path: Path) -> None:
+    """Overwrite a page in the middle, and leave size and times as they were."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_large_file_that_was_closed_as_it_should_be_is_not_read_whole(path, monkeypatch):
+    asyncio.run(fill(path))
+    spoil(path)
+    with pytest.raises(DatabaseDamaged):
+        Database.open(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "ALWAYS_CHECKED", 0)
+        # No good copy is replaced by what nobody has looked at.
+        with pytest.raises(DatabaseDamaged):
+            Database.open(path)
+        shutil.copy2(path, f"{path}.backup")
+        # Nothing tells it apart from what was left: it is opened, and the damage is met where it is read.
+        asyncio.run(Database.open(path).close())
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(DatabaseDamaged):
+            Database.open(path)
+
+
+def test_a_large_file_is_read_whole_after_a_crash(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "ALWAYS_CHECKED", 0)
+    asyncio.run(fill(path))
+    asyncio.run(Database.open(path).close())
+
+    async def crash():
+        db = Database.open(path)
+        shutil.copytree(path.parent, tmp_path / "crashed")
+        await db.close()
+
+    asyncio.run(crash())
+    copy = tmp_path / "crashed" / path.name
+    spoil(copy)
+    with pytest.raises(DatabaseDamaged):
+        Database.open(copy)
+
+
 def test_going_on_without_the_lost_commits_takes_only_what_the_message_says(path, tmp_path):
     copy = left_by_a_crash(path, tmp_path / "crashed")
     wal = Path(f"{copy}-wal")

@@ -1,0 +1,84 @@
+"""The mark beside a database file: how many commits the file must know of, and whether it was closed as it should be.
+
+Its first line is a number. A second line, ``clean <size> <mtime>``, is there only while the file is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import suppress
+from pathlib import Path
+
+from flyte_jupyter.engine.ports import StoreFull
+from flyte_jupyter.store import dialect
+
+_DIGITS = 20
+_MOST = 100
+"""Bytes; a mark has fewer."""
+
+
+def line(commits: int) -> bytes:
+    """The first line."""
+    return f"{commits:0{_DIGITS}d}\n".encode()
+
+
+def open_for(path: Path, commits: int) -> int:
+    """Open the mark for writing; raises `DatabaseDamaged` when it knows of commits that the file has lost."""
+    beside = _beside(path)
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    said = os.pread(descriptor, _DIGITS, 0)
+    if said.isdigit() and int(said) > commits:
+        os.close(descriptor)
+        lost = int(said) - commits
+        raise dialect.damaged(
+            path,
+            f"its last {lost} commits are gone: its write-ahead log was cut or removed",
+            f"to go on without them: rm {shlex.quote(str(beside))}",
+        )
+    try:
+        os.pwrite(descriptor, line(commits), 0)
+        os.ftruncate(descriptor, _DIGITS + 1)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreFull(
+            f"{beside} could not be written ({error}): free some space and start again"
+        ) from error
+    return descriptor
+
+
+class CleanEnd:
+    """Notes that a file was closed, once its use has `begun`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.begun = False
+
+    def note(self) -> None:
+        """To be called when nothing has the file open any more, and before its lock is let go."""
+        if not self.begun:
+            return
+        # Without the note the next start looks more closely, and that is all.
+        with suppress(OSError), _beside(self._path).open("r+b") as beside:
+            beside.seek(0, os.SEEK_END)
+            beside.write(_clean(self._path))
+
+
+def closed_cleanly(path: Path) -> bool:
+    """Whether the file is, to all appearances, as the program left it when it last closed it."""
+    try:
+        if Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size:
+            return False
+        with _beside(path).open("rb") as beside:
+            return beside.read(_MOST)[_DIGITS + 1 :] == _clean(path)
+    except OSError:
+        return False
+
+
+def _clean(path: Path) -> bytes:
+    now = path.stat()
+    return f"clean {now.st_size} {now.st_mtime_ns}\n".encode()
+
+
+def _beside(path: Path) -> Path:
+    return Path(f"{path}.mark")
