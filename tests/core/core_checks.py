@@ -52,7 +52,7 @@ def check(plans: Plans, state: RunState) -> None:
             assert tries.attempt - tries.system_failures <= known[path].retries
             assert tries.system_failures <= known[path].system_retries
     if summary.phase.final:
-        assert all(isinstance(s, TERMINAL) or isinstance(s, Scope) for s in nodes.values())
+        assert all(isinstance(s, (*TERMINAL, Scope)) for s in nodes.values())
     if summary.phase is RunPhase.SUCCEEDED:
         assert all(isinstance(nodes[name,], Succeeded) for name in plans.root.nodes)
     assert (summary.phase is RunPhase.FAILED) <= (summary.failure is not None)

@@ -6,6 +6,7 @@ from core_programs import DYNAMIC
 from core_world import World
 
 from flyte_jupyter.engine.core.plan import END, NodeKind, NodePlan, OnFailure, Plan
+from flyte_jupyter.engine.core.scopes import graph_at, node_at
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.idl.ids import Path
 
@@ -88,10 +89,11 @@ class Model:
                 scope, graph = (*path, attempt), self.world.plans.expansions[node.task_name]
                 if self.graph(scope, graph) == OK:
                     return OK
-                why = self.world.state.nodes[scope].failure
-                if why is None:
-                    # Not so far: whatever else it says, it does not say that this attempt failed.
+                inside = self.world.state.nodes.get(scope)
+                if inside is None or inside.failure is None:
+                    # It was stopped before it came so far.
                     return OK
+                why = inside.failure
             if not why.retryable or not purses[why.blame]:
                 return BAD
             purses[why.blame] -= 1
@@ -118,8 +120,6 @@ class Model:
 
     def may_stop(self, path: Path) -> bool:
         """Whether the node stands somewhere where a failure stops the others."""
-        from flyte_jupyter.engine.core.scopes import graph_at, node_at
-
         for end in range(len(path) - 1, -1, -1):
             scope = path[:end]
             array = node_at(self.world.plans, self.world.state.nodes, scope) if scope else None

@@ -116,16 +116,17 @@ class Author:
     def array(self) -> ArrayPlan:
         return ArrayPlan(
             concurrency=self.random.choice([None, 0, 1, 2]),
-            min_successes=self.random.choice([None, None, 0, 1, 2]),
+            min_successes=self.random.choice([*[None] * 5, 0, 1, 2]),
             min_success_ratio=self.random.choice([None, 0.0, 0.5, 0.7]),
         )
 
 
 def program(seed: int, *, timed: bool = True) -> Plans:
     """A program: its graph, and the graphs that its dynamic tasks may leave."""
-    author = Author(random.Random(f"program {seed}"), timed, 14)
-    if author.chance(0.6):
+    author = Author(random.Random(f"program {seed}"), timed, 6)
+    if author.chance(0.7):
         # The second one may hold dynamic tasks that leave the first one.
         for digest in ("E0", "E1"):
             author.expansions[digest] = author.graph(1, digest, 2)
-    return Plans(author.graph(2), author.expansions)
+    author.left = 14
+    return Plans(author.graph(2, most=6), author.expansions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from zlib import crc32
 
 from core_admin import Admin
 from core_checks import check
@@ -21,8 +22,7 @@ from flyte_jupyter.engine.core.step import initial, step
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
-OUTCOMES = [
-    *[None] * 7,
+FAILURES = [
     Failure("Bug", "user", Blame.USER),
     Failure("Flaky", "user", Blame.USER, retryable=True),
     Failure("Flaky", "user", Blame.USER, retryable=True),
@@ -37,33 +37,42 @@ class Fortune:
 
     def __init__(self, seed: int):
         self.seed = seed
+        self.ill = (0.02, 0.1, 0.35)[seed % 3]
 
-    def of(self, *what: object) -> random.Random:
-        return random.Random(f"{self.seed} {what!r}")
+    def dice(self, *what: object) -> float:
+        return crc32(f"{self.seed} {what!r}".encode()) / 2**32
+
+    def choice(self, among, *what: object):
+        return among[int(self.dice(*what) * len(among))]
 
     def outcome(self, path: Path, attempt: int) -> Failure | None:
-        return self.of("outcome", path, attempt).choice(OUTCOMES)
+        if self.dice("ill", path, attempt) > self.ill:
+            return None
+        return self.choice(FAILURES, "failure", path, attempt)
 
     def size(self, path: Path) -> int:
-        return self.of("size", path).choice([0, 1, 2, 3, 5])
+        return self.choice([0, 1, 2, 3, 4, 5], "size", path)
 
     def arm(self, path: Path, node: NodePlan) -> str:
-        return self.of("arm", path).choice(list(node.body.nodes))
+        return self.choice(list(node.body.nodes), "arm", path)
 
     def binds(self, path: Path) -> bool:
-        return self.of("binds", path).random() < 0.98
+        return self.dice("binds", path) > self.ill / 10
 
     def answer(self, signal: str) -> bool:
-        return self.of("answer", signal).random() < 0.8
+        return self.dice("answer", signal) > self.ill
 
     def hit(self, path: Path) -> bool:
-        return self.of("hit", path).random() < 0.3
+        return self.dice("hit", path) < 0.3
+
+    def waits(self, path: Path) -> int:
+        return self.choice([0, 1, 2], "waits", path)
 
     def recovered(self, path: Path) -> bool:
-        return self.of("recovered", path).random() < 0.5
+        return self.dice("recovered", path) < 0.5
 
     def leaves_graph(self, path: Path, attempt: int) -> bool:
-        return self.of("graph", path, attempt).random() < 0.8
+        return self.dice("graph", path, attempt) < 0.8
 
 
 class World:
@@ -182,9 +191,11 @@ class World:
             case a.ResolveInputs(path):
                 self.say(self.resolve(path))
             case a.Probe(path):
-                self.say(self.probe(path))
+                # As the shell does: a question that nobody asks any more is not answered.
+                if isinstance(self.state.nodes[path], s.Probing):
+                    self.say(self.probe(path))
             case a.Launch(path, attempt):
-                if self.bad_luck > 0.95 and (path, attempt) not in self.executor:
+                if self.bad_luck > 0.97 and (path, attempt) not in self.executor:
                     self.say(o.AttemptRejected(path, attempt, Failure("No", "never")))
                 else:
                     self.executor.setdefault((path, attempt), "queued")
@@ -203,7 +214,7 @@ class World:
             case a.ReadSignal(path):
                 self.say(self.read(path))
             case a.Gather(path):
-                unread = self.bad_luck > 0.97
+                unread = self.bad_luck > 0.85
                 self.say(
                     o.InputsUnresolvable(path, UNBOUND) if unread else o.Gathered(path, "items")
                 )
@@ -228,7 +239,7 @@ class World:
         node = self.node(path)
         if self.fortune.hit(path):
             return o.CacheHit(path, "cached", "p/d/y/n0/0")
-        waits = self.waited.get(path, self.fortune.of("waits", path).randint(0, 2))
+        waits = self.waited.get(path, self.fortune.waits(path))
         if node.cache.serialize and waits:
             self.waited[path] = waits - 1
             return o.CacheReserved(path, self.now + 4 * SECOND, "another")
@@ -270,7 +281,9 @@ class World:
                 self.say(o.AttemptStarted(*key))
         elif self.executor[key] == "running":
             self.executor[key] = "ended"
-            if heard:
+            if self.random.random() < 0.2:
+                self.say(self.collect(*key))
+            elif heard:
                 self.say(o.AttemptEnded(*key, o.Exit(0)))
 
     def look(self) -> None:
@@ -316,17 +329,17 @@ class World:
             self.deliver()
         elif dice < 0.72 and self.owed:
             self.act()
-        elif dice < 0.87 and self.executor:
+        elif dice < 0.92 and self.executor:
             self.progress()
-        elif dice < 0.90:
+        elif dice < 0.94:
             self.look()
-        elif dice < 0.92 and self.executor and self.faults:
+        elif dice < 0.945 and self.executor and self.faults:
             self.vanish()
-        elif dice < 0.95:
+        elif dice < 0.965:
             self.time()
-        elif dice < 0.97 and self.launched and self.faults:
+        elif dice < 0.975 and self.launched and self.faults:
             self.haunt()
-        elif dice < 0.98:
+        elif dice < 0.985:
             self.decide()
 
     def settle(self) -> None:

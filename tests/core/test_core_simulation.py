@@ -21,6 +21,7 @@ from flyte_jupyter.engine.core.step import fold, initial, step
 from flyte_jupyter.engine.core.transitions import TABLE
 
 SEEDS = int(os.environ.get("CORE_SEEDS", "60"))
+TURNS = 300
 FIRST = int(os.environ.get("CORE_FIRST", "0"))
 
 
@@ -44,8 +45,8 @@ def world(seed: int, **more) -> World:
 
 def test_a_run_survives_a_faulty_world():
     def survives(seed):
-        run = world(seed, checks=0.3)
-        for _ in range(150):
+        run = world(seed, checks=0.1)
+        for _ in range(TURNS):
             run.turn()
         run.settle()
 
@@ -54,8 +55,8 @@ def test_a_run_survives_a_faulty_world():
 
 def test_an_abort_at_any_moment_leaves_nothing():
     def is_aborted(seed):
-        run = world(seed, checks=0.2)
-        for _ in range(run.random.randint(0, 150)):
+        run = world(seed, checks=0.1)
+        for _ in range(run.random.randint(0, TURNS)):
             run.turn(abort=0.002)
         run.hear(o.AbortRequested("enough", "me"))
         assert run.state.summary.phase.final
@@ -68,8 +69,8 @@ def test_an_abort_at_any_moment_leaves_nothing():
 
 def test_a_run_comes_to_what_its_outcomes_say():
     def is_as_modelled(seed):
-        run = world(seed, faults=False, recovers=False, checks=0.2)
-        for _ in range(150):
+        run = world(seed, faults=False, recovers=False, checks=0.1)
+        for _ in range(TURNS):
             run.turn()
         run.settle()
         Model(run).compare()
@@ -91,7 +92,7 @@ def test_a_fold_is_so_many_steps():
     def is_as_steps(seed):
         plans = program(seed)
         run = Recorder(plans, seed, max_parallelism=seed % 4, recovers=seed % 5 == 0, checks=0)
-        for _ in range(120):
+        for _ in range(TURNS):
             run.turn()
         one = many = initial(plans, max_parallelism=seed % 4)
         size = run.random.randint(1, 10)
@@ -123,9 +124,9 @@ def test_the_simulation_reaches_every_row_and_every_end(monkeypatch):
     watched = {key: _watched(key, row, reached) for key, row in rows.items()}
     monkeypatch.setattr(transitions, "TABLE", watched)
     phases, ends = set(), set()
-    for seed in range(60):
+    for seed in range(120):
         run = world(seed, checks=0)
-        for _ in range(150):
+        for _ in range(TURNS):
             run.turn(abort=0.0005)
         run.settle()
         phases.add(run.state.summary.phase)

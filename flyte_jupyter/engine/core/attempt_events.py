@@ -133,9 +133,12 @@ def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
     after, before = place.after, place.before
     if not isinstance(after, Queued) or (after.stage is Stage.QUEUED and not after.reason):
         return
-    if isinstance(before, Queued) and before.tries.attempt == attempt:
-        if after.stage is before.stage and after.reason in ("", before.reason):
-            return
+    if (
+        isinstance(before, Queued)
+        and (before.tries.attempt, before.stage) == (attempt, after.stage)
+        and after.reason in ("", before.reason)
+    ):
+        return
     made = task_event(place, attempt, STAGES[after.stage])
     made.reason = after.reason
     made.reasons.add(reason=after.reason, occurred_at=stamp(place.change.now))

@@ -35,6 +35,7 @@ from flyte_jupyter.engine.core.state import (
     Probing,
     Queued,
     Ready,
+    Reserved,
     Running,
     RunState,
     RunSummary,
@@ -245,8 +246,9 @@ def _reserved(old: Kept | None, new: NodeState) -> str | None:
     """The inputs' digest of a reservation that the node may hold and no longer needs; None when it has none."""
     if isinstance(new, Succeeded) and (new.cached or new.recovered):
         return None
-    if isinstance(old, Probing):
-        return old.digest
+    if isinstance(old, Probing | Reserved) or (isinstance(old, Ready) and not old.tries.attempt):
+        # The catalog may have been asked twice, and have given it the second time.
+        return old.digest or None
     if isinstance(old, Ready | BackingOff | Launching | Queued | Running | Collecting | Nested):
         asked = old.tries.cache in (CacheOutcome.MISS, CacheOutcome.LOOKUP_FAILURE)
         return old.digest if asked else None

@@ -6,7 +6,15 @@ from flyte_jupyter.engine.core import policy, transitions
 from flyte_jupyter.engine.core.draft import Draft
 from flyte_jupyter.engine.core.index import ENDED
 from flyte_jupyter.engine.core.scopes import ROOT
-from flyte_jupyter.engine.core.state import Aborted, Failed, Mapped, Nested, NodeState, Scope
+from flyte_jupyter.engine.core.state import (
+    Aborted,
+    Failed,
+    Mapped,
+    Nested,
+    NodeState,
+    Scope,
+    Waiting,
+)
 from flyte_jupyter.idl.ids import Path
 
 
@@ -39,7 +47,7 @@ def stop_items(draft: Draft, path: Path, state: Mapped, cause: str) -> None:
 def time_out(draft: Draft, path: Path, state: NodeState) -> None:
     """The node's own time limit has passed: it fails for good, and what stands inside it stops."""
     node = draft.node(path)
-    limit = policy.patience(node)
+    limit = policy.patience(node) if isinstance(state, Waiting) else node.node_timeout
     why = policy.node_timed_out(node, limit)
     attempt = _clear(draft, path, state, why.message)
     draft.put(path, Failed(why, attempt, timed_out=True))
