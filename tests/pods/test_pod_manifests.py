@@ -404,14 +404,16 @@ def raw_task(**config):
 
 
 def sidecar(name, args, mount, **more):
-    amounts = {"cpu": "100m", "memory": "256Mi"}
     return {
         "name": name,
         "image": "example.org/flyte-jupyter:1",
         "command": ["python3", "-m", "flyte_jupyter.kernel.runtime.copilot"],
         "args": args,
         "env": [{"name": "AWS_ENDPOINT_URL", "value": "http://s3"}, *IDENTITY],
-        "resources": {"requests": amounts, "limits": amounts},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "256Mi"},
+            "limits": {"cpu": "1", "memory": "256Mi"},
+        },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [mount, {"name": "flyte-copilot", "mountPath": "/var/flyte/copilot"}],
         "securityContext": CONFINED,

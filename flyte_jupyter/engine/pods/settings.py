@@ -73,6 +73,8 @@ class Copilot:
     """An image with Python and ``flyte-jupyter`` in it; without one raw containers with data are refused."""
     command: Sequence[str] = ("python3", "-m", "flyte_jupyter.kernel.runtime.copilot")
     cpu: str = "100m"
+    """What each of them reserves; it may use `most_cpu` while it starts and copies."""
+    most_cpu: str = "1"
     memory: str = "256Mi"
     upload_seconds: int = 3600
     """How long outputs may take on their way after the task has ended."""

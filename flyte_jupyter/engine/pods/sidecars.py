@@ -99,14 +99,16 @@ def _sidecar(
     name: str, args: list[str], mounts: list[Manifest], attempt: AttemptSpec, settings: PodSettings
 ) -> Manifest:
     copilot = settings.copilot
-    amounts = {"cpu": copilot.cpu, "memory": copilot.memory}
     made: Manifest = {
         "name": name,
         "image": copilot.image,
         "command": list(copilot.command),
         "args": args,
         "env": environment([], attempt, settings, own=False),
-        "resources": {"requests": amounts, "limits": dict(amounts)},
+        "resources": {
+            "requests": {"cpu": copilot.cpu, "memory": copilot.memory},
+            "limits": {"cpu": copilot.most_cpu, "memory": copilot.memory},
+        },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [*mounts, _mount(_SIGNS_VOLUME, _SIGNS)],
     }
