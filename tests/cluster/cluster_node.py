@@ -12,7 +12,8 @@ from cluster_certificates import Pair
 from cluster_places import Network, free_ports, program
 from cluster_programs import Program
 from cluster_sweep import NETWORK_FILE, group_name, group_roots
-from task_image import PAUSE_IMAGE, image_archives
+from image_archive import Image, write_archive
+from task_image import PAUSE_IMAGE, images
 
 # restrict_oom_score_adj: where the machine lacks CAP_SYS_RESOURCE, lowering the score is refused and every sandbox would fail.
 CONTAINERD = """\
@@ -63,9 +64,13 @@ class Node:
         for root in group_roots(self.folder):
             with contextlib.suppress(OSError):
                 root.mkdir()
+        # in memory: thousands of small files that nobody needs afterwards
+        (self.folder / "containerd").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", self.folder / "containerd"], check=True)  # fmt: skip
         self.containerd.start()
-        for archive in image_archives():
-            self.import_image(archive)
+        with images() as made:
+            for image in made:
+                self.import_image(image)
         self.kubelet.start()
 
     def stop(self) -> None:
@@ -78,9 +83,22 @@ class Node:
                     self.ctr("tasks", "rm", "-f", *left)
         self.containerd.kill()
 
-    def import_image(self, archive: Path) -> None:
-        """Make an image known to the node; there is no registry."""
-        self.ctr("images", "import", str(archive))
+    def import_image(self, image: Image) -> None:
+        """Make an image known to the node; there is no registry.
+
+        Raises:
+            AssertionError: containerd refused it; with what it said.
+        """
+        command = [*self._ctr(), "images", "import", "-"]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as importing:
+            assert importing.stdin is not None
+            assert importing.stdout is not None
+            with contextlib.suppress(BrokenPipeError), importing.stdin as out:
+                write_archive(image, out)
+            told = importing.stdout.read().decode()
+        assert importing.returncode == 0, f"import of {image.name}: {told}"
 
     def ctr(self, *arguments: str) -> str:
         """Run containerd's own command on what belongs to Kubernetes.
@@ -89,11 +107,14 @@ class Node:
             AssertionError: it failed; with what it said.
         """
         done = subprocess.run(
-            [program("ctr"), "-a", str(self.socket), "-n", "k8s.io", *arguments],
+            [*self._ctr(), *arguments],
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, f"ctr {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout
+
+    def _ctr(self) -> list[str]:
+        return [program("ctr"), "-a", str(self.socket), "-n", "k8s.io"]
 
     def _answers(self) -> bool:
         with contextlib.suppress(AssertionError):

@@ -34,8 +34,13 @@ def sweep(folder: Path) -> None:
             ["ip", "link", "delete", bridge.read_text()], check=False, capture_output=True
         )
     for link in Path("/var/log/containers").glob("*"):
-        if str(folder) in os.readlink(link):
-            link.unlink()
+        with contextlib.suppress(OSError):  # another cluster's may go at the same moment
+            if str(folder) in os.readlink(link):
+                link.unlink()
+    for remembered in Path("/var/lib/cni/results").glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if str(folder) in remembered.read_text():
+                remembered.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster_places import running_folder
+from fake_nodes import FakeNodes
 from kubernetes_cluster import Cluster
 from object_storage import S3Server
 
@@ -36,6 +37,14 @@ def s3_server(node_cluster: Cluster) -> Iterator[S3Server]:
     server = S3Server.start(node_cluster.folder, host=node_cluster.node.network.host)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def spare_node(node_cluster: Cluster) -> Iterator[FakeNodes]:
+    """A second node that takes no pods: Kubernetes gives up no pod at all when every node of a cluster is lost."""
+    made = FakeNodes.start(node_cluster, number=1, closed=True)
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -59,8 +59,10 @@ class FakeNodes:
     names: list[str]
 
     @classmethod
-    def start(cls, cluster: Cluster, *, number: int = 4, pods_each: int = 5000) -> FakeNodes:
-        """Add fake nodes to a cluster and wait until pods may be scheduled on them."""
+    def start(
+        cls, cluster: Cluster, *, number: int = 4, pods_each: int = 5000, closed: bool = False
+    ) -> FakeNodes:
+        """Add fake nodes to a cluster and wait until they are ready; on closed ones no pod is scheduled."""
         config = cluster.folder / "kwok.yaml"
         config.write_text("\n---\n".join(map(json.dumps, stages())))
         command = [
@@ -68,7 +70,7 @@ class FakeNodes:
             f"--manage-nodes-with-label-selector={LABEL}=", "--node-lease-duration-seconds=24", "-v=WARN", "--cidr=10.250.0.0/16",
         ]  # fmt: skip
         names = [f"fake-{n}" for n in range(number)]
-        cluster.apply(*(node(name, pods_each) for name in names))
+        cluster.apply(*(node(name, pods_each, closed=closed) for name in names))
         kwok = Program("kwok", command, cluster.folder, ready=lambda: True)
         kwok.start()
         made = cls(cluster, kwok, names)
@@ -94,7 +96,7 @@ class FakeNodes:
         )  # fmt: skip
 
 
-def node(name: str, pods: int) -> dict:
+def node(name: str, pods: int, *, closed: bool) -> dict:
     """A node as its kubelet would announce it."""
     room = {"cpu": "10k", "memory": "10Ti", "ephemeral-storage": "10Ti", "pods": str(pods)}
     arch = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -103,6 +105,7 @@ def node(name: str, pods: int) -> dict:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": [{"key": LABEL, "effect": "NoSchedule"}] if closed else []},
         "status": {"allocatable": room, "capacity": room},
     }
 

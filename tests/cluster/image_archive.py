@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -93,13 +94,22 @@ def layer(name: str, tree: Tree, cache: Path) -> Layer:
     return Layer(draft.rename(cache / f"{name}-{key}-{digest}.tar"))
 
 
-def write_archive(file: Path, name: str, layers: list[Layer], config: dict) -> Path:
-    """Put layers together under a name; `config` as the OCI image specification has it (Env, User, ...)."""
+@dataclass(frozen=True)
+class Image:
+    """Layers under a name; `config` as the OCI image specification has it (Env, User, ...)."""
+
+    name: str
+    layers: list[Layer]
+    config: dict
+
+
+def write_archive(image: Image, out: IO[bytes]) -> None:
+    """Write an image as containerd imports it; `out` may be a pipe."""
     described = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
-        "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [one.digest for one in layers]},
+        "config": image.config,
+        "rootfs": {"type": "layers", "diff_ids": [one.digest for one in image.layers]},
     }
     blobs: dict[str, bytes] = {}
 
@@ -116,19 +126,20 @@ def write_archive(file: Path, name: str, layers: list[Layer], config: dict) -> P
             "config": blob(described, CONFIG),
             "layers": [
                 {"mediaType": LAYER, "digest": one.digest, "size": one.file.stat().st_size}
-                for one in layers
+                for one in image.layers
             ],
         },
         MANIFEST,
     )
-    names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}
+    names = {
+        "io.containerd.image.name": image.name,
+        "org.opencontainers.image.ref.name": image.name,
+    }
     index = {"schemaVersion": 2, "manifests": [{**manifest, "annotations": names}]}
-    draft = file.with_suffix(f".{os.getpid()}.draft")
-    with tarfile.open(draft, "w", format=tarfile.GNU_FORMAT) as tar:
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         _add(tar, "oci-layout", tarfile.REGTYPE, content=b'{"imageLayoutVersion":"1.0.0"}')
         _add(tar, "index.json", tarfile.REGTYPE, content=json.dumps(index).encode())
         for digest, data in blobs.items():
             _add(tar, f"blobs/sha256/{digest}", tarfile.REGTYPE, content=data)
-        for one in layers:
+        for one in image.layers:
             tar.add(one.file, f"blobs/sha256/{one.digest.removeprefix('sha256:')}")
-    return draft.rename(file)

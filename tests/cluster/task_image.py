@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import fcntl
 import re
+import shutil
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cluster_places import CACHE, ROOT, program
-from image_archive import Layer, Tree, layer, write_archive
+from image_archive import Image, Tree, layer
 
 TASK_IMAGE = "localhost/flyte-jupyter/task:test"
 PAUSE_IMAGE = "localhost/flyte-jupyter/pause:1"
@@ -24,29 +27,30 @@ REAL = (PYTHON, Path("/usr/bin/tar"), Path("/usr/bin/gzip"), Path("/usr/bin/dash
 APPLETS = ("cat", "cp", "echo", "env", "false", "grep", "head", "id", "kill", "ls", "mkdir", "mv", "ps", "rm", "sleep", "tail", "test", "touch", "true", "wc")  # fmt: skip
 # The first process of each pod: it sleeps, buries the dead of pods that share their processes, and ends when told.
 PAUSE = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait; done"
-UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "config-3.11-x86_64-linux-gnu"}  # fmt: skip
+UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3"}
 
 
-def image_archives() -> list[Path]:
-    """The archives of both images, made anew where something changed."""
+@contextlib.contextmanager
+def images() -> Iterator[list[Image]]:
+    """Both images, made anew where something changed; nobody replaces them while they are read."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with (IMAGES / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return [pause_archive(), task_archive()]
+        yield [pause_image(), task_image()]
 
 
-def pause_archive() -> Path:
-    """The archive of the pause image."""
+def pause_image() -> Image:
+    """What holds a pod's network while its containers come and go."""
     tree = Tree(
         files={"bin/busybox": Path(program("busybox")).resolve()},
         links={"bin/sh": "busybox", "bin/sleep": "busybox"},
     )
     config = {"Entrypoint": ["/bin/sh", "-c", PAUSE], "Env": ["PATH=/bin"], "User": str(USER)}
-    return _archive("pause", PAUSE_IMAGE, [layer("pause", tree, IMAGES)], config)
+    return Image(PAUSE_IMAGE, [layer("pause", tree, IMAGES)], config)
 
 
-def task_archive() -> Path:
-    """The archive of the task image: no entrypoint, because Flyte gives the whole command."""
+def task_image() -> Image:
+    """What tasks run in: no entrypoint, because Flyte gives the whole command."""
     layers = [
         layer("system", system_tree(), IMAGES),
         layer("site", site_tree(), IMAGES),
@@ -66,17 +70,7 @@ def task_archive() -> Path:
         "User": f"{USER}:{USER}",
         "WorkingDir": f"/{HOME}",
     }
-    return _archive("task", TASK_IMAGE, layers, config)
-
-
-def _archive(name: str, image: str, layers: list[Layer], config: dict) -> Path:
-    key = "-".join(one.digest.removeprefix("sha256:")[:12] for one in layers)
-    file = IMAGES / f"archive-{name}-{key}.tar"
-    if not file.exists():
-        for old in IMAGES.glob(f"archive-{name}-*.tar"):
-            old.unlink()
-        write_archive(file, image, layers, config)
-    return file
+    return Image(TASK_IMAGE, layers, config)
 
 
 def system_tree() -> Tree:
@@ -102,7 +96,7 @@ def system_tree() -> Tree:
     tree.files["usr/bin/busybox"] = Path(program("busybox")).resolve()
     for name in APPLETS:
         tree.links[f"usr/bin/{name}"] = "busybox"
-    tree.add_folder(library, library.as_posix().lstrip("/"), skip=UNUSED.__contains__)
+    tree.add_folder(library, library.as_posix().lstrip("/"), skip=unused)
     modules = [*sorted((library / "lib-dynload").glob("*.so")), *sorted(SITE.rglob("*.so"))]
     tree.files.update(shared_libraries([*REAL, *modules]))
     return tree
@@ -132,15 +126,37 @@ def site_tree() -> Tree:
 
 
 def own_tree() -> Tree:
-    """flyte-jupyter as this checkout has it: the last layer, made anew in a second."""
+    """flyte-jupyter as this checkout has it: the last layer, made anew in a few seconds."""
     tree = Tree()
-    package = ROOT / "flyte_jupyter"
-    compiled_elsewhere = {"__pycache__", "labextension"}
-    tree.add_folder(package, "opt/flyte-jupyter/flyte_jupyter", skip=compiled_elsewhere.__contains__)  # fmt: skip
+    tree.add_folder(compiled(ROOT / "flyte_jupyter"), "opt/flyte-jupyter/flyte_jupyter")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for name, place in project["scripts"].items():
         tree.texts[f"usr/local/bin/{name}"] = (launcher(place), 0o755)
     return tree
+
+
+def compiled(package: Path) -> Path:
+    """A copy of a package with its modules compiled, as an installer leaves it; the same one until the package changes."""
+    source = Tree()
+    source.add_folder(package, package.name, skip={"__pycache__", "labextension"}.__contains__)
+    copy = IMAGES / f"compiled-{source.key()}"
+    if not copy.exists():
+        for old in IMAGES.glob("compiled-*"):
+            shutil.rmtree(old)
+        draft = IMAGES / "compiled.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        for target, file in source.files.items():
+            (draft / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, draft / target)
+        rule = ["-q", "--invalidation-mode", "unchecked-hash", "-s", draft, "-p", "/opt/flyte-jupyter"]  # fmt: skip
+        subprocess.run([PYTHON, "-m", "compileall", *rule, draft], check=False)
+        draft.rename(copy)
+    return copy / package.name
+
+
+def unused(name: str) -> bool:
+    """Whether tasks do without this part of the standard library."""
+    return name in UNUSED or name.startswith("config-")
 
 
 def launcher(place: str) -> str:

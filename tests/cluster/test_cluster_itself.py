@@ -13,49 +13,8 @@ from cluster_sweep import groups, mounts, processes, sweep
 from kubernetes_cluster import Cluster
 from object_storage import S3Server
 from processes import alive, eventually
-from task_image import TASK_IMAGE, USER
-
-RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-
-
-def pod(name: str, namespace: str, *command: str, env: dict | None = None) -> dict:
-    container = {
-        "name": "main",
-        "image": TASK_IMAGE,
-        "args": list(command),
-        "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
-        "securityContext": RESTRICTED,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [container],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
-        },
-    }
-
-
-def run(cluster: Cluster, made: dict) -> tuple[str, str]:
-    """Run a pod to its end. Gives its phase and what it printed."""
-    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
-    cluster.apply(made)
-
-    def phase() -> str | None:
-        seen = cluster.get("pod", name, "-n", namespace)["status"]["phase"]
-        return seen if seen in ("Succeeded", "Failed") else None
-
-    ended = str(eventually(phase, what=f"the end of pod {name}"))
-    return ended, cluster.kubectl("logs", name, "-n", namespace)
+from task_image import USER
+from task_pods import pod, run
 
 
 def test_the_control_plane_alone_accepts_pods(control_plane_cluster):
@@ -144,6 +103,8 @@ def test_stopping_leaves_nothing():
         assert not groups(folder)
         assert not bridge.exists()
         assert not folder.exists()
+        remembered = Path("/var/lib/cni/results").glob("*")
+        assert not [file for file in remembered if str(folder) in file.read_text()]
 
 
 def test_what_a_killed_run_left_is_swept_by_the_next():
