@@ -79,25 +79,41 @@ def make(folder: Path) -> Path | None:
         f"os.execv({str(root / 'usr/sbin/runc')!r}, ['runc', *words])\n"
     )
     settings = home / "containers.conf"
+    libraries = f"{root}/usr/lib/x86_64-linux-gnu"
+    # What podman asks conmon to do at a container's end needs them too.
+    environ = [
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin", f"HOME={home}", f"CONTAINERS_CONF={settings}", f"LD_LIBRARY_PATH={libraries}",
+    ]  # fmt: skip
     settings.write_text(
         '[containers]\nnetns = "host"\npids_limit = 0\nseccomp_profile = "unconfined"\napparmor_profile = ""\n'
         'log_driver = "k8s-file"\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "runtime"\n'
-        f'conmon_path = ["{root}/usr/bin/conmon"]\n[engine.runtimes]\nruntime = ["{runtime}"]\n'
+        f'conmon_path = ["{root}/usr/bin/conmon"]\nconmon_env_vars = {json.dumps(environ)}\n[engine.runtimes]\nruntime = ["{runtime}"]\n'
     )
     podman = programs / "podman"
     places = " ".join(f"--{name} {home}/{name}" for name in ("root", "runroot", "tmpdir"))
     podman.write_text(
-        f"#!/bin/sh\nexport HOME={home} CONTAINERS_CONF={settings} LD_LIBRARY_PATH={root}/usr/lib/x86_64-linux-gnu\n"
+        f"#!/bin/sh\nexport HOME={home} CONTAINERS_CONF={settings} LD_LIBRARY_PATH={libraries}\n"
         f'exec {root}/usr/bin/podman {places} --storage-driver vfs "$@"\n'
     )
     for program in (podman, runtime):
         program.chmod(0o755)
     words = [podman, "import", "-", IMAGE]
     done = subprocess.run(words, input=_image(root), check=False, capture_output=True)
-    trial = [podman, "run", "--rm", IMAGE, "echo", "works"]
-    if done.returncode or subprocess.run(trial, check=False, capture_output=True).returncode:
+    if (
+        done.returncode
+        or subprocess.run(_trial(podman), check=False, capture_output=True).returncode
+    ):
         return None
     return programs
+
+
+def _trial(podman: Path) -> list[str]:
+    """As an attempt's process runs it, which takes in what podman leaves behind."""
+    code = (
+        "import sys; from flyte_jupyter.kernel.runtime import container, isolation; isolation.gather_orphans(); "
+        "sys.exit(container.attended(sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", code, str(podman), "run", "--rm", IMAGE, "echo", "works"]
 
 
 def _image(root: Path) -> bytes:

@@ -78,9 +78,7 @@ def run(order: Order, work: Path) -> int:
     if status:
         return status
     try:
-        words = words_of(order, work)
-        done = subprocess.run(words, check=False, stdin=subprocess.DEVNULL)  # noqa: S603  # running it is the job
-        status = done.returncode
+        status = attended(words_of(order, work))
         killed = status and _out_of_memory(order)
     finally:
         remove(order.engine, order.name)
@@ -96,6 +94,24 @@ def run(order: Order, work: Path) -> int:
             work / "outputs", interface, order.output_prefix, order.raw_output_prefix
         )
     return status
+
+
+def attended(words: Sequence[str]) -> int:
+    """Run a command, and take in meanwhile every process that it leaves to this one. Gives its exit status, as a shell would.
+
+    podman waits until its helper is gone altogether, and that is ours once it has gone into the background.
+    """
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)  # noqa: S603  # running it is the job
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == process.pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def forced(engine: str) -> list[str]:
+    """The options of ``rm`` that spare nothing and wait for nobody."""
+    return ["--force", "--time", "0"] if engine.endswith("podman") else ["--force"]
 
 
 def _bring(order: Order, work: Path) -> int:
@@ -127,7 +143,7 @@ def _out_of_memory(order: Order) -> bool:
 def remove(engine: str, name: str) -> None:
     """Remove a container, which ends it if it runs; nothing when there is none."""
     with suppress(OSError, subprocess.SubprocessError):
-        words = [engine, "rm", "--force", name]
+        words = [engine, "rm", *forced(engine), name]
         subprocess.run(words, check=False, capture_output=True, timeout=_SHORT)  # noqa: S603  # as above
 
 

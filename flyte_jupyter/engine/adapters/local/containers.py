@@ -24,6 +24,7 @@ _ENGINES = ("podman", "docker")
 _MODULE = "flyte_jupyter.kernel.runtime.container"
 _RAW = "raw-container"
 _PROBE_SECONDS = 10.0
+_TRIES, _PAUSE = 5, 0.3
 _GOOD_FOR, _BAD_FOR = 300.0, 5.0
 INPUTS, OUTPUTS = "/var/inputs", "/var/outputs"
 
@@ -104,15 +105,30 @@ class Engines:
     async def remove(self, key: str) -> None:
         """Remove an attempt's container, whatever state it is in; nothing when there is none."""
         engine = await self.usable()
-        if not engine:
-            return
-        with suppress(OSError):
+        for _ in range(_TRIES if engine else 0):
+            said = await self._removal(engine, key)
+            if not said or "no such container" in said.lower():
+                return
+            # Its helpers may be about to note their own end.
+            await asyncio.sleep(_PAUSE)
+
+    async def _removal(self, engine: str, key: str) -> str:
+        """What the engine has against it."""
+        try:
             process = await asyncio.create_subprocess_exec(
-                engine, "rm", "--force", name_of(key),
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+                engine, "rm", *_forced(engine), name_of(key),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
                 env=command.passed_on(self.environ),
             )  # fmt: skip
-            await process.wait()
+        except OSError as e:
+            return str(e)
+        _, err = await process.communicate()
+        return err.decode("utf-8", "replace") if process.returncode else ""
+
+
+def _forced(engine: str) -> list[str]:
+    """Podman would give it ten seconds to end by itself."""
+    return ["--force", "--time", "0"] if engine.endswith("podman") else ["--force"]
 
 
 def _server_errors(out: bytes) -> list[str]:
