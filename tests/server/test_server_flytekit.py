@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
+import flytekit_platform
 import pytest
+from flytekit_platform import PROTOBUF, registration
 from flytekit_specs import FAMILIES, specs
+from server_specs import as_json
 
-from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl import admin
 from flyte_jupyter.idl.digests import message_digest
 
-PROTOBUF = {"Content-Type": "application/octet-stream", "Accept": "application/octet-stream"}
 
-
-def request_of(name: core.Identifier, spec):
-    """The request that registers a specification, and its path."""
-    match spec:
-        case admin.TaskSpec():
-            return "/api/v1/tasks", admin.TaskCreateRequest(id=name, spec=spec)
-        case admin.WorkflowSpec():
-            return "/api/v1/workflows", admin.WorkflowCreateRequest(id=name, spec=spec)
-        case _:
-            return "/api/v1/launch_plans", admin.LaunchPlanCreateRequest(id=name, spec=spec)
-
-
-def post(server, path, message):
-    return server.raw("POST", path, message.SerializeToString(), **PROTOBUF)
-
-
-def register(server, module: str, version: str = "v1"):
-    """All of a module, in the order in which flytekit's client registers it."""
-    made = specs(module, version=version)
-    for name, spec in made.entities:
-        answer = post(server, *request_of(name, spec))
-        assert answer.status == 200, f"{name.name}: {answer.body!r}"
-    return made
+def register(server, module, version="v1"):
+    return flytekit_platform.register(
+        lambda method, path, body: server.raw(method, path, body, **PROTOBUF), module, version
+    )
 
 
 @pytest.mark.parametrize("module", FAMILIES)
@@ -51,15 +34,15 @@ def test_registering_again_is_success_and_otherwise_a_refusal(server):
     name, spec = next(
         (i, s) for i, s in made.entities if i.name.endswith("outer") and i.resource_type == 2
     )
-    path, request = request_of(name, spec)
-    code, body = server.call("POST", path, as_dict(request))
+    path, request = registration(name, spec)
+    code, body = server.call("POST", path, as_json(request))
     assert code == 409, body
     assert "this very structure" in body["message"]
     other = type(request)()
     other.CopyFrom(request)
     inner = next(w for w in other.spec.sub_workflows if w.id.name.endswith("innermost"))
     inner.nodes[0].metadata.retries.retries = 7
-    code, body = server.call("POST", path, as_dict(other))
+    code, body = server.call("POST", path, as_json(other))
     assert code == 400, body
     assert "another structure" in body["message"]
 
@@ -67,7 +50,7 @@ def test_registering_again_is_success_and_otherwise_a_refusal(server):
 def test_what_a_workflow_refers_to_must_be_registered_first(server):
     made = specs("launch_plans")
     name, spec = next((i, s) for i, s in made.entities if i.name == made.name("parent"))
-    code, body = server.call("POST", *with_body(request_of(name, spec)))
+    code, body = server.call("POST", *with_body(registration(name, spec)))
     assert code == 400
     for plan in ("plain", "cubes", "tens"):
         assert f"launch_plan flytesnacks/development/{made.name(plan)}@v1" in body["message"]
@@ -81,7 +64,7 @@ def test_problems_inside_a_sub_workflow_name_it(server):
     inner = next(w for w in broken.sub_workflows if w.id.name.endswith("innermost"))
     inner.nodes[1].inputs[0].binding.promise.node_id = "nobody"
     name.version = "v3"
-    code, body = server.call("POST", *with_body(request_of(name, broken)))
+    code, body = server.call("POST", *with_body(registration(name, broken)))
     assert code == 400
     where = f"NodeReferenceNotFound: in sub-workflow {made.name('innermost')}: n1.inputs.x"
     assert where in body["message"]
@@ -89,10 +72,4 @@ def test_problems_inside_a_sub_workflow_name_it(server):
 
 def with_body(request):
     path, message = request
-    return path, as_dict(message)
-
-
-def as_dict(message):
-    from server_specs import as_json
-
-    return as_json(message)
+    return path, as_json(message)
