@@ -59,7 +59,9 @@ class Database:
         with ExitStack() as held:
             if readonly:
                 opening.ensure_file(path, create=False)
-                return cls(path, _engine(path, held, writer=False), None, held.pop_all())
+                readers = _engine(path, held, writer=False)
+                opening.refuse_other_schema(readers, path)
+                return cls(path, readers, None, held.pop_all())
             opening.prepare_folder(path)
             lock = opening.take_lock(path)
             held.callback(os.close, lock)

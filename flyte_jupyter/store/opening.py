@@ -7,11 +7,17 @@ import os
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store import dialect
-from flyte_jupyter.store.errors import DatabaseBusy, DatabaseTooNew, NetworkFileSystem, NotFound
+from flyte_jupyter.store.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseTooNew,
+    NetworkFileSystem,
+    NotFound,
+)
 from flyte_jupyter.store.mark import closed_cleanly
 from flyte_jupyter.store.restoring import back_up, copy_aside, copy_is_due
 from flyte_jupyter.supervisor.filesystems import network_file_system
@@ -143,21 +149,42 @@ def check_whole(connection: Connection, path: Path, *, trusted: bool) -> None:
         )
 
 
+def refuse_other_schema(readers: Engine, path: Path) -> None:
+    """Raise `DatabaseTooNew` or `DatabaseError` when the file is not at this program's schema, for who may not migrate it."""
+    try:
+        with readers.connect() as connection:
+            revision = _revision(connection, path)
+    except dialect.DRIVER_ERRORS as error:
+        raise dialect.translated(error, path) from error
+    if revision != HEAD:
+        raise DatabaseError(
+            f"{path} was written by an older version of flyte-jupyter (schema {revision}, this one reads {HEAD});"
+            " start a control plane of this version once: it brings the file up to date",
+            path,
+        )
+
+
+def _revision(connection: Connection, path: Path) -> str:
+    """The file's revision, one of the known ones. Raises `DatabaseTooNew`, `DatabaseDamaged`."""
+    known = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    ).scalar()
+    if known is None:
+        raise dialect.damaged(path, "it is a database, but not of this program")
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if revision not in REVISIONS:
+        raise DatabaseTooNew(
+            f"{path} was written by a newer version of flyte-jupyter (schema {revision}, this one knows {HEAD});"
+            " upgrade with: pip install --upgrade flyte-jupyter",
+            path,
+        )
+    return str(revision)
+
+
 def bring_up_to_date(connection: Connection, path: Path) -> None:
     """Migrate an older schema, with a copy of the file put aside first. Raises `DatabaseTooNew`, `StoreFull`."""
     try:
-        known = connection.exec_driver_sql(
-            "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
-        ).scalar()
-        if known is None:
-            raise dialect.damaged(path, "it is a database, but not of this program")
-        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        if revision not in REVISIONS:
-            raise DatabaseTooNew(
-                f"{path} was written by a newer version of flyte-jupyter (schema {revision}, this one knows {HEAD});"
-                " upgrade with: pip install --upgrade flyte-jupyter",
-                path,
-            )
+        revision = _revision(connection, path)
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         if revision != HEAD:
             copy_aside(path, path.with_name(f"{path.name}.before-{HEAD}"))

@@ -30,7 +30,7 @@ from flyte_jupyter.engine.core.state import (
 )
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, path_text
-from flyte_jupyter.store import resources
+from flyte_jupyter.store import folded, resources
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
@@ -326,6 +326,32 @@ def test_a_commit_that_is_undone_leaves_nothing_for_the_next_to_build_on(play, p
         assert list(task.closure.reasons) == []
         node = await executions.node_execution(run(), "n0")
         assert node.closure.started_at.ToDatetime(NOW.tzinfo) == later(2)
+
+    play(story)
+
+
+def test_what_is_no_longer_kept_in_memory_is_read_again(play, monkeypatch):
+    monkeypatch.setattr(folded, "MOST", 3)
+
+    async def story(executions, runs, feed, epoch):
+        await executions.create(new_execution())
+        for version, phase in enumerate(["QUEUED", "RUNNING", "SUCCEEDED"]):
+            events = [
+                told
+                for number in range(20)
+                for told in (
+                    node_event(run(), f"n{number}", phase, later(version)),
+                    task_event(run(), f"n{number}", 0, phase, later(version), reason=phase),
+                )
+            ]
+            await runs.commit(commit_of(run(), version, epoch, events=events))
+        tasks = (await executions.task_executions(run(), "", ALL)).items
+        assert len(tasks) == 20
+        for task in tasks:
+            assert [r.message for r in task.closure.reasons] == ["QUEUED", "RUNNING", "SUCCEEDED"]
+            assert task.closure.duration.ToSeconds() == 1
+        nodes = (await executions.node_executions(run(), ALL)).items
+        assert [node.closure.duration.ToSeconds() for node in nodes] == [1] * 20
 
     play(story)
 

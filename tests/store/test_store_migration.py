@@ -23,6 +23,7 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.store import opening
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.errors import DatabaseError
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
 from flyte_jupyter.store.query import Query
@@ -98,6 +99,13 @@ def test_an_older_file_is_copied_aside_and_becomes_what_a_new_one_is(older, tmp_
     with closing(sqlite3.connect(copy)) as kept:
         assert kept.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
         assert kept.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+def test_who_may_not_change_an_older_file_is_told_what_to_do(older):
+    with pytest.raises(DatabaseError, match="start a control plane"):
+        Database.open(older, readonly=True)
+    asyncio.run(Database.open(older).close())
+    asyncio.run(Database.open(older, readonly=True).close())
 
 
 def test_a_migration_that_cannot_be_finished_changes_nothing(older):

@@ -13,6 +13,7 @@ from flyte_jupyter.store.projections import (
     fold_execution,
     fold_node_execution,
     fold_task_execution,
+    node_is_final,
 )
 
 W, N, T = core.WorkflowExecution, core.NodeExecution, core.TaskExecution
@@ -149,6 +150,55 @@ def test_a_task_gathers_logs_and_reasons_without_repeating_them():
     assert [reason.message for reason in closure.reasons] == ["waits for a slot", "started"]
     assert closure.duration.ToSeconds() == 2
     assert closure.error == ERROR
+
+
+def test_a_dynamic_node_runs_from_when_its_graph_does_at_the_latest():
+    grown = event.TaskNodeMetadata()
+    grown.dynamic_workflow.dynamic_job_spec_uri = "file:///futures.pb"
+    after = noded(
+        node_event(run(), "n0", "QUEUED"),
+        node_event(run(), "n0", "DYNAMIC_RUNNING", later(1), task_node_metadata=grown),
+        node_event(run(), "n0", "RUNNING", later(2)),
+        node_event(run(), "n0", "SUCCEEDED", later(4)),
+    )
+    assert after.closure.duration.ToSeconds() == 3
+    assert after.closure.dynamic_job_spec_uri == "file:///futures.pb"
+
+
+@pytest.mark.parametrize("phase", ["RECOVERED", "TIMED_OUT"])
+def test_a_recovered_node_and_one_that_took_too_long_have_ended(phase):
+    after = noded(node_event(run(), "n0", "QUEUED"), node_event(run(), "n0", phase, later(1)))
+    assert node_is_final(after.closure.phase)
+    assert fold_node_execution(after, node_event(run(), "n0", "SUCCEEDED", later(2))) is None
+
+
+def test_an_event_that_says_nothing_about_the_cache_leaves_what_was_said():
+    hit = event.TaskNodeMetadata(cache_status=core.CatalogCacheStatus.CACHE_MISS)
+    after = noded(
+        node_event(run(), "n0", "QUEUED", task_node_metadata=hit),
+        node_event(run(), "n0", "RUNNING", task_node_metadata=event.TaskNodeMetadata()),
+    )
+    assert after.closure.task_node_metadata.cache_status == core.CatalogCacheStatus.CACHE_MISS
+
+
+def test_a_child_execution_is_known_by_its_node():
+    named = event.WorkflowNodeMetadata(execution_id=wire(run("child")))
+    after = noded(node_event(run(), "n0", "RUNNING", workflow_node_metadata=named))
+    assert after.closure.workflow_node_metadata.executionId == wire(run("child"))
+
+
+def test_an_attempt_tells_what_it_waited_for_and_leaves_its_items_to_their_own_records():
+    metadata = event.TaskExecutionMetadata(plugin_identifier="k8s-array", generated_name="pod")
+    metadata.external_resources.add(index=1)
+    after = tasked(
+        task_event(run(), "n0", 0, "WAITING_FOR_RESOURCES", reason="no node has 8 GPUs"),
+        task_event(run(), "n0", 0, "INITIALIZING", later(1), reason="pulling", metadata=metadata),
+        task_event(run(), "n0", 0, "RUNNING", later(2), metadata=event.TaskExecutionMetadata()),
+    )
+    assert [r.message for r in after.closure.reasons] == ["no node has 8 GPUs", "pulling"]
+    kept = after.closure.metadata
+    assert (kept.plugin_identifier, kept.generated_name) == ("k8s-array", "pod")
+    assert len(kept.external_resources) == 0
 
 
 @pytest.mark.parametrize("rank", [W.SUCCEEDED, W.FAILED, W.ABORTED, W.TIMED_OUT])
