@@ -189,7 +189,8 @@ def site() -> None:
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
         there = ["--target", folder, "--python-version", python, "--only-binary", ":all:"]
         subprocess.run([*pip, *there, "-r", wanted], check=True)
-        shutil.rmtree(folder / "bin", ignore_errors=True)  # commands of the interpreter that installed them
+        # commands that name the interpreter which installed them
+        shutil.rmtree(folder / "bin", ignore_errors=True)
         # by the sources' hashes, not by their times, which an image doesn't keep
         rule = ["--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/opt/site"]
         subprocess.run([SYSTEM_PYTHON, "-m", "compileall", "-q", *rule, folder], check=False)
