@@ -26,11 +26,11 @@ def path_text(path: Path) -> str:
     if len(path) == 1:
         return str(path[0])
     inside = 1 if isinstance(path[-1], int) else 2
-    return _short("-".join([path_text(path[:-inside]), *map(str, path[-inside:])]), bits=32)
+    return short_id("-".join([path_text(path[:-inside]), *map(str, path[-inside:])]))
 
 
-def _short(text: str, *, bits: int) -> str:
-    """The text, or ``f`` and its FNV-1a hash where it is too long."""
+def short_id(text: str, *, bits: int = 32) -> str:
+    """The text where it has at most 20 characters, else ``f`` and its FNV-1a hash (Flyte: ``FixedLengthUniqueID``)."""
     if len(text) <= _LONGEST:
         return text
     prime, mark = {32: (0x01000193, 0x811C9DC5), 64: (0x100000001B3, 0xCBF29CE484222325)}[bits]
@@ -69,7 +69,7 @@ def child_run(attempt: AttemptId) -> RunId:
     """The execution that an attempt of a launch plan node is (Flyte: ``nodes/subworkflow/util.go``)."""
     run = attempt.run
     name = f"{run.name}-{path_text(attempt.path)}-{attempt.attempt}"
-    return RunId(run.project, run.domain, _short(name, bits=64))
+    return RunId(run.project, run.domain, short_id(name, bits=64))
 
 
 class EntityKind(StrEnum):

@@ -18,7 +18,7 @@ from flyte_jupyter.engine.core.plan import END, NodeKind, NodePlan, Plans
 from flyte_jupyter.engine.core.report import ReportContext, report
 from flyte_jupyter.engine.core.scopes import node_at
 from flyte_jupyter.engine.core.state import Blame, Failure
-from flyte_jupyter.engine.core.step import initial, step
+from flyte_jupyter.engine.core.step import fold, initial, step
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -111,17 +111,20 @@ class World:
 
     # -- the machine --
 
-    def hear(self, seen: o.Observation) -> None:
+    def hear(self, *batch: o.Observation) -> None:
         before = self.state
-        done = step(self.plans, before, seen, self.now)
+        done = fold(self.plans, before, batch, self.now)
         thorough = self.checks >= 1 or self.random.random() < self.checks
         if thorough:
             kept = dict(before.nodes)
-            assert step(self.plans, before, seen, self.now) == done, "the same again gives the same"
+            assert fold(self.plans, before, batch, self.now) == done, (
+                "the same again gives the same"
+            )
             assert dict(before.nodes) == kept, "the state before is as it was"
             now = done.state.nodes
             assert done.changed == {p for p in now if now[p] != kept.get(p)}
-            self.hear_again(seen, done.state)
+            if len(batch) == 1:
+                self.hear_again(batch[0], done.state)
         assert not any(isinstance(before.nodes.get(p), s.TERMINAL) for p in done.changed)
         self.state = done.state
         for told in report(self.context, before, self.state, done.changed, self.now):
@@ -167,11 +170,14 @@ class World:
         self.inbox.append(seen)
 
     def deliver(self) -> None:
-        at = 0 if self.calm else self.random.randrange(len(self.inbox))
-        seen = self.inbox[at]
-        if self.calm or self.random.random() < 0.8:
-            del self.inbox[at]
-        self.hear(seen)
+        batch = []
+        for _ in range(1 if self.calm else self.random.choice([1, 1, 1, 4])):
+            if self.inbox:
+                at = 0 if self.calm else self.random.randrange(len(self.inbox))
+                batch.append(self.inbox[at])
+                if self.calm or self.random.random() < 0.8:
+                    del self.inbox[at]
+        self.hear(*batch)
 
     def act(self) -> None:
         paths = list(dict.fromkeys(getattr(x, "path", None) for x in self.owed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from core_admin import NODE, RUN, TASK, Admin
@@ -10,12 +11,23 @@ from core_plans import SECOND, at, graph, task
 
 from flyte_jupyter.engine.core import observations as o
 from flyte_jupyter.engine.core import state as s
-from flyte_jupyter.engine.core.plan import START, CachePlan, OnFailure, Plans
+from flyte_jupyter.engine.core.plan import (
+    START,
+    ArrayPlan,
+    CachePlan,
+    GatePlan,
+    NodeKind,
+    NodePlan,
+    OnFailure,
+    Plan,
+    Plans,
+)
 from flyte_jupyter.engine.core.report import ReportContext, report
+from flyte_jupyter.engine.core.scopes import plans_of
 from flyte_jupyter.engine.core.state import Blame, Failure, Tries
 from flyte_jupyter.engine.core.step import fold, initial
 from flyte_jupyter.idl import core, event
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text, short_id
 
 N0 = ("n0",)
 BASE = "file:///b/metadata/propeller/p-d-x"
@@ -32,7 +44,7 @@ class Told:
         self.plan = plan
         self.state = initial(plan, **options)
         self.context = ReportContext(
-            RunId("p", "d", "x"), "file:///b", Plans(plan), lambda *_: TASK_ID
+            RunId("p", "d", "x"), "file:///b", plans_of(plan), lambda *_: TASK_ID
         )
         self.admin = Admin()
 
@@ -287,7 +299,7 @@ def forward(before, after):
 def test_any_two_states_make_a_legal_sequence(before):
     """Whatever a fold jumps over, each (before, after) and each (before, middle, after) is accepted by a strict admin."""
     plan = plain(cache=CachePlan("1"))
-    context = ReportContext(RunId("p", "d", "x"), "file:///b", Plans(plan), lambda *_: TASK_ID)
+    context = ReportContext(RunId("p", "d", "x"), "file:///b", plans_of(plan), lambda *_: TASK_ID)
 
     def run(node):
         return s.RunState(s.RunSummary(s.RunPhase.RUNNING), {N0: node})
@@ -305,3 +317,261 @@ def test_any_two_states_make_a_legal_sequence(before):
             assert not set(admin.nodes.values()) & {NODE.QUEUED, NODE.RUNNING}
             if not getattr(after, "cached", ""):
                 assert not set(admin.tasks.values()) & {TASK.QUEUED, TASK.RUNNING}
+
+
+# -- nodes around nodes --
+
+
+def inner(*tasks, **more):
+    return replace(graph(*(tasks or (task("x"),)), **more), digest="inside", template="theirs")
+
+
+def one(kind, **more):
+    return graph(NodePlan("n0", kind, (START,), task_name="its.name", **more))
+
+
+X = ("n0", 0, "x")
+
+
+def test_a_sub_workflow_is_told_around_what_runs_in_it():
+    told = Told(one(NodeKind.WORKFLOW, body=inner()))
+    told.hear(o.Started())
+    events = told.hear(o.InputsReady(N0, "d"))
+    assert short(events) == [
+        ("n0", "QUEUED"), ("n0", "RUNNING"), ("n0-0-start-node", "SUCCEEDED"),
+    ]  # fmt: skip
+    assert events[0].is_parent
+    start = events[2]
+    assert start.output_uri == f"{BASE}/n0/data/inputs.pb"
+    events = told.hear(o.InputsReady(X, "d"))
+    assert short(events) == [("n0-0-x", "QUEUED"), ("n0-0-x", 0, "QUEUED")]
+    child = events[0]
+    assert (child.parent_node_metadata.node_id, child.retry_group) == ("n0", "0")
+    assert (child.spec_node_id, child.is_parent, child.is_in_dynamic_chain) == ("x", False, False)
+    events = told.hear(
+        o.AttemptSucceeded(X, 0, "out"), o.InputsReady(("n0", 0, "end-node"), "d", "theirs")
+    )
+    assert short(events)[-3:] == [
+        ("n0-0-x", 0, "SUCCEEDED"),
+        ("n0-0-x", "SUCCEEDED"),
+        ("n0", "SUCCEEDED"),
+    ]
+    assert events[-1].output_uri == "theirs"
+
+
+def test_what_a_fold_does_inside_a_node_is_told_before_its_end():
+    told = Told(one(NodeKind.WORKFLOW, body=inner()))
+    told.hear(o.Started())
+    events = told.hear(o.InputsReady(N0, "d"), o.InputsReady(X, "d"), o.AttemptFailed(X, 0, FLAKY))
+    assert [each for each in short(events) if each[0] != "run"] == [
+        ("n0", "QUEUED"), ("n0", "RUNNING"), ("n0-0-start-node", "SUCCEEDED"), ("n0-0-x", "FAILED"), ("n0", "FAILED"),
+    ]  # fmt: skip
+
+
+def test_a_branch_is_no_parent_but_its_arm_names_it():
+    arms = Plan("arms", {name: NodePlan(name, NodeKind.TASK) for name in "xy"})
+    told = Told(one(NodeKind.BRANCH, body=arms))
+    told.hear(o.Started())
+    events = told.hear(o.BranchChosen(N0, "d", "x"), o.InputsReady(X, "d"))
+    assert short(events) == [
+        ("n0", "QUEUED"), ("n0", "RUNNING"), ("n0-0-x", "QUEUED"), ("n0-0-x", 0, "QUEUED"),
+    ]  # fmt: skip
+    assert not events[0].is_parent
+    assert events[2].parent_node_metadata.node_id == "n0"
+
+
+def test_a_dynamic_task_becomes_a_parent_when_it_leaves_a_graph():
+    plans = Plans(one(NodeKind.TASK, retries=1), {"E": inner()})
+    told = Told(plans)
+    told.hear(o.Started(), o.InputsReady(N0, "d"), o.AttemptStarted(N0, 0))
+    events = told.hear(o.Expanded(N0, 0, "E"), o.InputsReady(X, "d"))
+    assert short(events) == [
+        ("n0", 0, "SUCCEEDED"), ("n0", "DYNAMIC_RUNNING"), ("n0-0-start-node", "SUCCEEDED"),
+        ("n0-0-x", "QUEUED"), ("n0-0-x", 0, "QUEUED"),
+    ]  # fmt: skip
+    becomes, child = events[1], events[3]
+    assert (becomes.is_parent, becomes.is_dynamic) == (True, True)
+    made = becomes.task_node_metadata.dynamic_workflow
+    assert (made.id.name, made.id.version) == ("dynamic_n0", "E")
+    assert made.dynamic_job_spec_uri == f"{BASE}/n0/data/0/futures.pb"
+    assert child.is_in_dynamic_chain
+    events = told.hear(o.AttemptFailed(X, 0, FLAKY))
+    assert short(events) == [("n0-0-x", 0, "FAILED"), ("n0-0-x", "FAILED"), ("n0", 1, "QUEUED")]
+    events = told.hear(o.AttemptStarted(N0, 1), o.Expanded(N0, 1, "E"))
+    assert ("n0", "DYNAMIC_RUNNING") in short(events)
+    assert events[-1].retry_group == "1"
+
+
+def test_a_child_execution_is_named():
+    told = Told(one(NodeKind.LAUNCH_PLAN))
+    told.hear(o.Started())
+    events = told.hear(o.InputsReady(N0, "d"), o.AttemptStarted(N0, 0))
+    assert short(events) == [("n0", "QUEUED"), ("n0", "RUNNING")]
+    child = events[1].workflow_node_metadata.execution_id
+    assert (child.project, child.domain, child.name) == ("p", "d", "x-n0-0")
+    assert not events[1].HasField("task_node_metadata")
+
+
+def mapped(**more):
+    item = NodePlan("n0", NodeKind.TASK, **more)
+    return one(NodeKind.ARRAY, item=item, array=ArrayPlan(min_successes=1))
+
+
+def resources(events):
+    return [
+        (item.index, item.retry_attempt, TASK.Phase.Name(item.phase))
+        for each in events
+        if isinstance(each, event.TaskExecutionEvent)
+        for item in each.metadata.external_resources
+    ]
+
+
+def test_one_task_execution_tells_of_the_items_that_changed():
+    told = Told(mapped(retries=1, backoff=SECOND))
+    told.hear(o.Started())
+    events = told.hear(o.ItemsReady(N0, "d", 2))
+    assert short(events) == [("n0", "QUEUED"), ("n0", "RUNNING"), ("n0", 0, "RUNNING")]
+    assert events[0].is_array
+    whole = events[2]
+    assert (whole.task_type, whole.metadata.plugin_identifier) == ("container_array", "k8s-array")
+    assert whole.task_id == TASK_ID
+    assert resources(events) == [(0, 0, "QUEUED"), (1, 0, "QUEUED")]
+    assert not told.hear(o.InputsReady(("n0", 1), "d"))
+    events = told.hear(o.AttemptStarted(("n0", 1), 0))
+    assert short(events) == [("n0", 0, "RUNNING")]
+    assert resources(events) == [(1, 0, "RUNNING")]
+    assert events[0].metadata.external_resources[0].external_id == "x-n0-1-0"
+    failed = told.hear(o.AttemptFailed(("n0", 1), 0, FLAKY))
+    assert resources(failed) == [(1, 0, "RETRYABLE_FAILED")]
+    assert resources(told.hear(o.Tick(), time=1)) == [(1, 1, "QUEUED")]
+    events = told.hear(o.AttemptSucceeded(("n0", 1), 1, ""), o.InputsUnresolvable(("n0", 0), FLAKY))
+    assert resources(events) == [(0, 0, "FAILED"), (1, 1, "SUCCEEDED")]
+    events = told.hear(o.Gathered(N0, "all"))
+    assert short(events)[:2] == [("n0", 0, "SUCCEEDED"), ("n0", "SUCCEEDED")]
+    assert events[0].output_uri == events[1].output_uri == "all"
+
+
+def test_a_map_that_ends_in_one_fold_has_run():
+    told = Told(mapped(cache=CachePlan("1")))
+    told.hear(o.Started())
+    events = told.hear(
+        o.ItemsReady(N0, "d", 1), o.InputsReady(("n0", 0), "d"), o.CacheHit(("n0", 0), "there"),
+        o.Gathered(N0, "all"),
+    )  # fmt: skip
+    assert short(events) == [
+        ("n0", "QUEUED"), ("n0", "RUNNING"), ("n0", 0, "RUNNING"), ("n0", 0, "SUCCEEDED"), ("n0", "SUCCEEDED"),
+    ]  # fmt: skip
+    item = events[3].metadata.external_resources[0]
+    assert item.cache_status == core.CatalogCacheStatus.CACHE_HIT
+
+
+def test_items_that_are_child_executions_are_named():
+    told = Told(one(NodeKind.ARRAY, item=NodePlan("n0", NodeKind.LAUNCH_PLAN)))
+    told.context = replace(told.context, task_of=lambda *_: None)
+    told.hear(o.Started())
+    *_, whole = told.hear(o.ItemsReady(N0, "d", 1))
+    assert (whole.task_id.name, whole.task_id.project) == ("n0", "p")
+    child = whole.metadata.external_resources[0].workflow_node_metadata.execution_id
+    assert child.name == "x-n0-0-0"
+
+
+def test_a_map_that_fails_and_one_that_is_aborted():
+    told = Told(mapped())
+    told.hear(o.Started(), o.ItemsReady(N0, "d", 1))
+    events = told.hear(o.InputsUnresolvable(("n0", 0), FLAKY))
+    assert short(events)[:2] == [("n0", 0, "FAILED"), ("n0", "FAILED")]
+    told = Told(mapped())
+    told.hear(o.Started(), o.ItemsReady(N0, "d", 2))
+    events = told.hear(o.AbortRequested("enough"))
+    assert short(events)[:2] == [("n0", 0, "ABORTED"), ("n0", "ABORTED")]
+    assert resources(events) == [(0, 0, "ABORTED"), (1, 0, "ABORTED")]
+
+
+def test_a_gate_runs_while_it_waits():
+    told = Told(one(NodeKind.GATE, gate=GatePlan("sure?")))
+    told.hear(o.Started())
+    assert short(told.hear(o.InputsReady(N0, "d"))) == [("n0", "QUEUED"), ("n0", "RUNNING")]
+    assert short(told.hear(o.GateOpened(N0, "yes"))) == [("n0", "SUCCEEDED")]
+
+
+def test_a_nodes_own_time_limit_has_a_phase_of_its_own():
+    told = Told(one(NodeKind.GATE, gate=GatePlan("sure?"), timeout=5 * SECOND))
+    told.hear(o.Started(), o.InputsReady(N0, "d"))
+    (node, *_) = told.hear(o.Tick(), time=5)
+    assert (node.phase, node.error.code) == (NODE.TIMED_OUT, "TimeoutExpired")
+
+
+def test_what_was_recovered_says_so():
+    told = Told(one(NodeKind.TASK))
+    told.hear(o.Started())
+    (node,) = told.hear(o.Recovered(N0, "old", "p/d/y/n0/0"))
+    assert (node.phase, node.output_uri) == (NODE.RECOVERED, "old")
+
+
+def test_what_an_attempt_waits_for_is_told_once():
+    told = Told(plain())
+    told.hear(o.Started(), o.InputsReady(N0, "d"))
+    waits = o.AttemptWaits(N0, 0, s.Stage.RESOURCES, "no GPU")
+    (waiting,) = told.hear(waits, time=3)
+    assert (waiting.phase, waiting.reason) == (TASK.WAITING_FOR_RESOURCES, "no GPU")
+    assert waiting.reasons[0].reason == "no GPU"
+    assert waiting.reasons[0].occurred_at.ToDatetime(at(0).tzinfo) == at(3)
+    assert not told.hear(waits)
+    (pulling,) = told.hear(o.AttemptWaits(N0, 0, s.Stage.INITIALIZING, "pulling"))
+    assert pulling.phase == TASK.INITIALIZING
+    assert not told.hear(o.AttemptWaits(N0, 0, s.Stage.INITIALIZING, ""))
+    (again,) = told.hear(o.AttemptWaits(N0, 0, s.Stage.QUEUED, "on another machine"))
+    assert again.phase == TASK.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("miss", "took", "status"),
+    [
+        (o.CacheMiss(N0), s.CacheOutcome.PUT_FAILURE, "CACHE_PUT_FAILURE"),
+        (o.CacheMiss(N0, broken=True), s.CacheOutcome.NONE, "CACHE_LOOKUP_FAILURE"),
+        (o.CacheMiss(N0), s.CacheOutcome.NONE, "CACHE_MISS"),
+    ],
+)
+def test_what_the_catalog_could_not_do_is_told(miss, took, status):
+    told = Told(plain(cache=CachePlan("1")))
+    ran = [
+        [o.Started()],
+        [o.InputsReady(N0, "d"), miss],
+        [o.AttemptSucceeded(N0, 0, "o", cache=took)],
+    ]
+    assert cache_statuses(told, *ran)[-1] == ("SUCCEEDED", status)
+
+
+def test_a_node_that_waits_for_anothers_computation_stays_queued():
+    told = Told(plain(cache=CachePlan("1", serialize=True)), max_parallelism=1)
+    told.hear(o.Started())
+    assert short(told.hear(o.InputsReady(N0, "d"))) == [("n0", "QUEUED")]
+    assert not told.hear(o.CacheReserved(N0, at(4)))
+    assert not told.hear(o.Tick(), time=4)
+    assert short(told.hear(o.CacheMiss(N0), time=5)) == [("n0", 0, "QUEUED")]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (("n0",), "n0"),
+        (("n0", 0, "n1"), "n0-0-n1"),
+        (("n0", 2, "n1", 0, "n2"), "n0-2-n1-0-n2"),
+        (("n0", 17), "n0-17"),
+        (("a-node-of-a-long-name-at-the-top",), "a-node-of-a-long-name-at-the-top"),
+        (("n0", 0, "1234567890123456"), "fgrjvjpy"),
+        (("n0", 0, "1234567890123456", 1, "x"), "fgrjvjpy-1-x"),
+    ],
+)
+def test_client_ids_are_flytes(path, text):
+    assert path_text(path) == text
+
+
+def test_long_ids_are_hashed_as_flyte_hashes_them():
+    """The two hashes are those of Flyte's own tests (``encoder_test.go``)."""
+    assert short_id("x" * 20) == "x" * 20
+    assert short_id("x" * 24) == "fuaa3aji"
+    assert short_id("x" * 24, bits=64) == "fyuigwrqamd3yk"
+    run = RunId("p", "d", "a" * 20)
+    child = child_run(AttemptId(run, ("n0",), 1))
+    assert child == replace(run, name=short_id(f"{run.name}-n0-1", bits=64))

@@ -83,9 +83,9 @@ class Recorder(World):
         super().__init__(*args, **more)
         self.heard: list[tuple] = []
 
-    def hear(self, seen):
-        self.heard.append((seen, self.now))
-        super().hear(seen)
+    def hear(self, *batch):
+        self.heard += [(seen, self.now) for seen in batch]
+        super().hear(*batch)
 
 
 def test_a_fold_is_so_many_steps():

@@ -15,6 +15,7 @@ from flyte_jupyter.engine.core.state import (
     Gathering,
     Kept,
     Mapped,
+    Nested,
     Probing,
     Ready,
     Reserved,
@@ -50,10 +51,14 @@ def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
         attempts.extend(array_events(place))
     phases = _phases(place, tried=bool(attempts))
     begins: list[RunEvent] = [_event(place, phase) for phase in phases if phase in _GOING]
+    ends: list[RunEvent] = [_event(place, phase) for phase in phases if phase not in _GOING]
+    if isinstance(place.before, Nested) and not place.expands:
+        # Another attempt begins because of how the graph of the last one ended.
+        return begins, [*attempts, *ends]
     begins += attempts
     if place.expands:
         begins.append(_event(place, NODE.DYNAMIC_RUNNING))
-    return begins, [_event(place, phase) for phase in phases if phase not in _GOING]
+    return begins, ends
 
 
 def _phases(place: Place, *, tried: bool) -> list[int]:
@@ -65,10 +70,12 @@ def _phases(place: Place, *, tried: bool) -> list[int]:
     if last is None:
         return list(reached[len(told) :])
     through: tuple[int, ...] = (NODE.QUEUED,) if tried else ()
+    if place.inside is not None or (tried and place.node.kind is NodeKind.ARRAY):
+        through = _GOING
     if isinstance(after, Succeeded):
         # A cache hit never ran; anything else did, even if nobody heard of its start.
         through = (NODE.QUEUED,) if after.cached else () if after.recovered else _GOING
-    if isinstance(after, Aborted) and not (told or tried):
+    if isinstance(after, Aborted) and not (told or through):
         return []
     return [*through[len(told) :], last]
 

@@ -99,16 +99,16 @@ class Place:
 
     @property
     def inside(self) -> Scope | None:
-        """The graph that this attempt of a task left; None when it left none."""
-        if self.node.kind is not NodeKind.TASK:
-            return None
+        """What runs or ran inside the node at this attempt; None where nothing did."""
         scope = self.change.after.get((*self.path, self.number))
         return scope if isinstance(scope, Scope) else None
 
     @property
     def expands(self) -> bool:
-        """Whether the graph is new."""
-        return self.inside is not None and (*self.path, self.number) not in self.change.before
+        """Whether a task has left this graph just now."""
+        if self.node.kind is not NodeKind.TASK or self.inside is None:
+            return False
+        return (*self.path, self.number) not in self.change.before
 
     def when(self, *, going: bool) -> datetime:
         """Now; or when the process started, of a start that is heard of together with its end."""
