@@ -37,6 +37,8 @@ class Database:
         """That the change feed has grown."""
         self.folded: Folded[Any] = Folded()
         """Records of open executions, for writes only."""
+        self.appended = 0
+        """How many changes the feed has taken since it was last pruned, for writes only."""
         self._readers = readers
         self._writer = writer
         self._held = held

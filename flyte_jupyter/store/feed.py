@@ -17,7 +17,8 @@ from flyte_jupyter.store.tables import feed
 
 KEEP = 100_000
 """How many changes are kept: a client that was away for longer takes a snapshot."""
-_PRUNE_EVERY = 1_000
+PRUNE_EVERY = 1_000
+"""Changes, by the writer's own count since the database was opened."""
 
 
 class ChangeKind(StrEnum):
@@ -50,7 +51,6 @@ class Change:
 
 _append = Prepared(feed.insert())
 _latest = select(func.max(feed.c.seq))
-_last = Prepared(_latest)
 _oldest = select(func.min(feed.c.seq))
 _forget = feed.delete().where(feed.c.seq <= bindparam("last"))
 _since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(feed.c.seq)
@@ -67,11 +67,14 @@ def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -
             yield _row(one)
 
     _append.run_many(transaction.connection, rows())
-    if count:
-        (last,) = _last.first(transaction.connection, {})
-        if last // _PRUNE_EVERY != (last - count) // _PRUNE_EVERY:
-            transaction.connection.execute(_forget, {"last": last - KEEP})
-        transaction.after_commit(db.wake)
+    if not count:
+        return
+    transaction.after_commit(db.wake)
+    db.appended += count
+    if db.appended >= PRUNE_EVERY:
+        db.appended = 0
+        last = transaction.connection.execute(_latest).scalar() or 0
+        transaction.connection.execute(_forget, {"last": last - KEEP})
 
 
 def _row(one: Touched) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from store_world import (
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import RunPhase, RunSummary
 from flyte_jupyter.idl import core, event
+from flyte_jupyter.store import feed as feeds
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.errors import AlreadyExists, AlreadyTerminal, InvalidQuery, NotFound
 from flyte_jupyter.store.executions import Executions
@@ -216,6 +217,24 @@ def test_an_old_cursor_is_told_that_it_missed_something(play):
         assert await feed.too_old(0)
         assert not await feed.too_old(last - 10)
         assert len(await feed.since(last - 10)) == 10
+
+    play(story)
+
+
+def test_as_the_feed_grows_it_forgets_by_itself(play, monkeypatch):
+    monkeypatch.setattr(feeds, "KEEP", 10)
+    monkeypatch.setattr(feeds, "PRUNE_EVERY", 25)
+
+    async def story(executions, runs, feed):
+        await executions.create(new_execution())
+        epoch = await lease(runs)
+        for version in range(60):
+            events = [node_event(run(), f"n{version}", "QUEUED")]
+            await runs.commit(commit_of(run(), version, epoch, events=events))
+        kept = await feed.since(0)
+        assert 10 <= len(kept) <= 35
+        assert kept[-1].node == "n59"
+        assert await feed.too_old(0)
 
     play(story)
 
