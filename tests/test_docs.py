@@ -57,7 +57,7 @@ def test_every_environment_variable_is_documented():
 
 def test_every_failure_code_is_documented():
     """Codes are what people search for: the first argument of whatever makes a failure."""
-    makes = r"(?:Failure|Problem|rejected|system_failure|ZygoteFailed|refuse|_storage_problem)"
+    makes = r"(?:Failure|Problem|rejected|system_failure|ZygoteFailed|refuse|_storage_problem|PodRefused|_system)"
     used = set()
     places = ("core", "answers", "adapters/local", "adapters/kubernetes", "pods")
     folders = [*(f"engine/{place}" for place in places), "kernel/runtime"]

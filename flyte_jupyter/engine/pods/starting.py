@@ -74,7 +74,7 @@ def _obstacle(status: PodStatus, graces: Graces) -> _Obstacle:
     if stuck:
         return _stuck(status, stuck[0], graces)
     if scheduled is None and not status.containers:
-        return _Obstacle(Stage.QUEUED, Failure("Pending", ""), None, None)
+        return _Obstacle(Stage.QUEUED, Failure("", ""), None, None)
     reason = next((c.reason for c in _waiting(status) if c.reason), "ContainerCreating")
     running = next((c.name for c in status.inits.values() if c.running is not None), "")
     text = f"{reason}: {running}" if running and reason == "PodInitializing" else reason
