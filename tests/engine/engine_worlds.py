@@ -111,7 +111,7 @@ class World:
         self.executor = MemoryExecutor(self.add_up, by_itself=by_itself)
         self.executor.follow(self.clock.now)
         self.plans = {}
-        self.children = MemoryChildren(self.runs, self.plans)
+        self.children = MemoryChildren(self.runs, self.plans, self.blobs)
         self.signals = MemorySignals(self.runs)
         self.linger = linger
         self.answers = AnswerSettings()

@@ -11,8 +11,9 @@ from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import Failure, RunPhase
 from flyte_jupyter.engine.core.step import initial
-from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
+from flyte_jupyter.engine.ports import Accepted, Blobs, ChildResult, ChildSpec, Rejected
 from flyte_jupyter.engine.program import plan_of
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import EntityId, RunId
 
 
@@ -27,9 +28,12 @@ class MemoryLaunchPlan:
 class MemoryChildren:
     """Starts executions of the launch plans that it is given, by name."""
 
-    def __init__(self, runs: MemoryRuns, plans: Mapping[str, MemoryLaunchPlan]) -> None:
+    def __init__(
+        self, runs: MemoryRuns, plans: Mapping[str, MemoryLaunchPlan], blobs: Blobs
+    ) -> None:
         self._runs = runs
         self._plans = plans
+        self._blobs = blobs
         self.created: list[ChildSpec] = []
 
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
@@ -47,7 +51,7 @@ class MemoryChildren:
             closure=closure.SerializeToString(deterministic=True),
             plan=plan.workflow.digest,
             summary=initial(plan_of(closure)).summary,
-            inputs=spec.inputs,
+            inputs=await self._inputs(spec, plan.interface),
             env=parent.env,
             spec=parent.spec,
             recovers=spec.recover,
@@ -56,6 +60,18 @@ class MemoryChildren:
         self._runs.create(new, Started())
         self.created.append(spec)
         return Accepted()
+
+    async def _inputs(self, spec: ChildSpec, plan: LaunchPlanInterface) -> str:
+        """What the node gives, with what the launch plan fixes and has defaults for."""
+        given = core.LiteralMap.FromString(await self._blobs.get(spec.inputs))
+        for name, parameter in plan.inputs.parameters.items():
+            if name not in given.literals and parameter.HasField("default"):
+                given.literals[name].CopyFrom(parameter.default)
+        for name, literal in plan.fixed.literals.items():
+            given.literals[name].CopyFrom(literal)
+        uri = f"{self._blobs.root}/metadata/children/{spec.name.name}/inputs.pb"
+        await self._blobs.put(uri, given.SerializeToString(deterministic=True))
+        return uri
 
     async def terminate(self, child: RunId, cause: str) -> None:
         """Ask for its end; nothing if it is unknown or over."""
