@@ -1,0 +1,116 @@
+"""What runs attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Failure, Stage
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSpec:
+    """All an executor needs to run one attempt. Times in seconds, memory in bytes."""
+
+    id: AttemptId
+    template: core.TaskTemplate
+    """As registered: command templates (``{{.input}}`` ...) are filled by the executor from the URIs below."""
+    inputs: str
+    output_prefix: str
+    raw_output_prefix: str
+    env: Mapping[str, str]
+    prev_checkpoint: str = ""
+    interruptible: bool = False
+    """Whether it may be put on machines that can be taken away (Flyte: not for the last system attempt)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    workflow: str = ""
+    """Name of the workflow that the execution runs, for labels."""
+    node: str = ""
+    """The node's id as clients see it."""
+    index: int | None = None
+    """Of an item of an array node: which element it is for. It is in `env` too, as Flyte's tasks look for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The executor has it (now, or since an earlier call with the same id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The executor will never run it as asked."""
+
+    why: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What an attempt waits for before it can start, in its executor's words."""
+
+    stage: Stage
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptNews:
+    """Unprompted news: `waits` is set while it cannot start yet, `how` when it is gone; neither: its process has started."""
+
+    id: AttemptId
+    how: Exit | None
+    waits: Waits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every attempt that exists and is not reaped, the ended ones with how they ended, as of a moment *before* the look."""
+
+    as_of: datetime
+    queued: frozenset[AttemptId]
+    running: frozenset[AttemptId]
+    ended: Mapping[AttemptId, Exit]
+
+    @property
+    def all(self) -> frozenset[AttemptId]:
+        """Every listed attempt, whatever its phase."""
+        return self.queued | self.running | frozenset(self.ended)
+
+
+class Executor(Protocol):
+    """Runs attempts. Create-if-absent and delete-if-present by `AttemptId`; an ended attempt stays listed until reaped."""
+
+    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+        """Begin; adopt what an earlier engine left running. `news` is called on the event loop's thread."""
+
+    async def stop(self) -> None:
+        """Stop watching. Running attempts go on and are adopted by the next `start`."""
+
+    async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
+        """Create the attempt if it is absent (a reaped or killed one may be created anew)."""
+
+    async def kill(self, attempt: AttemptId) -> None:
+        """End the attempt and all its processes, and forget it; nothing if it is unknown."""
+
+    async def reap(self, attempt: AttemptId) -> None:
+        """Forget an ended attempt, its files under the executor's own folders apart from logs included."""
+
+    async def listing(self) -> Listing:
+        """What exists. Level-triggered truth behind `news`."""
+
+    async def read_log(self, attempt: AttemptId, offset: int, limit: int) -> LogSlice:
+        """Up to `limit` bytes of the attempt's log from byte `offset`; empty past the end or when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSlice:
+    """A part of a log. `complete` says that the attempt is over and nothing will be added."""
+
+    data: bytes
+    offset: int
+    complete: bool
