@@ -36,8 +36,8 @@ def do_hold(inputs):
 
 async def pid_of(b, spec) -> int:
     async def look():
-        words = (await b.log(spec)).split()
-        return int(words[-1]) if words else 0
+        log = await b.log(spec)
+        return int(log.split()[1]) if log.endswith("\n") else 0
 
     return await seen(look)
 

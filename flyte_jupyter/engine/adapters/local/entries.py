@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
@@ -49,7 +49,10 @@ class Is(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """One attempt. `over` is set once it has ended; `killed` says that its end is nobody's news, `engine` runs its container."""
+    """One attempt. `killed` says that its end is nobody's news, `engine` runs its container.
+
+    `over` is there when somebody waits for the end, and set with it.
+    """
 
     spec: AttemptSpec
     key: str
@@ -60,4 +63,4 @@ class Entry:
     how: Exit | None = None
     engine: str = ""
     killed: bool = False
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event | None = None

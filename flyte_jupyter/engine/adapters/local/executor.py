@@ -180,14 +180,15 @@ class LocalExecutor:
     async def listing(self) -> Listing:
         """What exists. Looks at nothing but memory, which zygotes keep up to date."""
         as_of = self._clock.now()
-        entries = self._entries.items()
-        running = (Is.STARTING, Is.RUNNING)
-        return Listing(
-            as_of=as_of,
-            queued=frozenset(a for a, e in entries if e.is_ is Is.QUEUED),
-            running=frozenset(a for a, e in entries if e.is_ in running),
-            ended={a: e.how for a, e in entries if e.how is not None},
-        )
+        queued, running, ended = [], [], {}
+        for attempt, entry in self._entries.items():
+            if entry.is_ is Is.QUEUED:
+                queued.append(attempt)
+            elif entry.how is None:
+                running.append(attempt)
+            else:
+                ended[attempt] = entry.how
+        return Listing(as_of, frozenset(queued), frozenset(running), ended)
 
     async def read_log(self, attempt: AttemptId, offset: int, limit: int) -> LogSlice:
         """A part of the log, also of an attempt that is long forgotten."""
@@ -317,7 +318,8 @@ class LocalExecutor:
             return
         entry.is_, entry.how = Is.ENDED, how
         self._slots.release(entry.spec.id)
-        entry.over.set()
+        if entry.over:
+            entry.over.set()
         if not entry.killed:
             self._news(AttemptNews(entry.spec.id, how))
         self._dispatch()
@@ -325,6 +327,9 @@ class LocalExecutor:
     # -- forgetting --
 
     async def _gone(self, entry: Entry) -> None:
+        if entry.is_ is Is.ENDED:
+            return
+        entry.over = entry.over or asyncio.Event()
         try:
             async with asyncio.timeout(self._settings.kill_patience):
                 await entry.over.wait()

@@ -45,6 +45,8 @@ def kind_of(spec: AttemptSpec) -> Kind:
 
 def needs_image(spec: AttemptSpec, environ: Mapping[str, str]) -> bool:
     """Whether the task has to run in a container."""
+    if not spec.template.container.image or command.is_pythons(spec.template):
+        return False  # every launch asks
     return containers.needs_image(spec.template, _path_of(spec, environ))
 
 
