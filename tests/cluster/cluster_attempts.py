@@ -23,7 +23,7 @@ from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
-SMALL = Resources(requests={"cpu": "50m", "memory": "64Mi"})
+SMALL = Resources(requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "2", "memory": "1Gi"})
 
 
 class LiveBench(Bench):

@@ -147,6 +147,31 @@ def test_a_handle_that_somebody_applies_launches_an_execution_once(tmp_path):
     asyncio.run(main())
 
 
+def test_a_handle_of_any_name_is_its_executions_only_one(tmp_path):
+    """Where namespaces do not tell projects apart, ours have longer names than people give."""
+
+    async def main():
+        cluster, plane = FakeCluster(), Plane()
+        pods = dataclasses.replace(QUICK.pods, namespace="p-d")
+        async with place(tmp_path, cluster=cluster, plane=plane, pods=pods) as p:
+            await p.apply("mine", **LAUNCH_PLAN)
+            await p.shows("QUEUED", "mine")
+            plane.stand(RunId("p", "d", "mine"), "RUNNING")
+            await p.shows("RUNNING", "mine")
+            await p.executor.launch(spec_of(attempt_id(run="mine")))
+        async with place(tmp_path, cluster=cluster, plane=plane, pods=pods) as p:
+            await p.executor.launch(spec_of(attempt_id("n1", run="mine")))
+            owners = [pod["metadata"]["ownerReferences"][0]["name"] for pod in cluster.pods()]
+            assert owners == ["mine", "mine"]
+            assert [key[2] for key in cluster.objects if key[0] == "flyteworkflows"] == ["mine"]
+            cluster.remove("flyteworkflows", "p-d", "mine")
+            await p.until(lambda: [k for k in cluster.objects if k[0] == "flyteworkflows"])
+            ((_, _, name),) = [k for k in cluster.objects if k[0] == "flyteworkflows"]
+            assert name.startswith("mine-")
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

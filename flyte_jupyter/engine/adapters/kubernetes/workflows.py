@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -60,6 +61,8 @@ class Workflows:
         self._handles: dict[Key, Json] = {}
         self._runs: dict[Key, RunId] = {}
         """Executions that have, or should have, a handle of this name."""
+        self._keys: dict[RunId, Key] = {}
+        """Handles that are not called as we would call them, because somebody else made them."""
         self._namespaces = Namespaces(api, settings)
         self._making: dict[Key, asyncio.Lock] = {}
         self._look_again_at = 0.0
@@ -81,6 +84,9 @@ class Workflows:
             asyncio.create_task(work)
             for work in (self._queue.keep(), self._ttl.keep(), self._hear())
         ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.patience):
+                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
 
     async def stop(self) -> None:
         """Stop. Handles stay as they are."""
@@ -92,11 +98,12 @@ class Workflows:
         self._reflectors, self._tasks = [], []
         self._handles.clear()
         self._runs.clear()
+        self._keys.clear()
 
     async def owner(self, spec: AttemptSpec) -> Manifest | None:
         """The owner reference for a pod of this attempt, with the handle made if there is none; None where handles cannot be had."""
         run = spec.id.run
-        key = namespace_of(run, self._pods), handles.handle_name(run, self._pods)
+        key = self._key_of(run)
         handle = self._handles.get(key)
         if handle is None or not self._is_ours(handle):
             handle = await self._make(run, key, spec.workflow)
@@ -107,6 +114,8 @@ class Workflows:
     def seen(self, found: Json) -> None:
         """A handle is there, new or changed (for the reflector)."""
         key = key_of(found)
+        if self._is_ours(found):
+            self._bind(key, found)
         if self._is_ours(found) or self._is_free(found):
             self._handles[key] = handles.slim(found)
             self._queue.add(key)
@@ -116,13 +125,35 @@ class Workflows:
         handle = self._handles.get(key)
         if handle is not None and handle["metadata"]["uid"] == uid:
             del self._handles[key]
+            run = self._runs.get(key)
+            if run is not None and run in self._keys:
+                del self._keys[run], self._runs[key]
+                key = self._key_of(run)
+                self._runs[key] = run
             self._queue.add(key)
+
+    def _key_of(self, run: RunId) -> Key:
+        """Where the run's handle stands, or would."""
+        usual = namespace_of(run, self._pods), handles.handle_name(run, self._pods)
+        return self._keys.get(run, usual)
+
+    def _bind(self, key: Key, handle: Json) -> None:
+        """This handle is its run's."""
+        try:
+            run = handles.run_of(handle)
+        except BadWish:
+            return
+        if self._key_of(run) != key and self._handles.get(self._key_of(run)) is None:
+            self._runs.pop(self._key_of(run), None)
+            self._keys[run] = key
+        if self._key_of(run) == key:
+            self._runs[key] = run
 
     async def _hear(self) -> None:
         while True:
             try:
                 async for run in self._standings.changes():
-                    key = namespace_of(run, self._pods), handles.handle_name(run, self._pods)
+                    key = self._key_of(run)
                     self._runs[key] = run
                     self._queue.add(key)
             except Exception:
@@ -226,17 +257,17 @@ class Workflows:
             why = f"executions of this project and domain belong into the namespace {wanted}"
             await self._show(key, handle, handles.rejection(why))
             return
-        self._runs[key] = wish.run
-        self._note(await self._claim(handle, wish.run))
+        made = await self._claim(handle, wish.run)
+        self._bind(key, made)
+        self._note(made)
 
     async def _tend(self, key: Key, handle: Json) -> None:
         try:
-            run = self._runs.get(key) or handles.run_of(handle)
+            run = handles.run_of(handle)
         except BadWish as error:
             await self._show(key, handle, handles.rejection(str(error)))
             await self._let_go(key, handle)
             return
-        self._runs[key] = run
         standing = await self._standings.current(run)
         if handle["metadata"].get("deletionTimestamp"):
             await self._end(key, handle, standing)
