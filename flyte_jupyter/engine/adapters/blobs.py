@@ -85,8 +85,16 @@ class FolderBlobs:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123
-        return file.read()
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(file).st_size
+        data = os.read(file, size + 1)
+        # A large file, or one that is no plain file, may come in parts.
+        while len(data) < size and (more := os.read(file, size - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(file)
 
 
 def _sizes(folder: str) -> dict[str, int]:
@@ -98,19 +106,30 @@ def _is_file(path: str) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
 def _write(path: str, beside: str, data: bytes) -> None:
     try:
-        file = open(beside, "xb")  # noqa: SIM115, PTH123 - closed below; see above
+        file = os.open(beside, _NEW, 0o666)
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see above
-        file = open(beside, "xb")  # noqa: SIM115, PTH123 - see above
+        file = os.open(beside, _NEW, 0o666)
     try:
-        with file:
-            file.write(data)
+        try:
+            _write_all(file, data)
+        finally:
+            os.close(file)
         os.replace(beside, path)  # noqa: PTH105 - see above
     except OSError:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+def _write_all(file: int, data: bytes) -> None:
+    done = os.write(file, data)
+    while done < len(data):
+        done += os.write(file, memoryview(data)[done:])
 
 
 class RemoteBlobs:

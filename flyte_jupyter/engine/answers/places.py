@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.core.index import graph_at, node_at
+from flyte_jupyter.engine.core.index import node_at
 from flyte_jupyter.engine.core.plan import START, NodeKind, NodePlan, Plan
+from flyte_jupyter.engine.core.scopes import Walk
 from flyte_jupyter.engine.core.state import Failure, Kept, RunState, Scope, Succeeded
 from flyte_jupyter.engine.program import Template
 from flyte_jupyter.idl import core, literals
@@ -74,8 +75,8 @@ class Place:
 def place_of(run: RunContext, path: Path, nodes: Nodes) -> Place:
     """The place of a node or item that the run has."""
     of_node = path[:-1] if isinstance(path[-1], int) else path
-    plan = node_at(run.plans, nodes, path)
-    graph = graph_at(run.plans, nodes, of_node[:-1])
+    walk = Walk(run.plans, nodes.get)
+    plan, graph = walk.node(path), walk.graph(of_node[:-1])
     assert plan is not None, f"{run.id} has no node at {path}"
     assert graph is not None, f"{run.id} has no graph at {of_node[:-1]}"
     return Place(path, str(of_node[-1]), plan, graph, run.template(graph.template))

@@ -8,10 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 E = TypeVar("E", bound=tuple[Any, ...])
 
 _BITS = 6
@@ -38,6 +39,15 @@ class PersistentMap(Mapping[K, V]):
     def __getitem__(self, key: K) -> V:
         mark = hash(key)
         return self._shelves[mark & _MASK][(mark >> _BITS) & _MASK][key]
+
+    @overload
+    def get(self, key: K, default: None = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V | T) -> V | T: ...
+    def get(self, key: K, default: Any = None) -> Any:
+        """As of any mapping; asked too often for one that catches an exception."""
+        mark = hash(key)
+        return self._shelves[mark & _MASK][(mark >> _BITS) & _MASK].get(key, default)
 
     def __iter__(self) -> Iterator[K]:
         return chain.from_iterable(chain.from_iterable(self._shelves))
