@@ -135,3 +135,12 @@ def names(programs: Path) -> list[str]:
     """The containers that there are, running or not."""
     words = [programs / "podman", "ps", "--all", "--format", "{{.Names}}"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+
+def clear(programs: Path) -> None:
+    """Remove what is left of all containers, their mounts included."""
+    words = [programs / "podman", "rm", "--all", "--force", "--time", "0"]
+    subprocess.run(words, check=False, capture_output=True)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        if line.split()[1].startswith(f"{programs.parent}/"):
+            subprocess.run(["umount", line.split()[1]], check=False, capture_output=True)

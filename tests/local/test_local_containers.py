@@ -117,6 +117,7 @@ def engine():
         if programs is None:
             pytest.skip("no container engine can be made to work here")
         yield programs
+        container_engine.clear(programs)
 
 
 def test_data_is_laid_in_and_taken_out(tmp_path, engine):
