@@ -281,6 +281,10 @@ class World:
         if self.executor[key] == "queued" and not self.calm and self.random.random() < 0.3:
             stage = self.random.choice(list(s.Stage))
             self.say(o.AttemptWaits(*key, stage, self.random.choice(["", "no room"])))
+        elif self.executor[key] == "queued" and not self.calm and self.random.random() < 0.1:
+            # So short that nobody has seen it run.
+            self.executor[key] = "ended"
+            self.say(self.collect(*key))
         elif self.executor[key] == "queued":
             self.executor[key] = "running"
             if heard:

@@ -53,6 +53,7 @@ BRANCH = around(NodeKind.BRANCH, body=arms(LEFT, RIGHT))
 DYNAMIC = Plans(around(NodeKind.TASK, retries=1, timeout=10 * SECOND), {"E": inside()})
 GATE = around(NodeKind.GATE, gate=GatePlan("sure?"))
 SLEEP = around(NodeKind.GATE, gate=GatePlan(sleep=60 * SECOND))
+SLEEP_FIRST = NodePlan("s", NodeKind.GATE, (START,), gate=GatePlan(sleep=SECOND))
 SERIAL = around(NodeKind.TASK, retries=1, cache=CachePlan("1", serialize=True))
 
 
@@ -255,6 +256,43 @@ def test_a_composite_takes_no_slot_and_its_leaves_do():
     assert run.node(Y) == s.Ready(turn=0)
 
 
+def test_a_composite_begins_while_all_slots_are_taken():
+    plan = graph(task("t"), NodePlan("n", NodeKind.WORKFLOW, ("s",), body=inside()), SLEEP_FIRST)
+    run = begun(plan, o.InputsReady(("s",), "d"), max_parallelism=1)
+    run.time = 1
+    assert run.hear(o.Tick()) == (a.ResolveInputs(N),)
+    assert run.summary.active == 1
+
+
+def test_what_ends_after_the_failure_that_stopped_its_graph_lets_nothing_go_on():
+    sleep = GatePlan(sleep=5 * SECOND)
+    plan = graph(
+        task("t", timeout=9 * SECOND),
+        NodePlan("u", NodeKind.GATE, (START,), gate=sleep, timeout=9 * SECOND),
+        task("z", "u"),
+    )
+    run = begun(plan, o.InputsReady(("t",), "d"), o.InputsReady(("u",), "d"))
+    run.hear(o.AttemptStarted(("t",), 0))
+    run.time = 20
+    assert run.hear(o.Tick()) == (a.Kill(("t",), 0),)
+    assert run.node(("u",)) == s.Succeeded("")
+    assert ("z",) not in run.state.nodes
+    assert run.summary.phase is RunPhase.FAILED
+
+
+def test_what_ends_inside_together_with_its_node_has_no_say():
+    body = inside(
+        task("x", timeout=9 * SECOND), task("y", "x"), on_failure=OnFailure.FINISH_RUNNABLE
+    )
+    plan = around(NodeKind.WORKFLOW, body=body, node_timeout=10 * SECOND)
+    run = begun(plan, o.InputsReady(N, "d"), o.InputsReady(X, "d"), o.AttemptStarted(X, 0))
+    run.time = 20
+    assert run.hear(o.Tick()) == (a.Kill(X, 0),)
+    assert run.node(N).timed_out
+    assert run.state.nodes["n", 0] == s.Scope(0)
+    assert Y not in run.state.nodes
+
+
 # -- branches --
 
 
@@ -433,6 +471,18 @@ def test_a_map_takes_turns_with_its_neighbours():
     assert order == ["n", "n", "m", "n", "m", "n"]
 
 
+def test_slots_that_get_free_together_go_around():
+    first = mapped().nodes["n"]
+    hogs = [task(f"t{i}", timeout=9 * SECOND) for i in range(4)]
+    plan = graph(first, replace(first, id="m"), *hogs, on_failure=OnFailure.FINISH_RUNNABLE)
+    run = begun(plan, *(o.InputsReady((t.id,), "d") for t in hogs), max_parallelism=4)
+    run.hear(*(o.AttemptStarted((t.id,), 0) for t in hogs))
+    assert run.hear(o.ItemsReady(N, "d", 9), o.ItemsReady(("m",), "d", 9)) == ()
+    run.time = 9
+    begins = [x.path for x in run.hear(o.Tick()) if isinstance(x, a.ResolveInputs)]
+    assert begins == [("n", 0), ("m", 0), ("n", 1), ("m", 1)]
+
+
 def test_too_many_failures_end_the_map_at_once():
     run = items(5, mapped(min_success_ratio=0.5))
     run.hear(*(o.InputsReady(item(i), "d") for i in range(5)))
@@ -597,6 +647,13 @@ def test_a_failure_nodes_own_error_masks_the_first():
     assert run.summary.failed_node == "fn"
 
 
+def test_an_abort_of_a_failing_run_starts_no_failure_node():
+    run = handled(OnFailure.FINISH_RUNNABLE)
+    run.hear(o.AttemptFailed(("x",), 0, BUG))
+    assert run.hear(o.AbortRequested("enough")) == (a.Kill(("y",), 0),)
+    assert run.summary.phase is RunPhase.ABORTED
+
+
 def test_an_abort_starts_no_failure_node_and_stops_one():
     run = handled()
     assert run.hear(o.AbortRequested("enough")) == (a.Kill(("x",), 0), a.Kill(("y",), 0))
@@ -696,6 +753,16 @@ def test_a_reserved_node_waits_without_a_slot_and_asks_again():
     assert run.hear(o.Tick()) == (a.Probe(N, "d"),)
     assert run.summary.active == 1
     assert run.hear(o.CacheMiss(N)) == (a.Launch(N, 0),)
+
+
+def test_a_reserved_node_remembers_since_when_it_is_timed():
+    node = replace(SERIAL.nodes["n"], node_timeout=10 * SECOND)
+    run = begun(graph(node), o.InputsReady(N, "d"), o.CacheReserved(N, at(5)))
+    run.time = 5
+    run.hear(o.Tick(), o.CacheReserved(N, at(8)))
+    run.time = 10
+    run.hear(o.Tick())
+    assert run.node(N).timed_out
 
 
 def test_a_question_about_a_reservation_is_not_asked_without_pause():

@@ -14,7 +14,7 @@ from mutations import MUTATIONS, Mutation
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent.parent / "flyte_jupyter"
-FAST = ["rows", "report", "persistent", "codec", "simulation"]
+FAST = ["rows", "composites", "report", "persistent", "codec", "simulation"]
 PARTS = [
     "__init__.py",
     "_version.py",
@@ -44,7 +44,7 @@ def run(place: Path) -> subprocess.CompletedProcess[str]:
     env = {
         **os.environ,
         "PYTHONPATH": str(place),
-        "CORE_EXAMPLES": "15",
+        "CORE_SEEDS": "10",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.run(
@@ -80,7 +80,7 @@ def test_the_copy_is_what_is_tested_and_passes(tmp_path):
 
 @pytest.mark.timeout(900)  # a run of pytest per bug, on a machine that may be busy
 def test_every_deliberate_bug_is_caught(tmp_path):
-    assert len(MUTATIONS) >= 20
+    assert len(MUTATIONS) >= 70
     assert len({m.name for m in MUTATIONS}) == len(MUTATIONS)
     places = [tmp_path / str(i) for i in range(len(MUTATIONS))]
     with ThreadPoolExecutor(2) as pool:

@@ -77,6 +77,12 @@ def test_an_ordered_set_is_a_sorted_set(changes, begin):
     assert made == Ordered(like)
     assert hash(made) == hash(Ordered(like))
     assert made != sorted(like)
+    assert made.single == (len(like) == 1)
+    beyond = [(400 + i, 0) for i in range(len(changes))]
+    longer = made.extended(beyond)
+    assert list(longer) == sorted(like) + beyond
+    assert longer == Ordered(like | set(beyond))
+    assert longer.add((350, 1)).discard((350, 1)) == longer
 
 
 def test_chunks_stay_short_whatever_the_order():

@@ -13,8 +13,8 @@ from core_model import Model
 from core_programs import program
 from core_world import World
 
+from flyte_jupyter.engine.core import nesting, transitions
 from flyte_jupyter.engine.core import observations as o
-from flyte_jupyter.engine.core import transitions
 from flyte_jupyter.engine.core.actions import WakeAt
 from flyte_jupyter.engine.core.state import RunPhase
 from flyte_jupyter.engine.core.step import fold, initial, step
@@ -76,6 +76,18 @@ def test_a_run_comes_to_what_its_outcomes_say():
         Model(run).compare()
 
     each_seed(is_as_modelled)
+
+
+def test_children_that_are_released_together_are_released(monkeypatch):
+    def is_as_modelled(seed):
+        run = world(seed, faults=False, recovers=False)
+        for _ in range(TURNS):
+            run.turn()
+        run.settle()
+        Model(run).compare()
+
+    monkeypatch.setattr(nesting, "_MANY", 1)
+    each_seed(is_as_modelled, 0.3)
 
 
 class Recorder(World):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -41,10 +41,14 @@ from flyte_jupyter.engine.core.state import (
     RunSummary,
     Scope,
     Succeeded,
+    Tries,
 )
 from flyte_jupyter.idl.ids import Path
 
 _INDEXED = TIMED
+
+
+_FIRST = Tries()
 
 
 class Draft:
@@ -188,6 +192,19 @@ class Draft:
             self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
         if now in ENDED:
             self._end(path, node, old, new)
+
+    def put_many(self, paths: Sequence[Path], new: NodeState) -> None:
+        """Begin so many leaves that have no state yet: what `put` does, without looking at each."""
+        self._overlay.update(dict.fromkeys(paths, new))
+        self._active += len(paths) * (type(new) in HOLDING)
+
+    def queue_many(self, paths: Sequence[Path]) -> None:
+        """Put so many leaves that have no state yet at the end of the queue."""
+        first = self._turns
+        self._turns += len(paths)
+        for turn, path in enumerate(paths, first):
+            self._overlay[path] = Ready(_FIRST, "", turn)
+        self.ready = self.ready.extended(list(enumerate(paths, first)))
 
     def _end(self, path: Path, node: NodePlan, old: Kept | None, new: NodeState) -> None:
         if node.cache is not None and node.cache.serialize:

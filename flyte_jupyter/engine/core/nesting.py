@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flyte_jupyter.engine.core import arrays, attempts, policy, stopping, turns
 from flyte_jupyter.engine.core.draft import Draft
-from flyte_jupyter.engine.core.plan import END, NodeKind, OnFailure
+from flyte_jupyter.engine.core.plan import END, LEAVES, NodeKind, OnFailure
 from flyte_jupyter.engine.core.rows import Inside, Next
 from flyte_jupyter.engine.core.state import (
     Blocked,
@@ -21,6 +22,8 @@ from flyte_jupyter.engine.core.state import (
 from flyte_jupyter.idl.ids import Path
 
 SKIPPED = Skipped()
+_MANY = 64
+"""From so many children on it pays to release them together."""
 
 
 def take(draft: Draft, path: Path, following: Next) -> None:
@@ -65,7 +68,10 @@ def release(draft: Draft, path: Path) -> None:
     """The node has succeeded: those downstream wait for one less."""
     scope = path[:-1]
     graph = draft.graph(scope)
-    for name in graph.downstream.get(str(path[-1]), ()):
+    children: Sequence[str] = graph.downstream.get(str(path[-1]), ())
+    if len(children) >= _MANY:
+        children = _release_many(draft, scope, children)
+    for name in children:
         child = (*scope, name)
         state = draft.get(child)
         if state is None:
@@ -78,6 +84,18 @@ def release(draft: Draft, path: Path) -> None:
             draft.put(child, Blocked(waiting_on - 1))
         else:
             turns.enable(draft, child)
+
+
+def _release_many(draft: Draft, scope: Path, children: Sequence[str]) -> Sequence[str]:
+    """Release the leaves that wait for this one node and nothing else, all at once. Returns the others."""
+    nodes = draft.graph(scope).nodes
+    plain = [n for n in children if nodes[n].kind in LEAVES and len(nodes[n].upstream) == 1]
+    fresh = [path for n in plain if draft.get(path := (*scope, n)) is None]
+    if len(fresh) < len(plain):
+        return children
+    turns.enable_many(draft, fresh)
+    done = set(plain)
+    return [n for n in children if n not in done]
 
 
 def skip(draft: Draft, path: Path) -> None:

@@ -6,7 +6,7 @@ Both cost the same whether a run has ten nodes or a hundred thousand, which is w
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -152,6 +152,13 @@ class Ordered(Generic[E]):
         middle = len(full) // 2
         parts = (full,) if len(full) <= _CHUNK else (full[:middle], full[middle:])
         return self._of(chunks[:at] + parts + chunks[at + 1 :])
+
+    def extended(self, entries: Sequence[E]) -> Ordered[E]:
+        """This set with `entries` in it: they are in order, and come after all that are in it."""
+        chunks = list(self._chunks)
+        flat = [*chunks.pop(), *entries] if chunks else list(entries)
+        chunks += (tuple(flat[at : at + _CHUNK]) for at in range(0, len(flat), _CHUNK))
+        return self._of(tuple(chunks))
 
     def discard(self, entry: E) -> Ordered[E]:
         """This set without `entry`."""

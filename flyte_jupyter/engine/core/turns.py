@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flyte_jupyter.engine.core import arrays, attempts, composites
 from flyte_jupyter.engine.core.actions import ResolveInputs
 from flyte_jupyter.engine.core.draft import Draft
@@ -40,6 +42,16 @@ def enable(draft: Draft, path: Path, tries: Tries = _FIRST, digest: str = "") ->
         dispatch(draft, path, tries, digest)
     else:
         draft.put(path, Ready(tries, digest, draft.take_turn()))
+
+
+def enable_many(draft: Draft, paths: Sequence[Path]) -> None:
+    """Let many leaves go on that have no state yet, in their order."""
+    free = draft.free
+    count = 0 if draft.ready else len(paths) if free is None else min(free, len(paths))
+    draft.put_many(paths[:count], RESOLVING)
+    draft.ask(map(ResolveInputs, paths[:count]))
+    if count < len(paths):
+        draft.queue_many(paths[count:])
 
 
 def resolve(draft: Draft, path: Path) -> None:
