@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from core_checks import check
 from core_plans import SECOND, at, chain, fan, graph, task
 
 from flyte_jupyter.engine.core import actions as a
@@ -21,7 +22,7 @@ from flyte_jupyter.engine.core.plan import (
     OnFailure,
     Plan,
 )
-from flyte_jupyter.engine.core.scopes import state_at
+from flyte_jupyter.engine.core.scopes import plans_of, state_at
 from flyte_jupyter.engine.core.state import Blame, CacheOutcome, Failure, RunPhase, Tries
 from flyte_jupyter.engine.core.step import fold, give_up, initial, step
 
@@ -425,6 +426,20 @@ def test_a_retry_without_a_digest_is_still_a_retry():
     run.hear(o.Started(), o.InputsReady(N0, ""), o.AttemptFailed(N0, 0, FLAKY))
     run.hear(o.InputsReady(N1, ""))
     assert a.Launch(N0, 1) in run.hear(o.AttemptSucceeded(N1, 0, "out"))
+
+
+def test_children_that_are_released_together_queue_behind_those_who_wait():
+    wide = [task(f"c{i}", "n0") for i in range(70)]
+    run = Run(graph(task("n0"), task("n1"), *wide, task("two", "n0", "n1")), max_parallelism=1)
+    run.hear(o.Started(), o.InputsReady(N0, "d"))
+    assert run.hear(o.AttemptSucceeded(N0, 0, "out")) == (a.Reap(N0, 0), a.ResolveInputs(N1))
+    assert [run.node((f"c{i}",)) for i in range(70)] == [s.Ready(turn=i + 1) for i in range(70)]
+    assert run.node(("two",)) == s.Blocked(1)
+    check(plans_of(run.plan), run.state)
+    run.hear(o.InputsReady(N1, "d"))
+    actions = run.hear(o.AttemptSucceeded(N1, 0, "out"))
+    assert actions == (a.Reap(N1, 0), a.ResolveInputs(("c0",)))
+    assert run.node(("two",)) == s.Ready(turn=71)
 
 
 def test_start_and_end_take_no_slot():
