@@ -1,0 +1,48 @@
+"""The simulation is worth something: engines that break their promises are found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from test_engine_simulation import check
+
+from flyte_jupyter.engine import delivering
+from flyte_jupyter.engine.adapters.memory import MemoryRuns
+
+MOST = 120
+
+
+def forgetful(monkeypatch):
+    """After a restart nothing that was owed is done."""
+    load = MemoryRuns.load
+
+    async def forgetting(self, run):
+        return replace(await load(self, run), owed=())
+
+    monkeypatch.setattr(MemoryRuns, "load", forgetting)
+
+
+def unfenced(monkeypatch):
+    """Whoever had the lease once may write for ever."""
+    monkeypatch.setattr(MemoryRuns, "_check", lambda self, epoch: None)
+
+
+def childless(monkeypatch):
+    """Child executions are taken for processes."""
+    monkeypatch.setattr(delivering, "_is_child", lambda actor, attempt: False)
+
+
+@pytest.mark.parametrize("broken", [forgetful, unfenced, childless], ids=lambda f: f.__name__)
+def test_a_broken_promise_is_found_out(broken, monkeypatch, caplog):
+    caplog.set_level("CRITICAL")
+    broken(monkeypatch)
+    assert any(_found(seed) for seed in range(MOST))
+
+
+def _found(seed):
+    try:
+        check(seed)
+    except Exception:  # it shows in many ways
+        return True
+    return False
