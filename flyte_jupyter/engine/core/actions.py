@@ -70,15 +70,6 @@ class Reap:
 
 
 @dataclass(frozen=True, slots=True)
-class Remember:
-    """Put the node's outputs into the catalog. No answer: a failing catalog never fails a run."""
-
-    path: Path
-    attempt: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
     """The node no longer computes what its reservation in the catalog is for. No answer."""
 
@@ -115,5 +106,5 @@ class WakeAt:
 
 
 Question = ResolveInputs | Probe | Collect | Gather | ReadSignal
-Effect = Launch | Kill | Reap | Remember | Release | OpenGate
+Effect = Launch | Kill | Reap | Release | OpenGate
 Action = Question | Effect | WakeAt
