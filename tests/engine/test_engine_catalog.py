@@ -134,6 +134,8 @@ def test_overwriting_asks_nothing_and_replaces_what_is_remembered(play):
         assert [a.run for a in world.executor.created] == [RUN, OTHER]
         (value,) = world.catalog.content.values()
         assert value.source == "p/d/r2/n0/0"
+        assert value.size == len(await world.blobs.get(value.outputs))
+        assert value.digest
 
     play(scenario)
 

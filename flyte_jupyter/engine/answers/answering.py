@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers import branching, gating, mapping
 from flyte_jupyter.engine.answers.binding import bound_inputs
-from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, source_text
+from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, Remembered, source_text
 from flyte_jupyter.engine.answers.collecting import MOST_OUTPUT_BYTES, Collector
 from flyte_jupyter.engine.answers.expanding import Expander
 from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
@@ -207,7 +207,8 @@ class Answers:
         await self._files.write(uri, inputs)
         state, outer = nodes.get(owner), place_of(run, owner, nodes)
         if isinstance(state, Nested) and outer.plan.cache is not None and inputs.literals:
-            await self.cache.remember(run.id, outer, state.digest, attempt)
+            what = Remembered(attempt, digests.literals_digest(inputs), inputs.ByteSize())
+            await self.cache.remember(run.id, outer, state.digest, what)
         return InputsReady(path, _digest(place, inputs), uri)
 
     # -- recovery --
@@ -268,8 +269,9 @@ class Answers:
             return AttemptFailed(path, number, why, found.deck)
         cache = CacheOutcome.NONE
         digest = getattr(nodes.get(path), "digest", "")
-        if place.plan.cache is not None and digest and not found.empty:
-            cache = await self.cache.remember(run.id, place, digest, number)
+        if place.plan.cache is not None and digest and found.outputs and found.outputs.literals:
+            what = Remembered(number, digests.literals_digest(found.outputs), found.size)
+            cache = await self.cache.remember(run.id, place, digest, what)
         uri = layout.outputs_uri(self.root, attempt)
         return AttemptSucceeded(path, number, uri, found.deck, cache)
 

@@ -38,6 +38,15 @@ class CacheSettings:
         return self.heartbeat * self.missed
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Outputs for the catalog: by which attempt, the digest of their content, their size in bytes."""
+
+    attempt: int
+    digest: str
+    size: int
+
+
 class Cache:
     """One run's node at a time: is there something remembered, who computes it, remember it."""
 
@@ -68,15 +77,19 @@ class Cache:
             return CacheMiss(path, broken=True)
         return CacheHit(path, target, found.source)
 
-    async def remember(self, run: RunId, place: Place, digest: str, attempt: int) -> CacheOutcome:
+    async def remember(
+        self, run: RunId, place: Place, digest: str, what: Remembered
+    ) -> CacheOutcome:
         """Have the catalog take a node's outputs. Never raises."""
         if place.plan.cache is None:
             return CacheOutcome.NONE
-        of = AttemptId(run, place.path, attempt)
+        of = AttemptId(run, place.path, what.attempt)
         value = CachedOutputs(
             outputs=layout.outputs_uri(self._blobs.root, of),
             source=source_text(of),
             created_at=self._clock.now(),
+            digest=what.digest,
+            size=what.size,
         )
         try:
             await self._catalog.remember(key_of(place, digest), value)

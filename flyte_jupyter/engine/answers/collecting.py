@@ -32,8 +32,9 @@ class Remains:
     why: Failure | None = None
     futures: bool = False
     deck: str = ""
-    empty: bool = False
-    """Whether the outputs have no literal, so that there is nothing to remember."""
+    outputs: core.LiteralMap | None = None
+    size: int = 0
+    """Of the outputs, in bytes."""
 
 
 class Collector:
@@ -116,7 +117,7 @@ class Collector:
         why = _invalid(given, wanted)
         if why is None:
             self._files.keep(uri, given, len(data))
-        return Remains(why, deck=deck, empty=not given.literals)
+        return Remains(why, deck=deck, outputs=given, size=len(data))
 
 
 def _when(error: tuple[datetime | None, Failure]) -> datetime:
