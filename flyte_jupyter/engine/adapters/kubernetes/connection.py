@@ -70,6 +70,11 @@ class KubernetesConnection:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._client.configuration.host)
+
     async def call(self, call: Call) -> Answer:
         """Ask and wait for the whole answer, whatever its status."""
         from aiohttp import ClientError, ClientTimeout

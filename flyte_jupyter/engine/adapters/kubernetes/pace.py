@@ -8,6 +8,10 @@ import random
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
 
 
+_NOTHING = 1e-6
+"""What sums of fractions may miss of a whole token."""
+
+
 class Backoff:
     """Pauses that double from the first to the longest, each shortened at random so that nobody comes back together."""
 
@@ -35,22 +39,25 @@ class Gate:
     """A token bucket: `enter` returns when a write may go out. Closed by `hold` after the server was too busy."""
 
     def __init__(self, settings: PaceSettings, dice: random.Random) -> None:
-        self._interval = 1.0 / settings.qps
-        self._slack = self._interval * max(settings.burst - 1, 0)
+        self._settings = settings
         self._backoff = Backoff(settings, dice)
-        self._next = 0.0
+        self._tokens = float(settings.burst)
+        self._counted_at = 0.0
         self._closed_until = 0.0
+        self._turn = asyncio.Lock()
 
     async def enter(self) -> None:
         """Wait for a place. Places are given in the order of asking."""
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now) + self._interval
-        due = self._next - self._interval - self._slack
-        while (wait := max(due, self._closed_until) - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it waits for a time
-            await asyncio.sleep(wait)
+        async with self._turn:
+            while (wait := self._wait()) > 0:  # noqa: ASYNC110 - it waits for a time, which can move
+                await asyncio.sleep(wait)
+            self._tokens -= 1
 
     def hold(self, asked: float | None) -> None:
-        """The server turned a request away: let none go out for as long as it asked, or for a growing pause."""
+        """The server turned a request away: let none go out for as long as it asked, or for a growing pause.
+
+        What has gathered meanwhile goes out evenly, not at once.
+        """
         now = asyncio.get_running_loop().time()
         if now >= self._closed_until:  # requests that were under way together count once
             self._closed_until = now + self._backoff.next(asked)
@@ -60,3 +67,14 @@ class Gate:
     def passed(self) -> None:
         """A request was served."""
         self._backoff.reset()
+
+    def _wait(self) -> float:
+        now, settings = asyncio.get_running_loop().time(), self._settings
+        if now < self._closed_until:
+            self._tokens, self._counted_at = 1.0, self._closed_until
+            return self._closed_until - now
+        gained = (now - self._counted_at) * settings.qps
+        self._tokens = min(self._tokens + gained, float(max(settings.burst, 1)))
+        self._counted_at = now
+        missing = 1.0 - self._tokens
+        return missing / settings.qps if missing > _NOTHING else 0.0
