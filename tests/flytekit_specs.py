@@ -98,17 +98,23 @@ class Specs:
 
 @cache
 def specs(
-    module: str, *, version: str = VERSION, project: str = PROJECT, domain: str = DOMAIN
+    module: str,
+    *,
+    version: str = VERSION,
+    project: str = PROJECT,
+    domain: str = DOMAIN,
+    bare: bool = False,
 ) -> Specs:
     """Import ``flytekit_programs.<module>`` and serialise all of its tasks, workflows and launch plans.
 
-    Tasks run by import: their processes find this folder on ``PYTHONPATH``.
+    Tasks run by import: their processes find this folder on ``PYTHONPATH``. `bare`: they must be given it, since a task
+    without variables of its own is forked from a parent that has flytekit.
     """
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
     from flytekit.tools.translator import get_serializable
 
-    settings = _settings(project, domain, version)
+    settings = _settings(project, domain, version, bare=bare)
     made: OrderedDict[object, object] = OrderedDict()
     for entity in _entities(importlib.import_module(f"flytekit_programs.{module}")):
         get_serializable(made, settings, entity)
@@ -132,7 +138,7 @@ def futures(module: str, task: str, **inputs: object) -> core.DynamicJobSpec:
         return entity.compile_into_workflow(inside, entity.task_function, **inputs).to_flyte_idl()
 
 
-def _settings(project: str, domain: str, version: str) -> Any:
+def _settings(project: str, domain: str, version: str, *, bare: bool = False) -> Any:
     from flytekit.configuration import Image, ImageConfig, SerializationSettings
 
     name, _, tag = IMAGE.rpartition(":")
@@ -141,7 +147,7 @@ def _settings(project: str, domain: str, version: str) -> Any:
         project=project,
         domain=domain,
         version=version,
-        env={"PYTHONPATH": str(Path(__file__).parent)},
+        env=None if bare else {"PYTHONPATH": str(Path(__file__).parent)},
         python_interpreter=sys.executable,
     )
 
