@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--token", help="what clients of --tcp must send (or in FLYTE_JUPYTER_TOKEN)"
     )
+    serve.add_argument(
+        "--config", metavar="FILE", help="settings in TOML: [kubernetes] runs tasks as pods"
+    )
     serve.set_defaults(command=_serve, refuse=serve.error)
 
     engine.add_to(commands)
@@ -91,6 +94,10 @@ def _print_status(url: str, said: dict[str, Any]) -> None:
         f"  process {said.get('pid')}, engine {said.get('engine')}, {said.get('active_runs')} active runs"
     )
     print(f"  data in {said.get('data_dir')}")
+    if cluster := said.get("cluster"):
+        print(
+            f"  tasks run as pods on Kubernetes {cluster['version'] or '(not reached)'} at {cluster['server']}, data in {cluster['blobs']}"
+        )
     for notice in said.get("notices", ()):
         print(f"  note: {notice}")
 
@@ -119,6 +126,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     where = places()
     command = [*command_for(where), "--stay"]
+    if arguments.config:
+        command += ["--config", os.path.abspath(arguments.config)]  # noqa: PTH100 - it is only passed on
     environ = dict(os.environ)
     if arguments.token:
         environ["FLYTE_JUPYTER_TOKEN"] = arguments.token

@@ -1,7 +1,8 @@
 """The control plane's process: ``python -m flyte_jupyter.server.app --data-dir DIR``.
 
 Exit status: 0 after an orderly stop, 1 after a defect of ours, 2 for wrong arguments, 3 when another control plane
-owns the data, 4 when the database cannot be used, 5 when it cannot listen. Each but 0 with one line on standard error.
+owns the data, 4 when the database cannot be used, 5 when it cannot listen, 6 when the cluster or the object store that it is
+told to use cannot be used. Each but 0 with one line on standard error.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -20,12 +22,13 @@ from pathlib import Path
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.assembly import serve
-from flyte_jupyter.server.control_plane import PortTaken
+from flyte_jupyter.server.configuration import BadConfiguration, read_configuration, settings_from
+from flyte_jupyter.server.control_plane import NotReady, PortTaken
 from flyte_jupyter.server.settings import Settings, TcpSettings
 from flyte_jupyter.store.errors import DatabaseBusy, StoreError
 
 log = logging.getLogger(__name__)
-ANOTHER_OWNS_IT, DATABASE_UNUSABLE, CANNOT_LISTEN = 3, 4, 5
+ANOTHER_OWNS_IT, DATABASE_UNUSABLE, CANNOT_LISTEN, NOT_READY = 3, 4, 5, 6
 _LOG_BYTES = 5 * 1024 * 1024
 _LONGEST_LINGER = 10**9
 
@@ -43,26 +46,47 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--token", default=os.environ.get("FLYTE_JUPYTER_TOKEN", ""), help="wanted on TCP"
     )
+    parser.add_argument("--config", type=Path, help="a TOML file with settings, for a cluster")
     given = parser.parse_args(arguments)
     if not 0 <= given.linger <= _LONGEST_LINGER:
         parser.error("--linger is a number of seconds; --stay is for ever")
     data = given.data_dir.absolute()
-    tcp = None
+    run = (given.run_dir or data / "run").absolute()
+    try:
+        settings = _configured(given.config, data, run)
+    except BadConfiguration as error:
+        parser.error(str(error))
+    tcp = settings.tcp
     if given.tcp:
         host, _, port = given.tcp.rpartition(":")
         if not port.isdecimal():
             parser.error(f"--tcp takes [HOST:]PORT, not {given.tcp!r}")
-        if not given.token:
-            parser.error("--tcp wants a --token (or FLYTE_JUPYTER_TOKEN): anybody could connect")
         tcp = TcpSettings(host.strip("[]") or "127.0.0.1", int(port), given.token)
-    return Settings(
-        data_dir=str(data),
-        run_dir=str((given.run_dir or data / "run").absolute()),
+    if tcp and not tcp.token:
+        parser.error("--tcp wants a --token (or FLYTE_JUPYTER_TOKEN): anybody could connect")
+    return replace(
+        settings,
         linger=None if given.stay else timedelta(seconds=given.linger),
         notice=given.notice,
         log_file=str(given.log_file or data / "logs" / "control-plane.log"),
         tcp=tcp,
     )
+
+
+def _configured(file: Path | None, data: Path, run: Path) -> Settings:
+    """The settings of a file, if there is one. Raises `BadConfiguration`."""
+    table = dict(read_configuration(file)) if file else {}
+    if on_line := sorted(table.keys() & {"data_dir", "run_dir", "linger", "notice", "log_file"}):
+        raise BadConfiguration(f"{on_line[0]} is for the command line, not for {file}")
+    settings = settings_from(Settings, {**table, "data_dir": str(data), "run_dir": str(run)})
+    remote = "://" in settings.blobs and not settings.blobs.startswith("file:")
+    if settings.kubernetes is not None and not remote:
+        raise BadConfiguration(
+            "blobs: pods cannot read this machine's folders: name an object store, such as s3://bucket/prefix"
+        )
+    if settings.kubernetes is None and settings.blobs:
+        raise BadConfiguration("blobs: an object store needs a table [kubernetes]")
+    return settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(ANOTHER_OWNS_IT, str(error))
     except (StoreError, StoreFull) as error:
         return _refuse(DATABASE_UNUSABLE, str(error))
+    except NotReady as error:
+        return _refuse(NOT_READY, str(error))
     except PortTaken as error:
         return _refuse(CANNOT_LISTEN, str(error))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The embedded control plane from real parts: SQLite, a local folder of blobs, local processes."""
+"""A control plane from real parts: SQLite, a local folder of blobs and local processes, unless its settings name a cluster."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState, Por
 from flyte_jupyter.engine.ports import Clock
 from flyte_jupyter.idl import core
 from flyte_jupyter.server import ownership
-from flyte_jupyter.server.admin.children import ChildExecutions
 from flyte_jupyter.server.blob_places import BlobFolder
 from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
 from flyte_jupyter.server.settings import Settings
-from flyte_jupyter.server.wiring import Ground, Machine, Parts, make_platform
+from flyte_jupyter.server.wiring import Ground, Machine, Parts, make_parts
 from flyte_jupyter.store.database import Database
-from flyte_jupyter.store.runs import SqlRuns
 
 _LITTLE_SPACE = 64 * 1024 * 1024
 
@@ -82,45 +80,45 @@ def local_machine(data_dir: Path, clock: Clock) -> Machine:
 def make_control_plane(
     settings: Settings, database: Database, machine: Machine, clock: Clock
 ) -> ControlPlane:
-    """A control plane over this data folder."""
-    data_dir = Path(settings.data_dir)
-    folder = ownership.private_folder(data_dir / "blobs")
-    blobs = FolderBlobs(folder)
+    """A control plane over this data folder, blobs and all."""
+    folder = ownership.private_folder(Path(settings.data_dir) / "blobs")
     ground = Ground(
         settings=settings,
         database=database,
-        blobs=blobs,
+        blobs=FolderBlobs(folder),
         blob_place=BlobFolder(folder),
         machine=machine,
         now=clock.now,
-        secret=ownership.load_secret(data_dir),
+        secret=ownership.load_secret(Path(settings.data_dir)),
     )
-    platform = make_platform(ground)
-    ports = Ports(
-        runs=SqlRuns(database),
-        executor=machine.executor,
-        blobs=blobs,
-        catalog=platform.artifacts,
-        clock=clock,
-        children=ChildExecutions(platform),
-        signals=platform.signals,
-    )
-    return ControlPlane(Parts(ground, platform, ports), EmbeddedEngine(ports, data_dir))
+    return plane_of(make_parts(ground, clock))
+
+
+def plane_of(parts: Parts) -> ControlPlane:
+    """What listens, with its engine."""
+    return ControlPlane(parts, EmbeddedEngine(parts.ports, Path(parts.ground.settings.data_dir)))
 
 
 async def serve(settings: Settings) -> None:
-    """Run the embedded control plane until a signal, a request to stop, or nobody is left. Needs the run folder's lock.
+    """Run a control plane until a signal, a request to stop, or nobody is left. Needs the run folder's lock.
 
     Raises:
         StoreError, StoreFull: the database cannot be used.
+        NotReady: the cluster or the object store that the settings name cannot be used.
         PortTaken: the TCP listener cannot be had.
     """
     async with AsyncExitStack() as held:
         database = open_database(Path(settings.data_dir))
         held.push_async_callback(database.close)
         clock = SystemClock()
-        machine = local_machine(Path(settings.data_dir), clock)
-        plane = make_control_plane(settings, database, machine, clock)
+        if settings.kubernetes is None:
+            machine = local_machine(Path(settings.data_dir), clock)
+            plane = make_control_plane(settings, database, machine, clock)
+        else:
+            from flyte_jupyter.server.cluster_assembly import cluster_parts
+
+            parts = await held.enter_async_context(cluster_parts(settings, database, clock))
+            plane = plane_of(parts)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, plane.stop)
         # What the start has made stays for good: no collection need look at it while runs wait.

@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 _SHORTEST_LOOK = 0.05
 
 
+class NotReady(Exception):
+    """What a control plane was told to work with cannot be used: what, why, and what to do."""
+
+
 class PortTaken(Exception):
     """The TCP listener that was asked for cannot be had."""
 
@@ -141,14 +145,17 @@ class ControlPlane:
     async def status(self) -> Mapping[str, object]:
         """What ``/x/v1/status`` says."""
         engine = self._engine.status()
+        machine = await self._ground.machine.status()
         settings = self._ground.settings
+        notices = [settings.notice] if settings.notice else []
         return {
             **runtime_facts(settings, self._started),
             "engine": "active" if engine.active else "standby",
-            "notices": [*([settings.notice] if settings.notice else []), *engine.notices],
+            "notices": [*notices, *machine.notices, *engine.notices],
             "slots": dict(self._ground.machine.slots),
             "active_runs": await self._platform.executions.active(),
             "writable": engine.writable,
+            **machine.facts,
         }
 
     async def _stop_when_idle(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+
 
 @dataclass(frozen=True, slots=True)
 class TcpSettings:
@@ -66,3 +68,7 @@ class Settings:
     """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""
+    kubernetes: KubernetesSettings | None = None
+    """The cluster that attempts run on, as pods; none: they are processes of this machine."""
+    blobs: str = ""
+    """Where inputs, outputs and code are kept: the URL of an object store that pods reach too; empty: the data folder."""

@@ -6,7 +6,7 @@ import getpass
 import os
 import secrets
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,10 @@ from tornado.web import Application
 
 from flyte_jupyter._version import __version__
 from flyte_jupyter.engine.answers import AnswerSettings
-from flyte_jupyter.engine.ports import Blobs, Executor, Ports
+from flyte_jupyter.engine.ports import Blobs, Clock, Executor, Ports
 from flyte_jupyter.idl import core
 from flyte_jupyter.server.admin.catalog import CatalogCases
+from flyte_jupyter.server.admin.children import ChildExecutions
 from flyte_jupyter.server.admin.lineage import LineageCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import Signer
@@ -53,6 +54,7 @@ from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
 from flyte_jupyter.store.lineage import Lineage
 from flyte_jupyter.store.projects import Projects
+from flyte_jupyter.store.runs import SqlRuns
 from flyte_jupyter.store.signals import SqlSignals
 from flyte_jupyter.store.specs import Specs
 
@@ -64,6 +66,18 @@ _LETTERS = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
+class MachineStatus:
+    """What the status endpoint shows of the machine."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+
+
+async def _nothing_to_say() -> MachineStatus:
+    return MachineStatus()
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """Where attempts run, and what it has."""
 
@@ -72,6 +86,8 @@ class Machine:
     """``cpu`` in cores, ``memory`` in bytes, ``gpu`` in devices."""
     refusal: Callable[[core.TaskTemplate], str | None]
     """Why a task can never run there, with the remedy."""
+    status: Callable[[], Awaitable[MachineStatus]] = _nothing_to_say
+    """How it stands, when it is more than this process knows anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,21 @@ def make_platform(parts: Ground) -> Platform:
         max_listing=settings.limits.listing,
         max_parallelism=settings.max_parallelism,
     )
+
+
+def make_parts(ground: Ground, clock: Clock) -> Parts:
+    """The use cases, and the engine's world over the same database and blobs."""
+    platform = make_platform(ground)
+    ports = Ports(
+        runs=SqlRuns(ground.database),
+        executor=ground.machine.executor,
+        blobs=ground.blobs,
+        catalog=platform.artifacts,
+        clock=clock,
+        children=ChildExecutions(platform),
+        signals=platform.signals,
+    )
+    return Parts(ground, platform, ports)
 
 
 def make_server(

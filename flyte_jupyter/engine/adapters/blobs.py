@@ -139,7 +139,9 @@ class RemoteBlobs:
         import fsspec
 
         self.root = root.rstrip("/")
-        self._files = fsspec.filesystem(root.partition("://")[0], **options)
+        # What was listed once may be stale: attempts write from elsewhere.
+        kept: dict[str, Any] = {"use_listings_cache": False, **options}
+        self._files = fsspec.filesystem(root.partition("://")[0], **kept)
 
     async def get(self, uri: str) -> bytes:
         """The whole content."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from flyte_jupyter.engine.command import names_inputs, values_for
 from flyte_jupyter.engine.pods.containers import customised, task_pod
@@ -29,8 +30,18 @@ from flyte_jupyter.engine.pods.sidecars import (
 from flyte_jupyter.engine.pods.templates import merged, with_template
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId, RunId
 
 _BAD = "BadTaskSpecification"
+_ANY = AttemptSpec(
+    id=AttemptId(RunId("project", "domain", "execution"), ("n0",), 0),
+    template=core.TaskTemplate(),
+    inputs="s3://bucket/inputs.pb",
+    output_prefix="s3://bucket/outputs",
+    raw_output_prefix="s3://bucket/raw",
+    env={},
+)
+"""An attempt like any other, to see what a task comes to."""
 _SEEN_PARTS = 3
 """How many of the largest parts of a manifest that is too large are named."""
 
@@ -39,6 +50,15 @@ def wants_inputs(template: core.TaskTemplate, settings: PodSettings) -> bool:
     """Whether a command of the task names single inputs, so that `pod_for` needs their values. Raises `PodRefused`."""
     pod, _ = task_pod(template, settings)
     return any(names_inputs(_words(container)) for container in _containers(pod["spec"]))
+
+
+def refusal(template: core.TaskTemplate, settings: PodSettings) -> str | None:
+    """Why no pod can ever be made for a task, with the remedy; None when its attempts will get theirs."""
+    try:
+        pod_for(replace(_ANY, template=template), settings, inputs=core.LiteralMap())
+    except PodRefused as error:
+        return error.why.message
+    return None
 
 
 def pod_for(
@@ -174,7 +194,7 @@ def _check_images(body: Manifest, task: core.TaskTemplate) -> None:
         if not container.get("image"):
             text = (
                 f"Task {task.id.name} has no image for its container {container.get('name')!r}. A task that runs on Kubernetes "
-                "needs one: set an image when you register it."
+                "needs one: set FLYTE_JUPYTER_IMAGE when you register it, or kubernetes.pods.image for all tasks without one."
             )
             raise PodRefused("ImageMissing", text)
 

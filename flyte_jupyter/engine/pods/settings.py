@@ -96,6 +96,8 @@ class PodSettings:
     """Variables of every task, such as the object store's endpoint; a task's own go before them."""
     secret_env: Sequence[SecretVariable] = ()
     """Such as the object store's keys."""
+    image: str = ""
+    """What a task's container runs in when the task names no image, as those of notebooks do; none: such a task is refused."""
     image_pull_policy: str = ""
     image_pull_secrets: Sequence[str] = ()
     run_as_user: int | None = 65532

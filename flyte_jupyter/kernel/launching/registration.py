@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from flyte_jupyter.kernel.lowering import (
 
 PROJECT = "flytesnacks"
 DOMAIN = "development"
+_IMAGE = "FLYTE_JUPYTER_IMAGE"
 _BUNDLE_FILE = "bundle.tar.gz"
 
 
@@ -66,12 +68,13 @@ def provider_of(entity: Task | Workflow) -> BundleProvider:
 
 
 def target_here(project: str | None, domain: str | None) -> Target:
-    """Attempts run with this very Python."""
+    """Attempts run with this very Python, or in a cluster in the image that ``FLYTE_JUPYTER_IMAGE`` names."""
     return Target(
         project=project or PROJECT,
         domain=domain or DOMAIN,
         interpreter=sys.executable,
         environment=fingerprint(),
+        image=os.environ.get(_IMAGE, ""),
     )
 
 

@@ -1,0 +1,146 @@
+"""A control plane over a cluster from real parts: SQLite, an object store, pods. What cannot be used is told at the start."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.blobs import blobs_at
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, connect
+from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
+from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
+from flyte_jupyter.engine.pods.manifest import refusal
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
+from flyte_jupyter.server import ownership
+from flyte_jupyter.server.blob_places import BlobBucket
+from flyte_jupyter.server.cluster import ClusterDoor
+from flyte_jupyter.server.control_plane import NotReady
+from flyte_jupyter.server.settings import Settings
+from flyte_jupyter.server.wiring import Ground, Machine, MachineStatus, Parts, make_parts
+from flyte_jupyter.store.database import Database
+
+_PROBE = ".flyte-jupyter-probe"
+_REMEDY = (
+    "see that the bucket exists, and that the environment has its address and keys "
+    "(for S3: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+)
+_PATIENCE = 2.0
+"""Seconds that a question about the cluster may take when somebody wants to know how it stands."""
+_KEPT = 5.0
+"""Seconds for which an answer is kept."""
+
+
+@asynccontextmanager
+async def cluster_parts(
+    settings: Settings, database: Database, clock: Clock
+) -> AsyncIterator[Parts]:
+    """The parts over the cluster and the object store that the settings name.
+
+    Raises:
+        NotReady: one of them cannot be used.
+    """
+    assert settings.kubernetes is not None, "asked for by settings that name a cluster"
+    data = Path(settings.data_dir)
+    blobs = await _probed(settings.blobs)
+    try:
+        connection = await connect(settings.kubernetes.connection)
+    except NoCluster as error:
+        raise NotReady(str(error)) from error
+    api = Api(connection, settings.kubernetes.pace)
+    try:
+        door = ClusterDoor(database)
+        owners = Workflows(api, clock, door, door, settings.kubernetes)
+        executor = KubernetesExecutor(
+            api,
+            clock,
+            blobs,
+            data / "logs" / "pods",
+            settings=settings.kubernetes,
+            owners=owners if settings.kubernetes.workflows else None,
+        )
+        ground = Ground(
+            settings=settings,
+            database=database,
+            blobs=blobs,
+            blob_place=BlobBucket(settings.blobs, data / "spool"),
+            machine=_machine(api, executor, settings, connection.server),
+            now=clock.now,
+            secret=ownership.load_secret(data),
+        )
+        parts = make_parts(ground, clock)
+        door.open(parts.platform)
+        yield parts
+    finally:
+        await api.close()
+
+
+async def _probed(url: str) -> Blobs:
+    """The object store, written to and read from once. Raises `NotReady`."""
+    what = f"The object store {url} cannot be used"
+    said = secrets.token_bytes(16)
+    try:
+        blobs = blobs_at(url)
+        await blobs.put(f"{url.rstrip('/')}/{_PROBE}", said)
+        same = await blobs.get(f"{url.rstrip('/')}/{_PROBE}") == said
+    except ImportError as error:
+        raise NotReady(f"{what}: {error}: pip install the package that reaches it") from error
+    except (BlobFailure, BlobNotFound, ValueError, OSError) as error:
+        raise NotReady(f"{what}: {error}: {_REMEDY}") from error
+    if not same:
+        raise NotReady(f"{what}: it gives back something else than was put there: {_REMEDY}")
+    return blobs
+
+
+def _machine(api: Api, executor: Executor, settings: Settings, server: str) -> Machine:
+    """The cluster as the control plane sees it."""
+    assert settings.kubernetes is not None
+    pods = settings.kubernetes.pods
+    facts = {
+        "server": server,
+        "namespaces": pods.namespace,
+        "image": pods.image,
+        "blobs": settings.blobs,
+    }
+    status = ClusterStatus(api, executor, facts)
+    return Machine(executor, {}, lambda task: refusal(task, pods), status)
+
+
+class ClusterStatus:
+    """How the cluster stands, in an answer that is kept for a moment."""
+
+    def __init__(self, api: Api, executor: Executor, facts: Mapping[str, object]) -> None:
+        self._api = api
+        self._executor = executor
+        self._facts = facts
+        self._kept: MachineStatus | None = None
+        self._until = 0.0
+
+    async def __call__(self) -> MachineStatus:
+        """Ask, unless somebody just did."""
+        now = asyncio.get_running_loop().time()
+        if self._kept is None or now >= self._until:
+            self._kept = await self._ask()
+            self._until = now + _KEPT
+        return self._kept
+
+    async def _ask(self) -> MachineStatus:
+        version, trouble = "", ""
+        pods: dict[str, int] = {}
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                version = str((await self._api.read("/version")).get("gitVersion", ""))
+                listing = await self._executor.listing()
+                pods = {"pending": len(listing.queued), "running": len(listing.running)}
+        except TimeoutError:
+            trouble = f"no answer within {_PATIENCE:g} s"
+        except (Refused, Unreachable) as error:
+            trouble = str(error)
+        facts = {**self._facts, "version": version, "pods": pods}
+        where = self._facts["server"]
+        notice = f"The cluster at {where} does not answer ({trouble}): runs go on when it does"
+        notices = [notice] if trouble else []
+        return MachineStatus({"cluster": facts}, notices)
