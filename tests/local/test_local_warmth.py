@@ -191,21 +191,38 @@ def test_a_module_of_the_bundle_is_not_taken_for_a_library_of_its_name(tmp_path)
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("own", ["cpu", "variable"])
-def test_a_task_with_threads_or_variables_of_its_own_imports_for_itself(tmp_path, own):
+def test_a_task_with_threads_of_its_own_imports_for_itself(tmp_path):
     library(tmp_path, "calm")
 
     async def main():
         async with warm_bench(tmp_path) as b:
             for at in range(2):
                 spec = b.task(USES, "use", attempt_id(f"n{at}"))
-                container = spec.template.container
-                if own == "cpu":
-                    container.resources.requests.add(name=core.Resources.CPU, value="2")
-                else:
-                    container.env.add(key="CALM", value="very")
+                asked = spec.template.container.resources.requests
+                asked.add(name=core.Resources.CPU, value="2")
                 assert (await b.run(spec)).code == 0
             assert imported(tmp_path, "calm") == 2
+
+    asyncio.run(main())
+
+
+def test_attempts_share_an_import_made_with_the_variables_that_they_have(tmp_path):
+    """What a library reads from its environment when it is imported is what the attempt's own import would have read."""
+    library(tmp_path, "calm", "import os\nmood = os.environ.get('CALM')\n")
+    source = (
+        "def do_use(inputs):\n    import calm, os\n    print(calm.mood, os.environ.get('CALM'))\n"
+    )
+    moods = ["very", None, "hardly", "very", None, "hardly"]
+
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            for at, mood in enumerate(moods):
+                spec = b.task(source, "use", attempt_id(f"n{at}"))
+                if mood:
+                    spec.template.container.env.add(key="CALM", value=mood)
+                assert (await b.run(spec)).code == 0
+                assert f"{mood} {mood}" in await b.log(spec)
+            assert imported(tmp_path, "calm") == 3
 
     asyncio.run(main())
 

@@ -46,7 +46,7 @@ def missing() -> str:
 
 def run(argv: Sequence[str]) -> int:
     """Run one attempt; `argv` is the whole command line. Gives the exit status that the console script would end with."""
-    _extend_path(os.environ)
+    extend_path(os.environ)
     place = tempfile.mkdtemp(prefix="flyte-")
     # flytekit leaves its working files to a container's end. Here they end with the attempt.
     os.environ["TMPDIR"] = tempfile.tempdir = place
@@ -88,13 +88,13 @@ def _run_here(entrypoint: Any) -> None:
             status: int = start(command, env)
             return status
         os.environ.update(env or {})
-        _extend_path(os.environ)
+        extend_path(os.environ)
         return _invoke(entrypoint, command)
 
     entrypoint._run_subprocess = run_here  # noqa: SLF001  # no public way, and the old one still works
 
 
-def _extend_path(environ: Mapping[str, str]) -> None:
+def extend_path(environ: Mapping[str, str]) -> None:
     """Import from ``PYTHONPATH`` as an interpreter that is started with it does."""
     named = [os.path.abspath(p) for p in environ.get("PYTHONPATH", "").split(os.pathsep) if p]  # noqa: PTH100  # as site does
     at = 0

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyte_jupyter.kernel.runtime import bundle, imports, isolation, storage, unpacked, worker
+from flyte_jupyter.kernel.runtime import (
+    bundle,
+    imports,
+    isolation,
+    pyflyte,
+    storage,
+    unpacked,
+    worker,
+)
 from flyte_jupyter.kernel.runtime.births import Fork, kill_group
 
 PID_FILE = "pid"
@@ -36,7 +44,8 @@ _QUIET = {
 class Order:
     """A warm parent to be: of what a bundle's source names, or of `preload` alone when there is no bundle.
 
-    `folder` is its own; `avoid` names packages that went wrong before; `seconds` limits its trial, `most_bytes` what it holds.
+    `folder` is its own; `avoid` names packages that went wrong before; `seconds` limits its trial, `most_bytes` what it holds;
+    `variables` are in its environment when it imports.
     """
 
     key: str
@@ -48,6 +57,7 @@ class Order:
     avoid: Sequence[str]
     seconds: float
     most_bytes: int
+    variables: Mapping[str, str]
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> Order:
@@ -62,6 +72,7 @@ class Order:
             avoid=[str(m) for m in message["avoid"]],
             seconds=float(message["seconds"]),
             most_bytes=int(message["most_bytes"]),
+            variables={str(k): str(v) for k, v in message["variables"].items()},
         )
 
 
@@ -154,10 +165,15 @@ def _be_parent(order: Order, reply: int, serve: Callable[[Order], int]) -> int:
     worker.settle_in(0, {1: log, 2: log, _REPLY: reply})
     os.set_inheritable(_REPLY, False)
     os.chdir(order.folder)
-    os.environ.update(_QUIET)
+    os.environ.update({**_QUIET, **order.variables})
+    paths = list(sys.path)
+    if not order.bundle:
+        # flytekit's commands import as a Python does that is started with these variables.
+        pyflyte.extend_path(order.variables)
     # Of all ways to end a library that hangs, the one that needs nothing of the interpreter.
     signal.setitimer(signal.ITIMER_REAL, order.seconds)
     conclusion, why = _prepare(order)
+    sys.path[:] = paths
     signal.setitimer(signal.ITIMER_REAL, 0)
     unpacked.let_go()
     if conclusion == _READY:

@@ -88,14 +88,12 @@ def environment_of(
     """
     machine = dict.fromkeys(_THREAD_VARIABLES, str(grant.wants.threads))
     machine["CUDA_VISIBLE_DEVICES"] = ",".join(grant.devices)
-    chosen = {pair.key: pair.value for pair in spec.template.container.env}
     fixed = {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": machine["CUDA_VISIBLE_DEVICES"]}
     return (
-        passed_on(ambient)
-        | identity_of(spec)
-        | machine
-        | dict(own)
-        | chosen
-        | dict(spec.env)
-        | fixed
+        passed_on(ambient) | identity_of(spec) | machine | dict(own) | chosen_by_task(spec) | fixed
     )
+
+
+def chosen_by_task(spec: AttemptSpec) -> dict[str, str]:
+    """The variables that the task sets and the execution, whose word counts more."""
+    return {pair.key: pair.value for pair in spec.template.container.env} | dict(spec.env)

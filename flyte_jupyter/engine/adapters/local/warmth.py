@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
-from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
+from flyte_jupyter.engine.adapters.local.zygotes import Kind, Zygote, Zygotes
 
 _PRELOAD = "flyte_jupyter.preload"
-# Variables that no library looks at.
+# Variables that no library looks at when it is imported.
 _OURS = ("FLYTE_", "_F_", "BATCH_JOB_ARRAY_")
 _FLYTEKIT = "flytekit"
-# The second is what it looks for in every task, to find out whether it is in a notebook.
-_FLYTEKITS_MODULES = ("flytekit.bin.entrypoint", "IPython")
+# What its tasks import beside it: to find out whether they are in a notebook, for data classes, and for dynamic tasks' graphs.
+_FLYTEKITS_MODULES = (
+    "flytekit.bin.entrypoint",
+    "IPython",
+    "mashumaro.jsonschema",
+    "flytekit.tools.translator",
+)
 # Beyond the time that a warm parent gives itself.
 _GRACE = 15.0
 _TRIES = 4
+_MOST_LINES = 64
 
 
 @dataclass(slots=True)
 class _Line:
-    """What is known of one interpreter in one state: bundles by the parent they need, and packages that no parent can take in."""
+    """What is known of one interpreter in one state with the same variables: bundles by their parent, packages none can take in."""
 
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     warm: set[str] = field(default_factory=set)
@@ -38,39 +47,50 @@ class Warmth:
         self._zygotes = zygotes
         self._bundles = bundles
         self._settings = settings
-        self._lines: dict[tuple[str, str], _Line] = {}
+        self._lines: dict[tuple[str, str, str], _Line] = {}
 
     async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
         """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
         uri = _code_of(entry)
-        line = self._lines.setdefault(plain.kind.line, _Line())
-        if not uri or uri in line.plain or not may_share(entry):
+        if not uri or not may_share(entry):
             return plain
-        parent = self._ready(line, plain, uri)
+        kind = replace(plain.kind, variables=_digest(variables_of(entry)))
+        line = self._line(kind)
+        parent = self._ready(line, kind, plain, uri)
         if parent is None:
             # One after the other: each begins with what the one before it has imported.
             async with line.busy:
-                parent = self._ready(line, plain, uri) or await self._warm(line, entry, plain, uri)
+                parent = self._ready(line, kind, plain, uri)
+                parent = parent or await self._warm(line, entry, plain, uri)
         return parent
 
-    def _ready(self, line: _Line, plain: Zygote, uri: str) -> Zygote | None:
+    def _line(self, kind: Kind) -> _Line:
+        if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:
+            # Each execution may bring variables of its own. A line that is in use after all is begun anew.
+            del self._lines[next(iter(self._lines))]
+        return self._lines.setdefault(kind.line, _Line())
+
+    def _ready(self, line: _Line, kind: Kind, plain: Zygote, uri: str) -> Zygote | None:
         if uri in line.plain:
             return plain
-        parent = self._zygotes.warmest(plain.kind)
+        parent = self._zygotes.warmest(kind)
         if parent is None:
             line.warm.clear()
             return None
         return self._zygotes.touch(parent) if uri in line.warm else None
 
     async def _warm(self, line: _Line, entry: Entry, plain: Zygote, uri: str) -> Zygote:
+        variables = variables_of(entry)
+        kind = replace(plain.kind, variables=_digest(variables))
         preload = entry.spec.template.config.get(_PRELOAD, "").split(",")
         if uri == _FLYTEKIT:
             uri_of_bundle, preload = "", [*_FLYTEKITS_MODULES, *preload]
         else:
             uri_of_bundle = uri
         for _ in range(_TRIES):
-            parent = self._zygotes.warmest(plain.kind) or plain
+            parent = self._zygotes.warmest(kind) or plain
             wish = {
+                "variables": variables,
                 "bundle": uri_of_bundle,
                 "cache": str(self._bundles),
                 "preload": [m for m in preload if m],
@@ -78,13 +98,14 @@ class Warmth:
                 "seconds": self._settings.warm_seconds,
                 "most_bytes": self._settings.warm_bytes,
             }
-            answer = await self._zygotes.fork(parent, wish, self._settings.warm_seconds + _GRACE)
+            patience = self._settings.warm_seconds + _GRACE
+            answer = await self._zygotes.fork(parent, kind.variables, wish, patience)
             match answer["outcome"]:
                 case "nothing new" if parent is plain:
                     break
                 case "ready" | "nothing new":
                     line.warm.add(uri)
-                    return self._zygotes.warmest(plain.kind) or plain
+                    return self._zygotes.warmest(kind) or plain
                 case "unsafe" if answer["what"] not in line.avoid:
                     line.avoid.add(answer["what"])
                 case _:
@@ -96,19 +117,23 @@ class Warmth:
 def may_share(entry: Entry) -> bool:
     """Whether libraries that were imported for others serve this attempt too.
 
-    They look at the number of threads and at other variables only when they are imported, so it must have none of its own.
+    They look at the number of threads only when they are imported. The parent that it comes from has its variables.
     """
     wants, spec = entry.grant.wants, entry.spec
-    names = [*spec.env, *(pair.key for pair in spec.template.container.env)]
-    usual = all(name.startswith(_OURS) for name in names)
-    apart = any(name == "FLYTE_JUPYTER_NO_FORK" for name in names)
-    return (
-        command.is_pythons(spec.template)
-        and wants.threads == 1
-        and not wants.gpu
-        and usual
-        and not apart
-    )
+    apart = "FLYTE_JUPYTER_NO_FORK" in command.chosen_by_task(spec)
+    return command.is_pythons(spec.template) and wants.threads == 1 and not wants.gpu and not apart
+
+
+def variables_of(entry: Entry) -> Mapping[str, str]:
+    """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
+    chosen = command.chosen_by_task(entry.spec)
+    return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
+
+
+def _digest(variables: Mapping[str, str]) -> str:
+    if not variables:
+        return ""
+    return hashlib.sha256(json.dumps(sorted(variables.items())).encode()).hexdigest()[:16]
 
 
 def _code_of(entry: Entry) -> str:

@@ -43,11 +43,13 @@ class Kind:
     environment: str = ""
     generation: int = 0
     """How many forks lie between it and the one that was started by exec: each of them imported more."""
+    variables: str = ""
+    """Of a warm parent: a digest of the tasks' own environment variables that it had when it imported; empty for none."""
 
     @property
-    def line(self) -> tuple[str, str]:
+    def line(self) -> tuple[str, str, str]:
         """What all generations have in common."""
-        return (self.interpreter, self.environment)
+        return (self.interpreter, self.environment, self.variables)
 
 
 @dataclass(slots=True)
@@ -114,7 +116,12 @@ class Zygotes:
         for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
             try:
                 about = json.loads((folder / "zygote.json").read_bytes())
-                kind = Kind(about["interpreter"], about["environment"], about.get("generation", 0))
+                kind = Kind(
+                    about["interpreter"],
+                    about["environment"],
+                    about.get("generation", 0),
+                    about.get("variables", ""),
+                )
                 found.append(await self._join(folder, kind, Path(about["socket"])))
             except (OSError, ValueError, KeyError, LinkFailed):
                 self.clear(folder)
@@ -172,9 +179,12 @@ class Zygotes:
         line = (z for z in self._live.values() if z.kind.line == kind.line and z.kind.generation)
         return max(line, key=lambda z: z.kind.generation, default=None)
 
-    async def fork(self, parent: Zygote, wish: Mapping[str, object], patience: float) -> Message:
-        """Ask a zygote for a warm fork of itself. What it answers; a new one is among the live ones by then."""
-        kind = replace(parent.kind, generation=parent.kind.generation + 1)
+    async def fork(
+        self, parent: Zygote, variables: str, wish: Mapping[str, object], patience: float
+    ) -> Message:
+        """Ask a zygote for a warm fork of itself, with these variables. What it answers; a new one is among the live ones by then."""
+        generation = parent.kind.generation + 1
+        kind = replace(parent.kind, generation=generation, variables=variables)
         folder, socket = self._place(kind)
         key = folder.name
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
