@@ -351,9 +351,10 @@ def test_a_sub_workflow_is_told_around_what_runs_in_it():
     events = told.hear(
         o.AttemptSucceeded(X, 0, "out"), o.InputsReady(("n0", 0, "end-node"), "d", "theirs")
     )
-    assert short(events)[-3:] == [
+    assert short(events)[-4:] == [
         ("n0-0-x", 0, "SUCCEEDED"),
         ("n0-0-x", "SUCCEEDED"),
+        ("n0-0-end-node", "SUCCEEDED"),
         ("n0", "SUCCEEDED"),
     ]
     assert events[-1].output_uri == "theirs"

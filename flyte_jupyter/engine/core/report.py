@@ -13,7 +13,7 @@ from datetime import datetime
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.node_events import node_events
 from flyte_jupyter.engine.core.place import Change, Place, ReportContext
-from flyte_jupyter.engine.core.plan import END
+from flyte_jupyter.engine.core.plan import END, START
 from flyte_jupyter.engine.core.scopes import Walk
 from flyte_jupyter.engine.core.state import Failure, RunPhase, RunState, RunSummary, Scope
 from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp
@@ -62,7 +62,7 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
         else:
             paths.add(path)
     around: list[tuple[Path, list[RunEvent]]] = []
-    for path in sorted(paths):
+    for path in sorted(paths, key=_in_order):
         while around and path[: len(around[-1][0])] != around[-1][0]:
             yield from around.pop()[1]
         place = Place.of(change, path, sorted(items.get(path, ())))
@@ -73,6 +73,13 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
         around.append((path, ends))
     while around:
         yield from around.pop()[1]
+
+
+def _in_order(path: Path) -> Path:
+    """Clients list nodes as they are told of them: a graph's start comes first, its end last."""
+    if path[-1] == START:
+        return (*path[:-1], "")
+    return (*path[:-1], "\N{REPLACEMENT CHARACTER}") if path[-1] == END else path
 
 
 _RUN_STEPS: Mapping[RunPhase, tuple[int, ...]] = {
