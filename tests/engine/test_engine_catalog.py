@@ -21,6 +21,7 @@ SLOW = task("slow", {"x0": INT}, **CACHED, cache_serializable=True)
 GROW = task("grow", {"x0": INT}, **CACHED)
 OTHER = RunId("p", "d", "r2")
 BEAT = CacheSettings().heartbeat
+LOOK = CacheSettings().again
 
 
 async def until(condition, within=20.0):
@@ -55,7 +56,7 @@ def test_equal_computations_wait_for_one_another(play):
         await world.executor.finish(attempt)
         await world.ended(RUN)
         assert not world.catalog.reservations, "what is done is given back"
-        world.clock.advance(BEAT)
+        world.clock.advance(LOOK)
         second = await world.ended(OTHER)
         assert second.state.nodes[("n0",)].cached == "p/d/r1/n0/0"
         assert world.executor.created == [attempt]

@@ -28,7 +28,9 @@ class CacheSettings:
     max_age: timedelta | None = None
     """Older outputs are computed again; None: they hold for ever."""
     heartbeat: timedelta = timedelta(seconds=10)
-    """How often a reservation is extended, and asked for again by those who wait (Flyte's figure)."""
+    """How often a reservation is extended (Flyte's figure)."""
+    again: timedelta = timedelta(seconds=1)
+    """How often those who wait for a reservation look whether it is given back, or what it was for is there."""
     missed: int = 3
     """After so many heartbeats that did not come somebody else may take a reservation over."""
 
@@ -121,7 +123,7 @@ class Cache:
         owner, now = owner_text(run, path), self._clock.now()
         held = await self._catalog.reserve(key, owner, self._settings.ttl, now)
         if held.owner != owner:
-            until = min(held.expires, now + self._settings.heartbeat)
+            until = min(held.expires, now + self._settings.again)
             return None, CacheReserved(path, until, held.owner)
         # Whoever had it may have finished between the question and the reservation.
         found = await self._lookup(key)
