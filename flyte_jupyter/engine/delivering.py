@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from flyte_jupyter.engine.actor import RunActor
 from flyte_jupyter.engine.answers import Answers
 from flyte_jupyter.engine.answers.places import place_of
@@ -63,7 +61,7 @@ class Deliveries:
                 if signal := await self._answers.open_gate(actor.context, action.path, nodes):
                     self._loop.tell(run, SignalSet(signal))
             case _:
-                question = cast("Question", action)
+                question: Question = action
                 seen = await self._answers.answer(actor.context, question, actor.state)
                 self._loop.tell(run, seen)
 
