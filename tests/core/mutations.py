@@ -98,6 +98,9 @@ MUTATIONS = [
     Mutation("what is inside outlives its node", "stopping", "if isinstance(state, Nested):\n        stop_scope", "if False:\n        stop_scope"),
     Mutation("items outlive their map", "stopping", "elif isinstance(state, Mapped):\n        stop_items", "elif False:\n        stop_items"),
     Mutation("a stop leaves the failure node", "stopping", "    if graph.failure_node is not None:\n", "    if graph.failure_node is None and False:\n"),
+    Mutation("what waits for its first slot outlives its graph", "stopping", "draft.leave_queue(queue, Aborted(cause))", "pass"),
+    Mutation("who has left the queue still stands in it", "draft", "self.ready = self.ready.without(", "(lambda _: None)("),
+    Mutation("a retry that waits is taken for a new node", "stopping", "and not (state.digest or state.tries.attempt):", "and True:"),
     Mutation("a stop ends too few items", "stopping", "    left = state.active\n", "    left = state.active - 1\n"),
     Mutation("a node that timed out is tried again", "stopping", "Failed(why, attempt, timed_out=True)", "Failed(why, attempt)"),
     # array nodes

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from core_checks import check
 from core_plans import SECOND, at, graph, task
 from test_core_rows import BUG, CLEAN, FLAKY, MACHINE, Run
 from test_core_rows import WORKED as ATTEMPT_ROWS
@@ -25,7 +26,7 @@ from flyte_jupyter.engine.core.plan import (
     Plan,
     Plans,
 )
-from flyte_jupyter.engine.core.scopes import graph_at, node_at, owner_of, state_at
+from flyte_jupyter.engine.core.scopes import graph_at, node_at, owner_of, plans_of, state_at
 from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Stage, Tries
 from flyte_jupyter.engine.core.step import give_up
 from flyte_jupyter.engine.core.transitions import TABLE
@@ -206,6 +207,32 @@ def test_fail_fast_inside_stops_only_what_is_inside():
     assert INNER_END not in run.state.nodes
     assert isinstance(run.node(("other",)), s.Launching)
     assert run.summary.open == 1
+
+
+def test_who_waits_for_a_slot_inside_leaves_the_queue():
+    plan = graph(
+        NodePlan("n", NodeKind.WORKFLOW, (START,), body=inside(task("x"), task("y"))),
+        task("other"),
+        on_failure=OnFailure.FINISH_RUNNABLE,
+    )
+    run = begun(plan, o.InputsReady(N, "d"), max_parallelism=1)
+    run.hear(o.InputsReady(("other",), "d"), o.AttemptSucceeded(("other",), 0, ""))
+    assert isinstance(run.node(Y), s.Ready)
+    run.hear(o.InputsUnresolvable(X, BUG))
+    assert run.node(Y) == s.Aborted("Some node execution failed, auto-abort.")
+    check(plans_of(plan), run.state)
+
+
+def test_an_abort_of_a_retry_that_waits_names_its_last_attempt():
+    run = begun(
+        graph(task("x", retries=2), task("y")), o.InputsReady(("x",), "d"), max_parallelism=2
+    )
+    run.hear(o.AttemptFailed(("x",), 0, FLAKY))
+    waiting = s.Ready(Tries(2, 0, FLAKY), "d", 5)
+    rows = {**run.state.nodes, ("x",): waiting, ("y",): s.Launching(Tries(), "d", at(0))}
+    run.state = s.RunState(replace(run.summary, max_parallelism=1), rows)
+    run.hear(o.AbortRequested("enough"))
+    assert run.node(("x",)) == s.Aborted("enough", 1)
 
 
 def test_two_failures_at_one_moment_inside_keep_the_first():

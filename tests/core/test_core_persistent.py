@@ -82,6 +82,8 @@ def test_an_ordered_set_is_a_sorted_set(changes, begin):
     longer = made.extended(beyond)
     assert list(longer) == sorted(like) + beyond
     assert longer == Ordered(like | set(beyond))
+    for gone in (set(beyond[::2]), set(list(like)[::2]), set(beyond) | like):
+        assert longer.without(gone) == Ordered((like | set(beyond)) - gone)
     assert longer.add((350, 1)).discard((350, 1)) == longer
 
 

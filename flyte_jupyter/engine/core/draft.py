@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -205,6 +205,11 @@ class Draft:
         for turn, path in enumerate(paths, first):
             self._overlay[path] = Ready(_FIRST, "", turn)
         self.ready = self.ready.extended(list(enumerate(paths, first)))
+
+    def leave_queue(self, queue: Mapping[Path, Ready], new: NodeState) -> None:
+        """End so many leaves that wait for their first slot: what `put` does, without looking at each."""
+        self._overlay.update(dict.fromkeys(queue, new))
+        self.ready = self.ready.without({(state.turn, path) for path, state in queue.items()})
 
     def _end(self, path: Path, node: NodePlan, old: Kept | None, new: NodeState) -> None:
         if node.cache is not None and node.cache.serialize:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -171,6 +172,16 @@ class Ordered(Generic[E]):
             return self
         left = chunk[:spot] + chunk[spot + 1 :]
         return self._of(chunks[:at] + ((left,) if left else ()) + chunks[at + 1 :])
+
+    def without(self, entries: AbstractSet[E]) -> Ordered[E]:
+        """This set without any of `entries`. Costs its size where they are many."""
+        if len(entries) < _CHUNK:
+            made = self
+            for entry in entries:
+                made = made.discard(entry)
+            return made
+        left = (tuple(e for e in chunk if e not in entries) for chunk in self._chunks)
+        return self._of(tuple(chunk for chunk in left if chunk))
 
     def _find(self, entry: E) -> tuple[int, int]:
         at = max(0, bisect_right(self._chunks, entry, key=_first) - 1)

@@ -9,9 +9,11 @@ from flyte_jupyter.engine.core.scopes import ROOT
 from flyte_jupyter.engine.core.state import (
     Aborted,
     Failed,
+    Kept,
     Mapped,
     Nested,
     NodeState,
+    Ready,
     Scope,
     Waiting,
 )
@@ -27,10 +29,18 @@ def stop_all(draft: Draft, cause: str) -> None:
 def stop_scope(draft: Draft, scope: Path, cause: str) -> None:
     """Abort every node of this graph that has begun and not ended. None of it is open then."""
     graph = draft.graph(scope)
+    queue: dict[Path, Ready] = {}
     for name in graph.nodes:
-        _stop(draft, (*scope, name), cause)
+        path = (*scope, name)
+        state = draft.get(path)
+        if isinstance(state, Ready) and not (state.digest or state.tries.attempt):
+            queue[path] = state
+        elif state is not None:
+            _stop(draft, path, state, cause)
+    draft.leave_queue(queue, Aborted(cause))
     if graph.failure_node is not None:
-        _stop(draft, (*scope, graph.failure_node.id), cause)
+        path = (*scope, graph.failure_node.id)
+        _stop(draft, path, draft.get(path), cause)
     draft.count(scope, 0)
 
 
@@ -41,7 +51,8 @@ def stop_items(draft: Draft, path: Path, state: Mapped, cause: str) -> None:
         # The youngest are the likeliest to run still.
         if not left:
             break
-        left -= _stop(draft, (*path, index), cause)
+        item = (*path, index)
+        left -= _stop(draft, item, draft.get(item), cause)
 
 
 def time_out(draft: Draft, path: Path, state: NodeState) -> None:
@@ -53,9 +64,8 @@ def time_out(draft: Draft, path: Path, state: NodeState) -> None:
     draft.put(path, Failed(why, attempt, timed_out=True))
 
 
-def _stop(draft: Draft, path: Path, cause: str) -> bool:
+def _stop(draft: Draft, path: Path, state: Kept | None, cause: str) -> bool:
     """Whether there was anything to stop."""
-    state = draft.get(path)
     if state is None or type(state) in ENDED or isinstance(state, Scope):
         return False
     draft.put(path, Aborted(cause, _clear(draft, path, state, cause)))
