@@ -452,6 +452,19 @@ def test_one_task_execution_tells_of_the_items_that_changed():
     assert events[0].output_uri == events[1].output_uri == "all"
 
 
+def test_an_items_failed_attempt_is_told_even_if_the_next_begins_at_once():
+    told = Told(mapped(retries=2))
+    told.hear(o.Started())
+    told.hear(o.ItemsReady(N0, "d", 1), o.InputsReady(("n0", 0), "d"))
+    told.hear(o.AttemptStarted(("n0", 0), 0))
+    events = told.hear(o.AttemptFailed(("n0", 0), 0, FLAKY))
+    assert resources(events) == [(0, 0, "RETRYABLE_FAILED"), (0, 1, "QUEUED")]
+    events = told.hear(
+        o.AttemptFailed(("n0", 0), 1, FLAKY), o.AttemptSucceeded(("n0", 0), 2, "there")
+    )
+    assert resources(events) == [(0, 1, "RETRYABLE_FAILED"), (0, 2, "SUCCEEDED")]
+
+
 def test_a_map_that_ends_in_one_fold_has_run():
     told = Told(mapped(cache=CachePlan("1")))
     told.hear(o.Started())

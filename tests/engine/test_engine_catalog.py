@@ -155,7 +155,8 @@ def test_a_catalog_that_fails_is_told_of_and_costs_nothing(play):
 def test_a_dynamic_task_is_remembered_with_what_its_graph_gave(play):
     async def scenario(world, engine):
         world.create(one(GROW, 4))
-        await world.ended()
+        first = await world.ended()
+        assert first.state.nodes[("n0",)].cache is CacheOutcome.POPULATED
         created = len(world.executor.created)
         world.create(one(GROW, 4), OTHER)
         await world.ended(OTHER)

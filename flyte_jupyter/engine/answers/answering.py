@@ -206,10 +206,11 @@ class Answers:
         uri = layout.outputs_uri(self.root, AttemptId(run.id, owner, attempt))
         await self._files.write(uri, inputs)
         state, outer = nodes.get(owner), place_of(run, owner, nodes)
+        cache = CacheOutcome.NONE
         if isinstance(state, Nested) and outer.plan.cache is not None and inputs.literals:
             what = Remembered(attempt, digests.literals_digest(inputs), inputs.ByteSize())
-            await self.cache.remember(run.id, outer, state.digest, what)
-        return InputsReady(path, _digest(place, inputs), uri)
+            cache = await self.cache.remember(run.id, outer, state.digest, what)
+        return InputsReady(path, _digest(place, inputs), uri, cache)
 
     # -- recovery --
 

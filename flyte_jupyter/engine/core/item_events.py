@@ -31,8 +31,7 @@ def array_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
     done = isinstance(after, Succeeded) and not after.recovered
     if not (told or done or place.items or isinstance(after, Mapped | Gathering)):
         return
-    found = (_item(place, index) for index in place.items)
-    changes = [each for each in found if each is not None]
+    changes = [each for index in place.items for each in _item(place, index)]
     ends = place.moved and isinstance(after, TERMINAL)
     if told and not (ends or changes):
         return
@@ -63,13 +62,21 @@ def _whole(place: Place, phase: int, why: Failure | None = None) -> event.TaskEx
     return made
 
 
-def _item(place: Place, index: int) -> event.ExternalResourceInfo | None:
-    """The item as it is now; None when clients would see no difference."""
+def _item(place: Place, index: int) -> Iterator[event.ExternalResourceInfo]:
+    """The attempts of the item in which clients would see a difference, the earliest first."""
     path = (*place.path, index)
     before, after = place.change.before.get(path), place.change.after.get(path)
-    attempt, phase = item_phase(after)
-    if before is not None and (attempt, phase) == item_phase(before):
-        return None
+    now, told = item_phase(after), (0, TASK.UNDEFINED) if before is None else item_phase(before)
+    for attempt in range(told[0], now[0]):
+        if (attempt, TASK.RETRYABLE_FAILED) != told:
+            yield _attempt(place, index, attempt, TASK.RETRYABLE_FAILED)
+    if now != told:
+        yield _attempt(place, index, *now)
+
+
+def _attempt(place: Place, index: int, attempt: int, phase: int) -> event.ExternalResourceInfo:
+    path = (*place.path, index)
+    after = place.change.after.get(path)
     run, item = place.change.context.run, place.node.item
     made = event.ExternalResourceInfo(
         external_id=f"{run.name}-{path_text(path)}-{attempt}",
@@ -78,7 +85,7 @@ def _item(place: Place, index: int) -> event.ExternalResourceInfo | None:
         phase=phase,  # type: ignore[arg-type]  # enum values are ints
     )
     if item is not None and item.cache is not None:
-        said = cache_status(after, ended=True)
+        said = cache_status(after, ended=phase != TASK.RETRYABLE_FAILED)
         made.cache_status = said  # type: ignore[assignment]  # enum values are ints
     if item is not None and item.kind is NodeKind.LAUNCH_PLAN:
         child = child_run(AttemptId(run, path, attempt))
