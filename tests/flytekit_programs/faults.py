@@ -2,8 +2,13 @@
 
 import os
 import time
+from pathlib import Path
 
-from flytekit import LaunchPlan, conditional, dynamic, map_task, task, workflow
+from flytekit import Cache, LaunchPlan, Resources, conditional, dynamic, map_task, task, workflow
+from flytekit.core.array_node import array_node
+
+SMALL = Resources(cpu="10m", mem="64Mi")
+"""So that many run at once on a small machine."""
 
 
 def note(file: str, what: str) -> None:
@@ -82,3 +87,85 @@ def mixed(file: str, items: int = 400, nodes: int = 200) -> int:
         two_steps(file=file, name="f", suffix="g"),
     ]
     return total(values=parts)
+
+
+@task(cache=Cache(version="1", serialize=True))
+def remembered(file: str, name: str) -> int:
+    note(file, name)
+    return 1
+
+
+@workflow
+def child(file: str, name: str) -> int:
+    return step(file=file, name=name, after=0)
+
+
+children = LaunchPlan.get_or_create(child, name="flytekit_programs.faults.children")
+
+
+@workflow
+def kinds(file: str, tag: str) -> int:
+    """A little of every kind; 15 effects."""
+    first = remembered(file=file, name=tag)
+    second = remembered(file=file, name=tag)
+    first >> second
+    return total(
+        values=[
+            first,
+            second,
+            total(values=map_task(noted)(what=names(file=file, prefix=tag, n=4))),
+            fan(file=file, prefix=tag, n=8),
+            chosen(file=file, name=tag, x=0),
+            children(file=file, name=tag),
+        ]
+    )
+
+
+@task(requests=SMALL, limits=SMALL)
+def held(what: str) -> int:
+    """Goes on until there is a file ``<trace>.go``."""
+    file, name = what.split("|")
+    note(file, name)
+    while not Path(f"{file}.go").exists():
+        time.sleep(0.05)
+    return 1
+
+
+@task
+def marked(file: str, name: str) -> str:
+    return f"{file}|{name}"
+
+
+@workflow
+def held_inside(file: str, name: str) -> int:
+    return held(what=marked(file=file, name=name))
+
+
+@dynamic
+def held_graph(file: str, n: int) -> int:
+    return total(values=[held_inside(file=file, name=f"deep.{i}") for i in range(n)])
+
+
+@workflow
+def holding(file: str, items: int, nodes: int) -> int:
+    """What waits in items of a map and in sub-workflows of a dynamic task."""
+    return total(
+        values=[
+            total(values=map_task(held)(what=names(file=file, prefix="item", n=items))),
+            held_graph(file=file, n=nodes),
+        ]
+    )
+
+
+@workflow
+def held_child(what: str) -> int:
+    return held(what=what)
+
+
+held_children = LaunchPlan.get_or_create(held_child, name="flytekit_programs.faults.held_children")
+
+
+@workflow
+def parents(file: str, n: int) -> list[int]:
+    """An execution for each of `n`."""
+    return array_node(held_children)(what=names(file=file, prefix="child", n=n))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +20,12 @@ from processes import alive, eventually, stop_control_plane
 
 from flyte_jupyter.idl import admin, core, literals
 from flyte_jupyter.supervisor import find, find_or_start, status
+from flyte_jupyter.supervisor.errors import ControlPlaneUnreachable
+from flyte_jupyter.supervisor.finding import command_for
+from flyte_jupyter.supervisor.places import places
 
-TESTS = Path(__file__).resolve().parent.parent
+DYING = Path(__file__).resolve().parent / "dying_plane.py"
+TESTS = DYING.parent.parent
 MODULE = "faults"
 SUCCEEDED = core.NodeExecution.SUCCEEDED
 ITEM_SUCCEEDED = core.TaskExecution.SUCCEEDED
@@ -55,6 +61,29 @@ class Plane(flytekit_platform.Platform):
     def restart(self) -> None:
         find_or_start()
 
+    @contextlib.contextmanager
+    def dying_at(self, point: str) -> Iterator[Path]:
+        """A control plane that dies at this call (see `dying_plane`); at the end it has died. Gives what exists once it did."""
+        where, died = places(), self.data.parent / f"died.{point.replace(':', '.')}"
+        words = [sys.executable, str(DYING), *command_for(where)[3:]]
+        environ = {**os.environ, "DIES_AT": point, "DIED": str(died)}
+        errors = died.with_suffix(".err")
+        with errors.open("wb") as err:
+            process = subprocess.Popen(
+                words, env=environ, cwd="/", stdout=err, stderr=err, start_new_session=True
+            )
+        try:
+            eventually(
+                lambda: died.exists() or process.poll() is not None or find(),
+                what="a control plane",
+            )
+            yield died
+            eventually(lambda: process.poll() is not None, what=f"its death at {point}")
+            assert died.exists(), errors.read_text()
+        finally:
+            process.kill()
+            process.wait(60)
+
     # -- runs --
 
     def start(
@@ -66,6 +95,16 @@ class Plane(flytekit_platform.Platform):
         )
         assert answer.status == 200, f"{short}: {answer.body!r}"
         return admin.ExecutionCreateResponse.FromString(answer.body).id.name
+
+    def insist(self, short: str, name: str, **inputs: Any) -> bool:
+        """Launch under a name whatever became of earlier tries; False when nobody answers."""
+        message = self.wish(short, name, **inputs).SerializeToString()
+        try:
+            answer = self.call("POST", "/api/v1/executions", message)
+        except (ControlPlaneUnreachable, OSError):
+            return False
+        assert answer.status in (200, 409), answer.body
+        return True
 
     def wish(
         self, short: str, name: str = "", spec: Mapping[str, Any] | None = None, **inputs: Any
@@ -107,6 +146,20 @@ class Plane(flytekit_platform.Platform):
         return found.closure.error
 
     # -- what a run shows --
+
+    aborted = core.WorkflowExecution.ABORTED
+
+    def phases(self) -> Sequence[int]:
+        """The phases of all executions, children too."""
+        found: list[int] = []
+        token = ""
+        while True:
+            path = f"/api/v1/executions/{PROJECT}/{DOMAIN}?limit={_PAGE}&token={token}"
+            listed = admin.ExecutionList.FromString(self.call("GET", path).body)
+            found += [execution.closure.phase for execution in listed.executions]
+            token = listed.token
+            if not token:
+                return found
 
     def nodes(self, name: str, parent: str = "") -> Mapping[str, admin.NodeExecution]:
         """Its nodes, or those inside one of them, by their ids in the workflow."""
