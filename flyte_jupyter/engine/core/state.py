@@ -65,7 +65,7 @@ class Tries:
     last: Failure | None = None
     """Why the attempt before this one failed."""
     since: datetime | None = None
-    """When the node was first queued: its own time limit counts from here."""
+    """When the node was first queued, of one with a time limit of its own: that counts from here. A clock's gap moves it."""
     cache: CacheOutcome = CacheOutcome.NONE
     """What the catalog said before the first attempt."""
 
@@ -98,7 +98,7 @@ class Probing:
 
     digest: str
     since: datetime | None = None
-    """When it was first asked."""
+    """When it was first asked, of a node with a time limit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
