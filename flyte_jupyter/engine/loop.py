@@ -25,6 +25,9 @@ class LoopSettings:
 
     linger: float = 0.02
     """How long acknowledgements wait for something that matters more, to share its commit."""
+    gather: float = 0.005
+    crowd: int = 64
+    """With so many attempts in flight a run takes at most one turn in `gather`: ends that come meanwhile share a commit."""
     first_wait: float = 0.05
     longest_wait: float = 10.0
     """How long a run rests after a failed turn: doubling from the first to the longest."""
@@ -54,6 +57,7 @@ class Loop:
         self._opening: dict[RunId, asyncio.Task[None]] = {}
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._lingering: dict[RunId, asyncio.TimerHandle] = {}
+        self._turned_at: dict[RunId, float] = {}
         self._unreadable: set[RunId] = set()
         self._closed = False
 
@@ -123,14 +127,26 @@ class Loop:
     def _wake(self, run: RunId, *, urgent: bool) -> None:
         if self._closed or run in self._driving:
             return
-        timer = self._lingering.get(run)
-        if urgent or self._settings.linger <= 0:
+        timer, linger = self._lingering.get(run), self._settings.linger
+        wait = self._rest_of_gathering(run) if urgent else linger
+        if linger <= 0 or wait <= 0:
             if timer is not None:
                 timer.cancel()
             self._begin(run)
-        elif timer is None:
-            loop = asyncio.get_running_loop()
-            self._lingering[run] = loop.call_later(self._settings.linger, self._begin, run)
+            return
+        loop = asyncio.get_running_loop()
+        if timer is not None and timer.when() > loop.time() + wait:
+            timer.cancel()
+            timer = None
+        if timer is None:
+            self._lingering[run] = loop.call_later(wait, self._begin, run)
+
+    def _rest_of_gathering(self, run: RunId) -> float:
+        """How many seconds more a run of many attempts waits for company."""
+        actor, last = self._actors.get(run), self._turned_at.get(run)
+        if actor is None or last is None or actor.state.summary.active < self._settings.crowd:
+            return 0.0
+        return last + self._settings.gather - asyncio.get_running_loop().time()
 
     def _begin(self, run: RunId) -> None:
         self._lingering.pop(run, None)
@@ -149,9 +165,10 @@ class Loop:
         if error := done.exception():
             log.error("run %s: its turns ended unexpectedly", run, exc_info=error)
         if actor.waiting:
-            self._wake(run, urgent=actor.finishing)
+            self._wake(run, urgent=actor.finishing or actor.urgent)
         elif actor.over:
             del self._actors[run]
+            self._turned_at.pop(run, None)
 
     async def _drive(self, actor: RunActor) -> None:
         while actor.waiting and not self._closed:
@@ -164,7 +181,10 @@ class Loop:
                 await self._trouble(actor, error)
             else:
                 self._events.turned(actor)
-                if self._settings.linger > 0 and not actor.urgent:
+                run = actor.context.id
+                self._turned_at[run] = asyncio.get_running_loop().time()
+                waits = not actor.urgent or self._rest_of_gathering(run) > 0
+                if self._settings.linger > 0 and waits:
                     return
 
     def _fence(self) -> None:
@@ -221,6 +241,7 @@ class Loop:
             self._wake(run, urgent=True)
         elif actor.over:
             self._actors.pop(run, None)
+            self._turned_at.pop(run, None)
 
     async def _adopt(self, stored: StoredRun) -> RunActor:
         context = await self._context(stored)

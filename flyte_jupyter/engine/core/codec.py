@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
+from json import encoder as json_encoder
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from flyte_jupyter.engine.core.actions import Action
@@ -23,7 +24,20 @@ VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
-_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def _writer() -> Callable[[Any], str]:
+    """Compact JSON by one encoder for all records: the library's own door makes a new one each time."""
+    plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+    make: Any = json_encoder.c_make_encoder
+    if make is None:  # an interpreter without the accelerator
+        return plain.encode
+    quoted = json_encoder.encode_basestring
+    chunks = make(None, plain.default, quoted, None, ":", ",", False, False, True)
+    return lambda record: "".join(chunks(record, 0))
+
+
+_text = _writer()
 
 
 def encode_node(state: Kept) -> bytes:
