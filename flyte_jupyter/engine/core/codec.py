@@ -29,7 +29,7 @@ _Convert = Callable[[Any], Any]
 def _writer() -> Callable[[Any], str]:
     """Compact JSON by one encoder for all records: the library's own door makes a new one each time."""
     plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-    make: Any = json_encoder.c_make_encoder
+    make: Any = getattr(json_encoder, "c_make_encoder", None)
     if make is None:  # an interpreter without the accelerator
         return plain.encode
     quoted = json_encoder.encode_basestring
