@@ -30,7 +30,9 @@ WANTED = {
     "flyteidl.core.Identifier": "resource_type project domain name version",
     "flyteidl.core.ExecutionError": "code message error_uri kind timestamp worker",
     "flyteidl.admin.AbortMetadata": "cause principal",
-    "flyteidl.admin.ExecutionMetadata": "mode principal reference_execution",
+    "flyteidl.admin.ExecutionMetadata": (
+        "mode principal reference_execution parent_node_execution"
+    ),
     "flyteidl.admin.ExecutionSpec": "launch_plan metadata",
     "flyteidl.admin.ExecutionClosure": (
         "error abort_metadata phase started_at duration created_at updated_at workflow_id"
@@ -38,17 +40,29 @@ WANTED = {
     "flyteidl.admin.Execution": "id spec closure",
     "flyteidl.admin.ExecutionList": "executions token",
     "flyteidl.admin.ExecutionRelaunchRequest": "id name overwrite_cache",
+    "flyteidl.admin.ExecutionRecoverRequest": "id name",
     "flyteidl.admin.ExecutionCreateResponse": "id",
     "flyteidl.admin.ExecutionTerminateRequest": "id cause",
-    "flyteidl.admin.TaskNodeMetadata": "cache_status",
-    "flyteidl.admin.NodeExecutionMetaData": "is_parent_node spec_node_id is_dynamic",
+    "flyteidl.core.CatalogMetadata": "source_task_execution",
+    "flyteidl.admin.TaskNodeMetadata": "cache_status catalog_key",
+    "flyteidl.admin.WorkflowNodeMetadata": "executionId",
+    "flyteidl.admin.NodeExecutionMetaData": (
+        "retry_group is_parent_node spec_node_id is_dynamic is_array"
+    ),
     "flyteidl.admin.NodeExecutionClosure": (
-        "error phase started_at duration created_at updated_at task_node_metadata deck_uri"
+        "error phase started_at duration created_at updated_at workflow_node_metadata "
+        "task_node_metadata deck_uri dynamic_job_spec_uri"
     ),
     "flyteidl.admin.NodeExecution": "id closure metadata",
     "flyteidl.admin.Reason": "occurred_at message",
+    "flyteidl.event.WorkflowNodeMetadata": "execution_id",
+    "flyteidl.event.ExternalResourceInfo": (
+        "external_id index retry_attempt phase cache_status workflow_node_metadata"
+    ),
+    "flyteidl.event.TaskExecutionMetadata": "external_resources",
     "flyteidl.admin.TaskExecutionClosure": (
-        "error phase started_at duration created_at updated_at reason task_type reasons"
+        "error phase started_at duration created_at updated_at custom_info reason task_type "
+        "metadata reasons"
     ),
     "flyteidl.admin.TaskExecution": "id closure",
     "flyteidl.admin.NodeExecutionGetDataResponse": "full_inputs full_outputs",
@@ -78,7 +92,11 @@ WANTED = {
     "flyteidl.core.IfBlock": "then_node",
     "flyteidl.core.IfElseBlock": "case other else_node",
     "flyteidl.core.BranchNode": "if_else",
-    "flyteidl.core.GateNode": "",
+    "flyteidl.core.LiteralType": "simple",
+    "flyteidl.core.ApproveCondition": "signal_id",
+    "flyteidl.core.SignalCondition": "signal_id type",
+    "flyteidl.core.SleepCondition": "duration",
+    "flyteidl.core.GateNode": "approve signal sleep",
     "flyteidl.core.ArrayNode": "node",
     "flyteidl.core.Node": (
         "id metadata upstream_node_ids task_node workflow_node branch_node gate_node array_node"
@@ -89,10 +107,17 @@ WANTED = {
     "flyteidl.core.ConnectionSet.IdList": "ids",
     "flyteidl.core.ConnectionSet": "downstream",
     "flyteidl.core.CompiledWorkflow": "template connections",
-    "flyteidl.core.CompiledWorkflowClosure": "primary tasks",
+    "flyteidl.core.CompiledWorkflowClosure": "primary sub_workflows tasks",
     "flyteidl.admin.WorkflowClosure": "compiled_workflow",
     "flyteidl.admin.Workflow": "id closure",
+    "flyteidl.admin.DynamicNodeWorkflowResponse": "compiled_workflow",
+    "flyteidl.core.SignalIdentifier": "signal_id execution_id",
+    "flyteidl.admin.Signal": "id type value",
+    "flyteidl.admin.SignalList": "signals token",
+    "flyteidl.admin.SignalSetRequest": "id value",
 }
+# Messages whose names others have too.
+RENAMED = {"flyteidl.event.WorkflowNodeMetadata": "EventWorkflowNodeMetadata"}
 # Messages that proto3's JSON form writes in a way of its own.
 WELL_KNOWN = {
     "google.protobuf.Timestamp": "string",
@@ -114,6 +139,8 @@ SCALARS = {
 
 def name_of(descriptor: Descriptor | EnumDescriptor) -> str:
     """The TypeScript name: the message's own, with its parents' when it is nested."""
+    if descriptor.full_name in RENAMED:
+        return RENAMED[descriptor.full_name]
     names = [descriptor.name]
     parent = descriptor.containing_type
     while parent is not None:

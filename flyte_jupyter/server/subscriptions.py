@@ -220,12 +220,13 @@ class ExecutionTopic(Changes):
         await super().run()
 
     async def snapshot(self) -> Sequence[Item]:
-        """The execution, all nodes, all attempts."""
+        """The execution, all nodes at every depth, all attempts."""
         executions = self.sources.executions
         items: list[Item] = [(ChangeKind.EXECUTION, await executions.get(self._run))]
         token = ""
         while True:
-            nodes = await executions.node_executions(self._run, Query(limit=_PAGE, token=token))
+            query = Query(limit=_PAGE, token=token)
+            nodes = await executions.node_executions(self._run, query, parent=None)
             items += [(ChangeKind.NODE_EXECUTION, node) for node in nodes.items]
             if not (token := nodes.token):
                 break

@@ -58,10 +58,15 @@ class NodeExecutions:
         self._db = db
 
     async def node_executions(
-        self, run: RunId, query: Query, *, parent: str = ""
+        self, run: RunId, query: Query, *, parent: str | None = ""
     ) -> Page[admin.NodeExecution]:
-        """The run's nodes in the order in which they began: the top level, or the children of `parent`. Raises `NotFound`."""
-        statement = select(node_executions.c.body).where(node_executions.c.parent == parent)
+        """The run's nodes in the order in which they began: the top level, the children of `parent`, or all (None).
+
+        Raises `NotFound`.
+        """
+        statement = select(node_executions.c.body)
+        if parent is not None:
+            statement = statement.where(node_executions.c.parent == parent)
 
         def find(connection: Connection) -> Page[admin.NodeExecution]:
             only = statement.where(node_executions.c.run_id == row_id(connection, run))

@@ -33,6 +33,7 @@ export const CommandIDs = {
   openExecution: 'flyte:open-execution',
   abort: 'flyte:abort-execution',
   relaunch: 'flyte:relaunch-execution',
+  recover: 'flyte:recover-execution',
   goToCell: 'flyte:go-to-cell'
 } as const;
 

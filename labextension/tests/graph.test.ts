@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CompiledWorkflowClosure, Node } from '../src/api/types';
-import { type Graph, graphOf, graphOfSnapshot, neighbours } from '../src/model/graph';
+import { graphOf } from '../src/model/drawing';
+import { type Graph, graphOfSnapshot, neighbours } from '../src/model/graph';
 import { fromElk, layered, pathThrough, toElk } from '../src/model/layout';
 
 function task(id: string, name: string, upstream: string[] = []): Node {
@@ -77,14 +78,15 @@ test('a workflow becomes boxes and arrows: each once, arms of branches too, noth
       'n0 task load c1',
       'n1 task train',
       'n2 branch n2',
-      'n2-a task good',
+      'n2-0-n2-a task good',
       'end-node end end-node'
     ]
   );
   assert.deepEqual(graph.edges.map(edge => edge.id).sort(), [
     'n0>n1',
     'n1>n2',
-    'n2>n2-a',
+    'n2-0-n2-a>end-node',
+    'n2>n2-0-n2-a',
     'start-node>n0'
   ]);
 });

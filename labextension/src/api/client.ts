@@ -2,10 +2,16 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type {
+  DynamicNodeWorkflowResponse,
   Execution,
   ExecutionCreateResponse,
   ExecutionList,
+  Literal,
   NodeExecutionGetDataResponse,
+  Signal,
+  SignalList,
+  TaskExecution,
+  TaskExecutionIdentifier,
   Workflow,
   WorkflowExecutionGetDataResponse,
   WorkflowExecutionIdentifier
@@ -108,6 +114,71 @@ export class FlyteClient {
     );
   }
 
+  /** The graph that a dynamic node has made. Raises FlyteError. */
+  expansion(
+    id: WorkflowExecutionIdentifier,
+    node: string,
+    signal?: AbortSignal
+  ): Promise<DynamicNodeWorkflowResponse> {
+    return this.json(
+      `${executionPath('api/v1/node_executions', id, node)}/dynamic_workflow`,
+      { signal }
+    );
+  }
+
+  /** One attempt, of an array node with the first 10,000 of its items. Raises FlyteError. */
+  attempt(id: TaskExecutionIdentifier, signal?: AbortSignal): Promise<TaskExecution> {
+    const [node, task] = [id.node_execution_id, id.task_id];
+    const run = node?.execution_id;
+    return this.json(
+      path(
+        'api/v1/task_executions',
+        run?.project ?? '',
+        run?.domain ?? '',
+        run?.name ?? '',
+        node?.node_id ?? '',
+        task?.project ?? '',
+        task?.domain ?? '',
+        task?.name ?? '',
+        task?.version ?? '',
+        String(id.retry_attempt)
+      ),
+      { signal }
+    );
+  }
+
+  /** The signal that a gate waits for, or has waited for; undefined when there is none. Raises FlyteError. */
+  async signal(
+    id: WorkflowExecutionIdentifier,
+    name: string,
+    signal?: AbortSignal
+  ): Promise<Signal | undefined> {
+    let token = '';
+    do {
+      const query = { limit: '100', token };
+      const page = await this.json<SignalList>(executionPath('api/v1/signals', id), {
+        query,
+        signal
+      });
+      const found = page.signals.find(each => each.id?.signal_id === name);
+      if (found) {
+        return found;
+      }
+      token = page.token;
+    } while (token);
+    return undefined;
+  }
+
+  /** Answer a gate. Raises FlyteError. */
+  async setSignal(
+    { project, domain, name }: WorkflowExecutionIdentifier,
+    signal: string,
+    value: Literal
+  ): Promise<void> {
+    const id = { signal_id: signal, execution_id: { project, domain, name } };
+    await this.request('api/v1/signals', { method: 'POST', body: { id, value } });
+  }
+
   /** A node's deck as HTML that nobody has checked; undefined when it has none. */
   async deck(
     id: WorkflowExecutionIdentifier,
@@ -139,20 +210,27 @@ export class FlyteClient {
   }
 
   /** Start the same workflow on the same inputs again; the new execution's id. Raises FlyteError. */
-  async relaunch(
-    id: WorkflowExecutionIdentifier
+  relaunch(id: WorkflowExecutionIdentifier): Promise<WorkflowExecutionIdentifier> {
+    return this.again('api/v1/executions/relaunch', id);
+  }
+
+  /** The same, taking over what has succeeded; the new execution's id. Raises FlyteError. */
+  recover(id: WorkflowExecutionIdentifier): Promise<WorkflowExecutionIdentifier> {
+    return this.again('api/v1/executions/recover', id);
+  }
+
+  private async again(
+    where: string,
+    { project, domain, name }: WorkflowExecutionIdentifier
   ): Promise<WorkflowExecutionIdentifier> {
-    const { project, domain, name } = id;
-    const answer = await this.json<ExecutionCreateResponse>(
-      'api/v1/executions/relaunch',
-      {
-        method: 'POST',
-        body: { id: { project, domain, name } }
-      }
-    );
+    const body = { id: { project, domain, name } };
+    const answer = await this.json<ExecutionCreateResponse>(where, {
+      method: 'POST',
+      body
+    });
     if (!answer.id) {
       throw new FlyteError(
-        'The control plane relaunched without naming the new execution.',
+        'The control plane did not name the new execution.',
         200,
         13
       );

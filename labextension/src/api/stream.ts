@@ -19,6 +19,8 @@ export type Topic =
       name: string;
       node: string;
       attempt: number;
+      /** The index of an item of an array node. */
+      item?: number;
     };
 
 /** How the connection is: not needed, being made, there, or lost and being made again. */

@@ -65,6 +65,7 @@ export interface ExecutionMetadata {
   mode: ExecutionMetadataExecutionMode;
   principal: string;
   reference_execution?: WorkflowExecutionIdentifier | null;
+  parent_node_execution?: NodeExecutionIdentifier | null;
 }
 
 export interface ExecutionSpec {
@@ -112,6 +113,11 @@ export interface ExecutionRelaunchRequest {
   overwrite_cache: boolean;
 }
 
+export interface ExecutionRecoverRequest {
+  id?: WorkflowExecutionIdentifier | null;
+  name: string;
+}
+
 export interface ExecutionCreateResponse {
   id?: WorkflowExecutionIdentifier | null;
 }
@@ -119,6 +125,10 @@ export interface ExecutionCreateResponse {
 export interface ExecutionTerminateRequest {
   id?: WorkflowExecutionIdentifier | null;
   cause: string;
+}
+
+export interface CatalogMetadata {
+  source_task_execution?: TaskExecutionIdentifier | null;
 }
 
 export type CatalogCacheStatus =
@@ -133,12 +143,19 @@ export type CatalogCacheStatus =
 
 export interface TaskNodeMetadata {
   cache_status: CatalogCacheStatus;
+  catalog_key?: CatalogMetadata | null;
+}
+
+export interface WorkflowNodeMetadata {
+  executionId?: WorkflowExecutionIdentifier | null;
 }
 
 export interface NodeExecutionMetaData {
+  retry_group: string;
   is_parent_node: boolean;
   spec_node_id: string;
   is_dynamic: boolean;
+  is_array: boolean;
 }
 
 export type NodeExecutionPhase =
@@ -161,8 +178,10 @@ export interface NodeExecutionClosure {
   duration?: string | null;
   created_at?: string | null;
   updated_at?: string | null;
+  workflow_node_metadata?: WorkflowNodeMetadata | null;
   task_node_metadata?: TaskNodeMetadata | null;
   deck_uri: string;
+  dynamic_job_spec_uri: string;
 }
 
 export interface NodeExecution {
@@ -176,6 +195,10 @@ export interface Reason {
   message: string;
 }
 
+export interface EventWorkflowNodeMetadata {
+  execution_id?: WorkflowExecutionIdentifier | null;
+}
+
 export type TaskExecutionPhase =
   | 'UNDEFINED'
   | 'QUEUED'
@@ -187,6 +210,19 @@ export type TaskExecutionPhase =
   | 'WAITING_FOR_RESOURCES'
   | 'RETRYABLE_FAILED';
 
+export interface ExternalResourceInfo {
+  external_id: string;
+  index: number;
+  retry_attempt: number;
+  phase: TaskExecutionPhase;
+  cache_status: CatalogCacheStatus;
+  workflow_node_metadata?: EventWorkflowNodeMetadata | null;
+}
+
+export interface TaskExecutionMetadata {
+  external_resources: ExternalResourceInfo[];
+}
+
 export interface TaskExecutionClosure {
   error?: ExecutionError | null;
   phase: TaskExecutionPhase;
@@ -194,8 +230,10 @@ export interface TaskExecutionClosure {
   duration?: string | null;
   created_at?: string | null;
   updated_at?: string | null;
+  custom_info?: Record<string, unknown> | null;
   reason: string;
   task_type: string;
+  metadata?: TaskExecutionMetadata | null;
   reasons: Reason[];
 }
 
@@ -333,7 +371,40 @@ export interface BranchNode {
   if_else?: IfElseBlock | null;
 }
 
-export type GateNode = Record<string, never>;
+export type SimpleType =
+  | 'NONE'
+  | 'INTEGER'
+  | 'FLOAT'
+  | 'STRING'
+  | 'BOOLEAN'
+  | 'DATETIME'
+  | 'DURATION'
+  | 'BINARY'
+  | 'ERROR'
+  | 'STRUCT';
+
+export interface LiteralType {
+  simple?: SimpleType | null;
+}
+
+export interface ApproveCondition {
+  signal_id: string;
+}
+
+export interface SignalCondition {
+  signal_id: string;
+  type?: LiteralType | null;
+}
+
+export interface SleepCondition {
+  duration?: string | null;
+}
+
+export interface GateNode {
+  approve?: ApproveCondition | null;
+  signal?: SignalCondition | null;
+  sleep?: SleepCondition | null;
+}
 
 export interface ArrayNode {
   node?: Node | null;
@@ -380,6 +451,7 @@ export interface CompiledWorkflow {
 
 export interface CompiledWorkflowClosure {
   primary?: CompiledWorkflow | null;
+  sub_workflows: CompiledWorkflow[];
   tasks: CompiledTask[];
 }
 
@@ -390,4 +462,29 @@ export interface WorkflowClosure {
 export interface Workflow {
   id?: Identifier | null;
   closure?: WorkflowClosure | null;
+}
+
+export interface DynamicNodeWorkflowResponse {
+  compiled_workflow?: CompiledWorkflowClosure | null;
+}
+
+export interface SignalIdentifier {
+  signal_id: string;
+  execution_id?: WorkflowExecutionIdentifier | null;
+}
+
+export interface Signal {
+  id?: SignalIdentifier | null;
+  type?: LiteralType | null;
+  value?: Literal | null;
+}
+
+export interface SignalList {
+  signals: Signal[];
+  token: string;
+}
+
+export interface SignalSetRequest {
+  id?: SignalIdentifier | null;
+  value?: Literal | null;
 }

@@ -1,15 +1,27 @@
-/** The DAG of an execution: from a compiled workflow, or from the snapshot in a notebook. */
-import type { CompiledWorkflowClosure, Node, NodeExecution } from '../api/types';
+/** A graph to draw: of a workflow (drawing.ts), of the snapshot in a notebook, or of nodes that were heard of. */
+import type { CompiledWorkflowClosure, NodeExecution } from '../api/types';
 
 export type NodeKind =
-  'task' | 'workflow' | 'branch' | 'gate' | 'map' | 'start' | 'end';
+  'task' | 'workflow' | 'execution' | 'branch' | 'gate' | 'map' | 'start' | 'end';
 
-/** One box. `cellId` is the notebook cell that defines the task, empty when not known. */
+/** What a gate waits for, and the name of the signal that opens it (empty when it only sleeps). */
+export interface Gate {
+  kind: 'approval' | 'value' | 'time';
+  signal: string;
+}
+
+/** One box. Its id is the one that the execution uses. */
 export interface GraphNode {
   id: string;
   label: string;
   kind: NodeKind;
+  /** The notebook cell that defines the task, empty when not known. */
   cellId: string;
+  /** The sub-workflow that it runs, by `workflowKey`. */
+  runs?: string;
+  gate?: Gate;
+  /** The branch that it is an arm of. */
+  armOf?: string;
 }
 
 /** One arrow, from what comes first to what waits for it. */
@@ -19,9 +31,18 @@ export interface GraphEdge {
   target: string;
 }
 
+/** One graph; those of its sub-workflows are in the same `closure`. */
 export interface Graph {
   nodes: readonly GraphNode[];
   edges: readonly GraphEdge[];
+  closure?: CompiledWorkflowClosure;
+}
+
+/** How many items of an array node are how far. */
+export interface ItemCounts {
+  succeeded: number;
+  failed: number;
+  total: number;
 }
 
 /** A node in the static snapshot of a notebook output (docs/protocol.md, section 6). */
@@ -34,14 +55,15 @@ export interface SnapshotNode {
   seconds?: number | null;
   upstream: readonly string[];
   cell_id?: string | null;
+  items?: ItemCounts;
 }
 
-const CELL_KEY = 'flyte_jupyter.cell';
-const START = 'start-node';
-const END = 'end-node';
+export const START = 'start-node';
+export const END = 'end-node';
 const KINDS: readonly string[] = [
   'task',
   'workflow',
+  'execution',
   'branch',
   'gate',
   'map',
@@ -49,24 +71,9 @@ const KINDS: readonly string[] = [
   'end'
 ];
 
-/** The graph of a compiled workflow, the arms of its branches included. */
-export function graphOf(closure: CompiledWorkflowClosure | null | undefined): Graph {
-  const cells = new Map(
-    (closure?.tasks ?? []).map(task => [
-      taskKey(task.template?.id),
-      task.template?.config?.[CELL_KEY] ?? ''
-    ])
-  );
-  const drawing = new Drawing();
-  for (const node of closure?.primary?.template?.nodes ?? []) {
-    drawing.add(node, cells);
-  }
-  for (const [source, targets] of Object.entries(
-    closure?.primary?.connections?.downstream ?? {}
-  )) {
-    targets.ids.forEach(target => drawing.connect(source, target));
-  }
-  return drawing.graph();
+/** Whether a node does something: the ends of a graph don't. */
+export function isInner(node: GraphNode): boolean {
+  return node.kind !== 'start' && node.kind !== 'end';
 }
 
 /** The graph of a notebook's snapshot; what doesn't belong in a snapshot is left out. */
@@ -89,12 +96,17 @@ export function graphOfSnapshot(nodes: readonly SnapshotNode[]): Graph {
 
 /** Boxes without arrows, for when the workflow itself can't be had. */
 export function graphOfNodes(nodes: Iterable<NodeExecution>): Graph {
-  const drawn = [...nodes].flatMap(({ id }) =>
-    id
+  const drawn = [...nodes].flatMap(({ id, metadata }) =>
+    id && !metadata?.retry_group
       ? [{ id: id.node_id, label: id.node_id, kind: kindOfId(id.node_id), cellId: '' }]
       : []
   );
   return { nodes: drawn, edges: [] };
+}
+
+/** The kind of a node of which nothing but the id is known. */
+export function kindOfId(id: string): NodeKind {
+  return id === START ? 'start' : id === END ? 'end' : 'task';
 }
 
 /** Which nodes stand directly before and after each node. */
@@ -112,97 +124,4 @@ export function neighbours(
     found.get(edge.target)?.before.push(edge.source);
   }
   return found;
-}
-
-class Drawing {
-  private readonly nodes = new Map<string, GraphNode>();
-  private readonly edges = new Map<string, GraphEdge>();
-
-  add(node: Node, cells: ReadonlyMap<string, string>): void {
-    this.nodes.set(node.id, {
-      id: node.id,
-      label: labelOf(node),
-      kind: kindOf(node),
-      cellId: cells.get(taskKey(node.task_node?.reference_id)) ?? ''
-    });
-    node.upstream_node_ids.forEach(source => this.connect(source, node.id));
-    for (const arm of arms(node)) {
-      this.add(arm, cells);
-      this.connect(node.id, arm.id);
-    }
-  }
-
-  connect(source: string, target: string): void {
-    // An empty source is how Flyte writes "from the start".
-    const from = source || START;
-    const id = `${from}>${target}`;
-    this.edges.set(id, { id, source: from, target });
-  }
-
-  /** Arrows from the start or to the end that others imply are left out: they only blur the picture. */
-  graph(): Graph {
-    const edges = [...this.edges.values()].filter(
-      edge => this.nodes.has(edge.source) && this.nodes.has(edge.target)
-    );
-    const led = new Set(
-      edges.filter(edge => edge.source !== START).map(edge => edge.target)
-    );
-    const leading = new Set(
-      edges.filter(edge => edge.target !== END).map(edge => edge.source)
-    );
-    return {
-      nodes: [...this.nodes.values()],
-      edges: edges.filter(
-        edge =>
-          !(edge.source === START && led.has(edge.target)) &&
-          !(edge.target === END && leading.has(edge.source))
-      )
-    };
-  }
-}
-
-function arms(node: Node): Node[] {
-  const choice = node.branch_node?.if_else;
-  return choice
-    ? [
-        choice.case?.then_node,
-        ...choice.other.map(block => block.then_node),
-        choice.else_node
-      ].filter(arm => !!arm)
-    : [];
-}
-
-function kindOf(node: Node): NodeKind {
-  if (node.task_node) {
-    return 'task';
-  }
-  if (node.branch_node) {
-    return 'branch';
-  }
-  if (node.workflow_node) {
-    return 'workflow';
-  }
-  if (node.array_node) {
-    return 'map';
-  }
-  return node.gate_node ? 'gate' : kindOfId(node.id);
-}
-
-function kindOfId(id: string): NodeKind {
-  return id === START ? 'start' : id === END ? 'end' : 'task';
-}
-
-function labelOf(node: Node): string {
-  const reference =
-    node.task_node?.reference_id ??
-    node.workflow_node?.launchplan_ref ??
-    node.workflow_node?.sub_workflow_ref ??
-    node.array_node?.node?.task_node?.reference_id;
-  const name = reference?.name.split('.').pop();
-  const given = node.metadata?.name;
-  return name || (given && given.split('.').pop()) || node.id;
-}
-
-function taskKey(id: { name: string; version: string } | null | undefined): string {
-  return id ? `${id.name}@${id.version}` : '';
 }

@@ -28,6 +28,8 @@ const PER_LETTER = 8;
 const BESIDE_LABEL = 56;
 const NARROWEST = 172;
 const WIDEST = 240;
+/** Nodes with more to say than a phase and a time. */
+const ROOMY = 216;
 
 const ELK_OPTIONS = {
   'elk.algorithm': 'layered',
@@ -47,7 +49,8 @@ export function sizeOf(node: GraphNode): { width: number; height: number } {
     return { width: 46, height: 24 };
   }
   const width = BESIDE_LABEL + node.label.length * PER_LETTER;
-  return { width: Math.min(WIDEST, Math.max(NARROWEST, width)), height: 52 };
+  const least = node.kind === 'map' || node.kind === 'gate' ? ROOMY : NARROWEST;
+  return { width: Math.min(WIDEST, Math.max(least, width)), height: 52 };
 }
 
 /** What elk is asked. */

@@ -1,13 +1,18 @@
 /** Flyte's phases, of executions, nodes and attempts alike, as what a person needs to see. */
 
+import type { Gate } from './graph';
+
 /** What a phase means to the eye: one icon and one colour each. */
 export type Look =
   | 'waiting'
   | 'queued'
   | 'running'
+  | 'asking'
   | 'stopping'
   | 'succeeded'
+  | 'recovered'
   | 'failed'
+  | 'late'
   | 'aborted'
   | 'skipped';
 
@@ -15,21 +20,41 @@ const LOOKS: Record<string, Look> = {
   QUEUED: 'queued',
   INITIALIZING: 'queued',
   WAITING_FOR_RESOURCES: 'queued',
+  SLEEPING: 'queued',
   RUNNING: 'running',
+  WAITING_FOR_APPROVAL: 'asking',
+  WAITING_FOR_VALUE: 'asking',
   DYNAMIC_RUNNING: 'running',
   SUCCEEDING: 'running',
   FAILING: 'stopping',
   ABORTING: 'stopping',
   SUCCEEDED: 'succeeded',
-  RECOVERED: 'succeeded',
+  RECOVERED: 'recovered',
   FAILED: 'failed',
   RETRYABLE_FAILED: 'failed',
-  TIMED_OUT: 'failed',
+  TIMED_OUT: 'late',
   ABORTED: 'aborted',
   SKIPPED: 'skipped'
 };
 
-const ENDED: ReadonlySet<Look> = new Set(['succeeded', 'failed', 'aborted', 'skipped']);
+const ENDED: ReadonlySet<Look> = new Set([
+  'succeeded',
+  'recovered',
+  'failed',
+  'late',
+  'aborted',
+  'skipped'
+]);
+
+/** Phases of an attempt that say more than its node's while it has not begun to run. */
+const BEFORE: ReadonlySet<string> = new Set(['WAITING_FOR_RESOURCES', 'INITIALIZING']);
+
+/** What a gate that waits is said to do. Not phases of Flyte's: its gates are just running. */
+const AT_GATE: Record<Gate['kind'], string> = {
+  approval: 'WAITING_FOR_APPROVAL',
+  value: 'WAITING_FOR_VALUE',
+  time: 'SLEEPING'
+};
 
 /** The look of a phase; a node that has none yet, or a phase we don't know, is waiting. */
 export function lookOf(phase: string | null | undefined): Look {
@@ -39,6 +64,28 @@ export function lookOf(phase: string | null | undefined): Look {
 /** Whether nothing more will happen. */
 export function isOver(phase: string | null | undefined): boolean {
   return ENDED.has(lookOf(phase));
+}
+
+/** Whether an attempt waits for something before it runs. */
+export function isBefore(phase: string | null | undefined): boolean {
+  return phase === 'QUEUED' || BEFORE.has(phase ?? '');
+}
+
+/** The phase to show for a node: what its last attempt or its gate waits for, where that says more. */
+export function shownPhase(
+  phase: string,
+  attempt: string | undefined,
+  gate: Gate | undefined
+): string {
+  if (gate && phase === 'RUNNING') {
+    return AT_GATE[gate.kind];
+  }
+  return attempt && BEFORE.has(attempt) && !isOver(phase) ? attempt : phase;
+}
+
+/** Whether an ended execution can be recovered: what succeeded in it is taken over. */
+export function isRecoverable(phase: string | null | undefined): boolean {
+  return phase === 'FAILED' || phase === 'ABORTED' || phase === 'TIMED_OUT';
 }
 
 /** The choices of the sidebar's filter, and the phases each stands for. */

@@ -13,26 +13,34 @@ export interface RunView {
 
 export const NOTHING_YET: RunView = { nodes: new Map(), attempts: new Map() };
 
-/** The view after one more item; the same item twice changes nothing more. */
-export function fold(view: RunView, item: Item): RunView {
-  switch (item.kind) {
-    case 'execution':
-      return { ...view, execution: item.value };
-    case 'node_execution': {
-      const id = item.value.id?.node_id;
-      return id ? { ...view, nodes: new Map(view.nodes).set(id, item.value) } : view;
-    }
-    case 'task_execution':
-      return withAttempt(view, item.value);
-    default:
-      // A newer control plane may know kinds that we don't.
-      return view;
-  }
-}
-
 /** The view after a message: a snapshot starts afresh, a delta builds on what was there. */
 export function foldMessage(view: RunView, message: ItemsMessage): RunView {
-  return message.items.reduce(fold, message.type === 'snapshot' ? NOTHING_YET : view);
+  return fold(message.type === 'snapshot' ? NOTHING_YET : view, message.items);
+}
+
+/** The view after some more items; the same item twice changes nothing more. Copies once, however many they are. */
+export function fold(view: RunView, items: readonly Item[]): RunView {
+  let execution = view.execution;
+  const nodes = new Map(view.nodes);
+  const attempts = new Map(view.attempts);
+  for (const item of items) {
+    switch (item.kind) {
+      case 'execution':
+        execution = item.value;
+        break;
+      case 'node_execution':
+        if (item.value.id) {
+          nodes.set(item.value.id.node_id, item.value);
+        }
+        break;
+      case 'task_execution':
+        addAttempt(attempts, item.value);
+        break;
+      default:
+      // A newer control plane may know kinds that we don't.
+    }
+  }
+  return { execution, nodes, attempts };
 }
 
 /** The attempts of a node, the first one first. */
@@ -40,15 +48,22 @@ export function attemptsOf(view: RunView, nodeId: string): readonly TaskExecutio
   return view.attempts.get(nodeId) ?? [];
 }
 
-function withAttempt(view: RunView, attempt: TaskExecution): RunView {
+function addAttempt(
+  attempts: Map<string, readonly TaskExecution[]>,
+  attempt: TaskExecution
+): void {
   const node = attempt.id?.node_execution_id?.node_id;
   if (!attempt.id || !node) {
-    return view;
+    return;
   }
   const number = attempt.id.retry_attempt;
-  const attempts = attemptsOf(view, node)
-    .filter(other => other.id?.retry_attempt !== number)
-    .concat(attempt)
-    .sort((a, b) => (a.id?.retry_attempt ?? 0) - (b.id?.retry_attempt ?? 0));
-  return { ...view, attempts: new Map(view.attempts).set(node, attempts) };
+  const others = (attempts.get(node) ?? []).filter(
+    other => other.id?.retry_attempt !== number
+  );
+  attempts.set(
+    node,
+    [...others, attempt].sort(
+      (a, b) => (a.id?.retry_attempt ?? 0) - (b.id?.retry_attempt ?? 0)
+    )
+  );
 }

@@ -1,5 +1,5 @@
 /** The execution saved in a notebook output (docs/protocol.md, section 6): anybody may have written it. */
-import type { SnapshotNode } from './graph';
+import type { ItemCounts, SnapshotNode } from './graph';
 
 /** A snapshot whose every field has the type it says. */
 export interface SavedRun {
@@ -46,8 +46,21 @@ function readNode(data: unknown): SnapshotNode {
     attempts: number(fields['attempts']) ?? 0,
     seconds: number(fields['seconds']),
     upstream: Array.isArray(upstream) ? upstream.map(text) : [],
-    cell_id: text(fields['cell_id'])
+    cell_id: text(fields['cell_id']),
+    items: readItems(fields['items'])
   };
+}
+
+function readItems(data: unknown): ItemCounts | undefined {
+  const fields = record(data);
+  const total = number(fields['total']);
+  return total === undefined
+    ? undefined
+    : {
+        succeeded: number(fields['succeeded']) ?? 0,
+        failed: number(fields['failed']) ?? 0,
+        total
+      };
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -18,7 +18,7 @@ import {
   nullTranslator,
   type TranslationBundle
 } from '@jupyterlab/translation';
-import { refreshIcon, stopIcon } from '@jupyterlab/ui-components';
+import { redoIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { createElement, type ReactElement } from 'react';
 import type { WorkflowExecutionIdentifier } from '../api/types';
@@ -124,12 +124,16 @@ class Pages {
     }
   }
 
-  async relaunch(args: ReadonlyPartialJSONObject): Promise<void> {
+  /** Start again, from the beginning or from what has succeeded, and open the new execution. */
+  async again(
+    args: ReadonlyPartialJSONObject,
+    how: 'relaunch' | 'recover'
+  ): Promise<void> {
     const id = this.meant(args);
     if (id) {
       await this.tell(async () => {
         const { project, domain, name } =
-          await this.services.connection.client.relaunch(id);
+          await this.services.connection.client[how](id);
         await this.open({ project, domain, name });
       });
     }
@@ -195,7 +199,15 @@ function addCommands(
     icon: refreshIcon,
     describedBy,
     isEnabled,
-    execute: args => pages.relaunch(args)
+    execute: args => pages.again(args, 'relaunch')
+  });
+  app.commands.addCommand(CommandIDs.recover, {
+    label: trans.__('Recover Flyte Execution'),
+    caption: trans.__('Start the same workflow again, taking over what succeeded'),
+    icon: redoIcon,
+    describedBy,
+    isEnabled,
+    execute: args => pages.again(args, 'recover')
   });
 }
 
@@ -219,7 +231,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
     for (const command of [
       CommandIDs.openExecution,
       CommandIDs.abort,
-      CommandIDs.relaunch
+      CommandIDs.relaunch,
+      CommandIDs.recover
     ]) {
       palette?.addItem({ command, category: trans.__('Flyte') });
     }

@@ -1,8 +1,9 @@
 /** What a node's box says, wherever it is drawn. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
-import type { Graph, GraphNode, SnapshotNode } from '../model/graph';
-import { isOver, lookOf } from '../model/phases';
+import type { Graph, GraphNode, ItemCounts, SnapshotNode } from '../model/graph';
+import { itemCounts } from '../model/items';
+import { isBefore, isOver, lookOf, shownPhase } from '../model/phases';
 import { attemptsOf, type RunView } from '../model/run';
 import { brief, elapsed } from '../model/time';
 import { PhaseIcon, phaseText } from './phase';
@@ -14,27 +15,44 @@ export interface NodeState {
   duration?: number;
   attempts: number;
   cached: boolean;
+  /** Of an array node. */
+  items?: ItemCounts;
+  /** Why the last attempt has not begun to run; empty when nobody said. */
+  reason: string;
 }
 
 export type NodeStates = ReadonlyMap<string, NodeState>;
 
 /** The state of every node of the graph at `now` (ms). */
 export function statesOfRun(graph: Graph, run: RunView, now: number): NodeStates {
-  return new Map(
-    graph.nodes.map(node => {
-      const closure = run.nodes.get(node.id)?.closure;
-      const phase = closure?.phase ?? 'UNDEFINED';
-      return [
-        node.id,
-        {
-          phase,
-          duration: closure ? elapsed(closure, isOver(phase), now) : undefined,
-          attempts: attemptsOf(run, node.id).length,
-          cached: closure?.task_node_metadata?.cache_status === 'CACHE_HIT'
-        }
-      ];
-    })
-  );
+  const states = new Map<string, NodeState>();
+  for (const node of graph.nodes) {
+    const state = stateOf(node, run, now);
+    // Nobody tells of the arms that a branch has not taken. A branch stands before its arms.
+    const untaken =
+      node.armOf !== undefined &&
+      !run.nodes.has(node.id) &&
+      isOver(states.get(node.armOf)?.phase);
+    states.set(node.id, untaken ? { ...state, phase: 'SKIPPED' } : state);
+  }
+  return states;
+}
+
+/** The state of one node at `now` (ms). */
+export function stateOf(node: GraphNode, run: RunView, now: number): NodeState {
+  const closure = run.nodes.get(node.id)?.closure;
+  const phase = closure?.phase ?? 'UNDEFINED';
+  const attempts = attemptsOf(run, node.id);
+  const latest = attempts.at(-1);
+  const waits = !isOver(phase) && isBefore(latest?.closure?.phase);
+  return {
+    phase: shownPhase(phase, latest?.closure?.phase, node.gate),
+    duration: closure ? elapsed(closure, isOver(phase), now) : undefined,
+    attempts: attempts.length,
+    cached: closure?.task_node_metadata?.cache_status === 'CACHE_HIT',
+    items: node.kind === 'map' ? itemCounts(latest) : undefined,
+    reason: waits ? (latest?.closure?.reason ?? '') : ''
+  };
 }
 
 /** The states that were saved in a notebook. */
@@ -46,7 +64,9 @@ export function statesOfSnapshot(nodes: readonly SnapshotNode[]): NodeStates {
         phase: node.phase,
         duration: node.seconds ?? undefined,
         attempts: node.attempts,
-        cached: false
+        cached: false,
+        items: node.items,
+        reason: ''
       }
     ])
   );
@@ -58,9 +78,42 @@ export function sentence(
   node: GraphNode,
   state: NodeState | undefined
 ): string {
-  return [nameOf(trans, node), phaseText(trans, state?.phase), brief(state?.duration)]
+  return [
+    nameOf(trans, node),
+    phaseText(trans, state?.phase),
+    itemsText(trans, state?.items),
+    brief(state?.duration)
+  ]
     .filter(Boolean)
     .join(', ');
+}
+
+/** How far the items of an array node are: `37 / 100, 2 failed`. */
+export function itemsText(
+  trans: TranslationBundle,
+  items: ItemCounts | undefined
+): string {
+  if (!items) {
+    return '';
+  }
+  const { succeeded, failed, total } = items;
+  return failed
+    ? trans.__('%1 / %2, %3 failed', succeeded, total, failed)
+    : trans.__('%1 / %2', succeeded, total);
+}
+
+/** The classes of a box: what it stands for, how it stands, and whether there is something inside. */
+export function boxClass(
+  node: GraphNode,
+  state: NodeState | undefined,
+  enterable = false
+): string {
+  const names = ['box', `kind-${node.kind}`, `look-${lookOf(state?.phase)}`];
+  // A pile of sheets: many of a kind, or a graph of its own.
+  if (enterable || node.kind === 'map' || node.runs) {
+    names.push('pile');
+  }
+  return names.map(name => `jp-Flyte-${name}`).join(' ');
 }
 
 /** The name on the box. */
@@ -82,7 +135,8 @@ export function BoxContent(props: {
     return <span className="jp-Flyte-boxEnd">{nameOf(trans, node)}</span>;
   }
   const details = [
-    phaseText(trans, state?.phase),
+    // The icon says the phase too, and there is little room.
+    itemsText(trans, state?.items) || phaseText(trans, state?.phase),
     state?.cached ? trans.__('cached') : brief(state?.duration),
     state && state.attempts > 1 ? trans.__('attempt %1', state.attempts) : ''
   ].filter(Boolean);
@@ -93,7 +147,9 @@ export function BoxContent(props: {
         <span className="jp-Flyte-boxLabel" title={node.label}>
           {node.label}
         </span>
-        <span className="jp-Flyte-boxDetail">{details.join(' · ')}</span>
+        <span className="jp-Flyte-boxDetail" title={state?.reason || undefined}>
+          {state?.reason || details.join(' · ')}
+        </span>
       </span>
     </>
   );

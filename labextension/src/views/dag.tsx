@@ -11,14 +11,24 @@ import {
   Position,
   ReactFlow
 } from '@xyflow/react';
+import { caretRightIcon } from '@jupyterlab/ui-components';
 import React, { useCallback, useMemo, useState } from 'react';
 import type { Graph, GraphNode } from '../model/graph';
 import { pathThrough, type Placed, type Point } from '../model/layout';
 import { lookOf } from '../model/phases';
-import { BoxContent, type NodeState, type NodeStates, sentence } from './boxes';
+import {
+  BoxContent,
+  boxClass,
+  type NodeState,
+  type NodeStates,
+  sentence
+} from './boxes';
 import { useServices } from './services';
 
-type BoxNode = Node<{ node: GraphNode; state?: NodeState }, 'box'>;
+type BoxNode = Node<
+  { node: GraphNode; state?: NodeState; onEnter?: (node: GraphNode) => void },
+  'box'
+>;
 type RoutedEdge = Edge<{ points: readonly Point[] }, 'routed'>;
 
 /** From how many nodes on only what is in view is drawn. */
@@ -32,6 +42,20 @@ function DagBox({ data }: NodeProps<BoxNode>): React.ReactElement {
     <>
       <Handle type="target" position={Position.Left} isConnectable={false} />
       <BoxContent node={data.node} state={data.state} trans={trans} />
+      {data.onEnter && (
+        <button
+          className="jp-Flyte-enter nodrag nopan"
+          title={trans.__('Look inside')}
+          aria-label={trans.__('Look inside %1', data.node.label)}
+          onClick={event => {
+            event.stopPropagation();
+            data.onEnter?.(data.node);
+          }}
+          onKeyDown={event => event.stopPropagation()}
+        >
+          <caretRightIcon.react tag="span" width="20px" />
+        </button>
+      )}
       <Handle type="source" position={Position.Right} isConnectable={false} />
     </>
   );
@@ -52,6 +76,9 @@ export interface DagProps {
   states: NodeStates;
   chosen?: string;
   onChoose(node: string | undefined): void;
+  /** Whether there is a graph inside a node, and how to go there. */
+  canEnter?(node: GraphNode): boolean;
+  onEnter?(node: GraphNode): void;
   /** In a notebook the wheel scrolls the notebook. */
   wheelZooms: boolean;
 }
@@ -60,24 +87,26 @@ export interface DagProps {
 export default function Dag(props: DagProps): React.ReactElement {
   const { trans } = useServices();
   const { graph, placed, states, chosen, onChoose, wheelZooms } = props;
+  const { canEnter, onEnter } = props;
   const nodes = useMemo(
     () =>
       graph.nodes.map((node): BoxNode => {
         const { x, y, width, height } = placed.boxes.get(node.id) ?? ORIGIN;
         const state = states.get(node.id);
+        const enterable = !!canEnter?.(node);
         return {
           id: node.id,
           type: 'box',
           position: { x, y },
           width,
           height,
-          data: { node, state },
+          data: { node, state, ...(enterable && onEnter && { onEnter }) },
           selected: node.id === chosen,
-          className: `jp-Flyte-box jp-Flyte-kind-${node.kind} jp-Flyte-look-${lookOf(state?.phase)}`,
+          className: boxClass(node, state, enterable),
           ariaLabel: sentence(trans, node, state)
         };
       }),
-    [graph, placed, states, chosen, trans]
+    [graph, placed, states, chosen, trans, canEnter, onEnter]
   );
   const edges = useMemo(
     () =>
@@ -93,6 +122,10 @@ export default function Dag(props: DagProps): React.ReactElement {
   const choose = useCallback(
     (_: unknown, node: BoxNode) => onChoose(node.id),
     [onChoose]
+  );
+  const enter = useCallback(
+    (_: unknown, { data }: BoxNode) => data.onEnter?.(data.node),
+    []
   );
   const clear = useCallback(() => onChoose(undefined), [onChoose]);
   const [far, setFar] = useState(false);
@@ -113,6 +146,7 @@ export default function Dag(props: DagProps): React.ReactElement {
       nodeTypes={NODE_TYPES}
       edgeTypes={EDGE_TYPES}
       onNodeClick={choose}
+      onNodeDoubleClick={enter}
       onPaneClick={clear}
       onKeyDown={chooseByKey}
       nodesDraggable={false}

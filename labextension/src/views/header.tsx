@@ -1,10 +1,11 @@
 /** What an execution is and how it stands, with what can be done about it. */
-import { refreshIcon, stopIcon } from '@jupyterlab/ui-components';
+import { redoIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 import React from 'react';
 import type { Execution, WorkflowExecutionIdentifier } from '../api/types';
-import { isOver, lookOf } from '../model/phases';
+import { isOver, isRecoverable, lookOf } from '../model/phases';
 import { brief, clock, elapsed } from '../model/time';
 import { CommandIDs } from '../tokens';
+import { ExecutionLink } from './executionLink';
 import { Phase } from './phase';
 import { useServices } from './services';
 
@@ -38,6 +39,16 @@ export function Actions(props: {
         <refreshIcon.react tag="span" width="14px" />
         {trans.__('Relaunch')}
       </button>
+      {isRecoverable(props.phase) && (
+        <button
+          className="jp-Flyte-button"
+          onClick={() => run(CommandIDs.recover)}
+          title={trans.__('Start again, taking over what has succeeded')}
+        >
+          <redoIcon.react tag="span" width="14px" />
+          {trans.__('Recover')}
+        </button>
+      )}
     </>
   );
 }
@@ -65,6 +76,9 @@ export function Header(props: {
     [trans.__('Duration'), brief(closure ? elapsed(closure, over, now) : undefined), '']
   ];
   const cause = closure?.abort_metadata?.cause;
+  const origin = execution?.spec?.metadata;
+  const parent = origin?.parent_node_execution;
+  const before = origin?.reference_execution;
   return (
     <header className="jp-Flyte-header">
       <div className="jp-Flyte-headerRow">
@@ -83,6 +97,26 @@ export function Header(props: {
               <dd title={title}>{value}</dd>
             </div>
           ))}
+        {parent?.execution_id && (
+          <div>
+            <dt>{trans.__('Started by node %1 of', parent.node_id)}</dt>
+            <dd>
+              <ExecutionLink id={parent.execution_id} />
+            </dd>
+          </div>
+        )}
+        {before && (
+          <div>
+            <dt>
+              {origin.mode === 'RECOVERED'
+                ? trans.__('Recovers')
+                : trans.__('Relaunch of')}
+            </dt>
+            <dd>
+              <ExecutionLink id={before} />
+            </dd>
+          </div>
+        )}
         {cause && (
           <div>
             <dt>{trans.__('Aborted because')}</dt>

@@ -2,7 +2,8 @@
 import { useEffect, useState } from 'react';
 import type { StreamState } from '../api/stream';
 import type { Identifier, WorkflowExecutionIdentifier } from '../api/types';
-import { type Graph, graphOf, graphOfNodes } from '../model/graph';
+import { graphOf } from '../model/drawing';
+import { type Graph, graphOfNodes } from '../model/graph';
 import type { Placed } from '../model/layout';
 import { foldMessage, NOTHING_YET, type RunView } from '../model/run';
 import { layOut } from './elk';

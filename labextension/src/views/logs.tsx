@@ -14,13 +14,17 @@ interface LogState {
   problem?: string;
 }
 
-/** The log of one attempt, live while `active`. */
-export function Log(props: {
+interface LogProps {
   id: WorkflowExecutionIdentifier;
   node: string;
   attempt: number;
+  /** The index of an item of an array node; then `attempt` is the item's. */
+  item?: number;
   active: boolean;
-}): React.ReactElement {
+}
+
+/** The log of one attempt, live while `active`. */
+export function Log(props: LogProps): React.ReactElement {
   const { trans } = useServices();
   const { lines, complete, problem } = useLog(props);
   const frame = useRef<HTMLDivElement>(null);
@@ -105,15 +109,10 @@ export function Log(props: {
 }
 
 /** The text so far. The lines grow in place; a new state tells of it. */
-function useLog(props: {
-  id: WorkflowExecutionIdentifier;
-  node: string;
-  attempt: number;
-  active: boolean;
-}): LogState {
+function useLog(props: LogProps): LogState {
   const { stream } = useServices().connection;
   const { project, domain, name } = props.id;
-  const { node, attempt, active } = props;
+  const { node, attempt, item, active } = props;
   const [state, setState] = useState<LogState>(() => ({
     lines: new LogLines(),
     complete: false
@@ -125,7 +124,15 @@ function useLog(props: {
     const lines = new LogLines();
     setState({ lines, complete: false });
     return stream.subscribe(
-      { topic: 'log', project, domain, name, node, attempt },
+      {
+        topic: 'log',
+        project,
+        domain,
+        name,
+        node,
+        attempt,
+        ...(item !== undefined && { item })
+      },
       message => {
         if (message.type === 'log') {
           lines.append(message.text);
@@ -135,7 +142,7 @@ function useLog(props: {
         }
       }
     );
-  }, [stream, project, domain, name, node, attempt, active]);
+  }, [stream, project, domain, name, node, attempt, item, active]);
   return state;
 }
 

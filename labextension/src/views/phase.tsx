@@ -35,11 +35,43 @@ const SHAPES: Record<Look, React.ReactElement> = {
       <rect x="6" y="6" width="4" height="4" fill="currentColor" stroke="none" />
     </g>
   ),
+  asking: (
+    <g>
+      <circle cx="8" cy="8" r="7" fill="currentColor" />
+      <path
+        d="M6 6.3a2 2 0 1 1 2.9 1.8c-.6.3-.9.6-.9 1.3M8 11.6v.1"
+        fill="none"
+        className="jp-Flyte-cutout"
+        strokeWidth="1.6"
+        strokeLinecap="round"
+      />
+    </g>
+  ),
   succeeded: (
     <g>
       <circle cx="8" cy="8" r="7" fill="currentColor" />
       <path
         d="M4.8 8.3l2.2 2.2 4.2-4.6"
+        fill="none"
+        className="jp-Flyte-cutout"
+        strokeWidth="1.7"
+        strokeLinecap="round"
+        strokeLinejoin="round"
+      />
+    </g>
+  ),
+  recovered: (
+    <g fill="none" stroke="currentColor" strokeWidth="1.7" strokeLinecap="round">
+      <path d="M2.6 5.4A6 6 0 1 1 2 8.6" />
+      <path d="M2.2 2.6v3.2h3.2" strokeLinejoin="round" />
+      <path d="M5.6 8.4l1.8 1.8 3.2-3.7" strokeLinejoin="round" />
+    </g>
+  ),
+  late: (
+    <g>
+      <circle cx="8" cy="8" r="7" fill="currentColor" />
+      <path
+        d="M8 4.4V8l2.4 1.7"
         fill="none"
         className="jp-Flyte-cutout"
         strokeWidth="1.7"
@@ -88,7 +120,10 @@ export function phaseText(
     INITIALIZING: () => trans.__('Starting'),
     WAITING_FOR_RESOURCES: () => trans.__('Waiting for resources'),
     RUNNING: () => trans.__('Running'),
-    DYNAMIC_RUNNING: () => trans.__('Running'),
+    DYNAMIC_RUNNING: () => trans.__('Running its graph'),
+    WAITING_FOR_APPROVAL: () => trans.__('Waiting for approval'),
+    WAITING_FOR_VALUE: () => trans.__('Waiting for a value'),
+    SLEEPING: () => trans.__('Sleeping'),
     SUCCEEDING: () => trans.__('Succeeding'),
     FAILING: () => trans.__('Failing'),
     ABORTING: () => trans.__('Aborting'),

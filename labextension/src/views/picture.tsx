@@ -3,8 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React, { useMemo } from 'react';
 import type { Graph } from '../model/graph';
 import { layered, pathThrough } from '../model/layout';
-import { lookOf } from '../model/phases';
-import { BoxContent, type NodeStates, sentence } from './boxes';
+import { BoxContent, boxClass, type NodeStates, sentence } from './boxes';
 
 /** A graph with its states. */
 export function Picture(props: {
@@ -38,7 +37,7 @@ export function Picture(props: {
           return (
             <div
               key={node.id}
-              className={`jp-Flyte-box jp-Flyte-kind-${node.kind} jp-Flyte-look-${lookOf(state?.phase)}`}
+              className={boxClass(node, state)}
               style={{
                 position: 'absolute',
                 left: box?.x,
