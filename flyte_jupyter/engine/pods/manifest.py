@@ -194,7 +194,7 @@ def _check_images(body: Manifest, task: core.TaskTemplate) -> None:
         if not container.get("image"):
             text = (
                 f"Task {task.id.name} has no image for its container {container.get('name')!r}. A task that runs on Kubernetes "
-                "needs one: set FLYTE_JUPYTER_IMAGE when you register it, or kubernetes.pods.image for all tasks without one."
+                "needs one: set an image (FLYTE_JUPYTER_IMAGE) when you register it, or kubernetes.pods.image for all that name none."
             )
             raise PodRefused("ImageMissing", text)
 
