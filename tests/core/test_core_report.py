@@ -436,6 +436,7 @@ def test_one_task_execution_tells_of_the_items_that_changed():
     whole = events[2]
     assert (whole.task_type, whole.metadata.plugin_identifier) == ("container_array", "k8s-array")
     assert whole.task_id == TASK_ID
+    assert whole.custom_info["size"] == 2
     assert resources(events) == [(0, 0, "QUEUED"), (1, 0, "QUEUED")]
     assert not told.hear(o.InputsReady(("n0", 1), "d"))
     events = told.hear(o.AttemptStarted(("n0", 1), 0))
@@ -557,11 +558,17 @@ def test_what_the_catalog_could_not_do_is_told(miss, took, status):
 
 
 def test_a_node_that_waits_for_anothers_computation_stays_queued():
-    told = Told(plain(cache=CachePlan("1", serialize=True)), max_parallelism=1)
+    cached = task("n0", cache=CachePlan("1", serialize=True))
+    told = Told(graph(cached, task("n1")), max_parallelism=1)
     told.hear(o.Started())
     assert short(told.hear(o.InputsReady(N0, "d"))) == [("n0", "QUEUED")]
     assert not told.hear(o.CacheReserved(N0, at(4)))
     assert not told.hear(o.Tick(), time=4)
+    told.hear(o.InputsReady(("n1",), "d"))
+    assert isinstance(told.state.nodes[N0], s.Ready)
+    done = told.hear(o.AttemptSucceeded(("n1",), 0, "out"), time=5)
+    assert isinstance(told.state.nodes[N0], s.Probing)
+    assert "n0" not in {each[0] for each in short(done)}
     assert short(told.hear(o.CacheMiss(N0), time=5)) == [("n0", 0, "QUEUED")]
 
 

@@ -22,6 +22,8 @@ from flyte_jupyter.idl.ids import AttemptId, child_run, path_text
 
 TASK_TYPE = "container_array"
 PLUGIN = "k8s-array"
+SIZE = "size"
+"""The key of the first event's custom info that says how many items there are: those that have not begun are in no event."""
 
 
 def array_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
@@ -45,6 +47,8 @@ def array_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         made = _whole(place, TASK.ABORTED, Failure("Aborted", after.cause))
     else:
         made = _whole(place, TASK.SUCCEEDED)
+    if not told and isinstance(after, Mapped | Gathering):
+        made.custom_info.update({SIZE: after.size})
     made.metadata.external_resources.extend(changes)
     yield made
 
