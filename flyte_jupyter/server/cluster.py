@@ -15,10 +15,13 @@ from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
 from flyte_jupyter.engine.adapters.kubernetes.handles import Standing, Wish
+from flyte_jupyter.engine.adapters.kubernetes.routing import ClusterExecutor
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.adapters.kubernetes.warm.executor import WarmExecutor
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
 from flyte_jupyter.engine.engine import Engine, EngineSettings
-from flyte_jupyter.engine.ports import Blobs, Clock, Ports
+from flyte_jupyter.engine.pods.manifest import refusal
+from flyte_jupyter.engine.ports import Blobs, Clock, Executor, Ports
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.identifiers import entity_id, identifier
 from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
@@ -190,8 +193,11 @@ def cluster_machine(
 ) -> Machine:
     """A cluster, with a pod for each attempt. `blobs` must be where pods reach them too; `logs` is a folder of ours."""
     owners = Workflows(api, clock, door, door, settings) if settings.workflows else None
-    executor = KubernetesExecutor(api, clock, blobs, logs, settings=settings, owners=owners)
-    return Machine(executor, {}, lambda _: None)
+    pods = KubernetesExecutor(api, clock, blobs, logs, settings=settings, owners=owners)
+    executor: Executor = pods
+    if settings.warm.most:
+        executor = ClusterExecutor(pods, WarmExecutor(api, clock, logs, settings))
+    return Machine(executor, {}, lambda task: refusal(task, settings.pods))
 
 
 @dataclass(frozen=True, slots=True)

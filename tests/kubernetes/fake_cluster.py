@@ -10,7 +10,8 @@ import copy
 import itertools
 import json
 import re
-from collections.abc import AsyncGenerator, Callable
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -83,6 +84,30 @@ class Event:
     after: dict
 
 
+class Program:
+    """A program that runs for a pod, with its streams."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def send(self, data: bytes) -> None:
+        try:
+            self.process.stdin.write(data)
+            await self.process.stdin.drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise Unreachable("the program has ended") from error
+
+    async def receive(self) -> bytes:
+        data = await self.process.stdout.read(65536)
+        if not data:
+            raise Unreachable("the program has ended")
+        return data
+
+    async def close(self) -> None:
+        self.process.stdin.close()
+        await self.process.wait()
+
+
 class FakeCluster:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.now = now
@@ -100,6 +125,8 @@ class FakeCluster:
         """Whether a deleted pod stays until `let_go`, as on a node that does not answer."""
         self.kubelet: Callable[[dict], None] = lambda _: None
         """Hears of each new pod."""
+        self.start_program: Callable[[str, Sequence[str]], Awaitable[Process]]
+        self.programs: list[Program] = []
         self.watching = 0
         self._uids = itertools.count(1)
         self._more = asyncio.Event()
@@ -395,6 +422,21 @@ class FakeCluster:
                 return
             if version < self.compacted:
                 return
+
+    async def execute(self, call: Call, command: Sequence[str]) -> Program:
+        """Run a program for a pod, on this machine, in the environment that the kubelet has for the pod."""
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        fault = next((f for f in self.faults if f.times > 0 and f.to(call)), None)
+        if fault is not None:
+            fault.times -= 1
+            raise Unreachable(f"{call.path}: the connection broke")
+        place = place_of(call.path)
+        if self._find(Place("pods", place.namespace, place.name, "")) is None:
+            raise Refused(call, self._missing(place))
+        program = Program(await self.start_program(place.name, command))
+        self.programs.append(program)
+        return program
 
     async def close(self) -> None:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -81,6 +81,19 @@ def _status(body: bytes) -> Json:
     return said if isinstance(said, dict) else {}
 
 
+class Duplex(Protocol):
+    """The standard streams of a program that runs in a container."""
+
+    async def send(self, data: bytes) -> None:
+        """To its standard input. Raises `Unreachable`."""
+
+    async def receive(self) -> bytes:
+        """From its standard output. Raises `Unreachable` when it has ended."""
+
+    async def close(self) -> None:
+        """Hang up; the program gets no more input."""
+
+
 class Transport(Protocol):
     """A connection to one API server. Raises `Unreachable`."""
 
@@ -89,6 +102,9 @@ class Transport(Protocol):
 
     def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Pieces of an answer as they come. Raises `Refused` when there is none to stream, `Silent` after too long a silence."""
+
+    async def execute(self, call: Call, command: Sequence[str]) -> Duplex:
+        """Run a program in a container (``.../exec``). Raises `Refused`."""
 
     async def close(self) -> None:
         """Hang up."""
@@ -146,6 +162,12 @@ class Api:
     ) -> AsyncGenerator[bytes, None]:
         """What stands at `path`, piece by piece as it grows."""
         return self._transport.stream(Call("GET", path, query, seconds=silence))
+
+    async def execute(self, path: str, container: str, command: Sequence[str]) -> Duplex:
+        """Run a program in a container of the pod at `path`, and hold its standard input and output."""
+        query = {"container": container, "stdin": "true", "stdout": "true", "stderr": "true"}
+        call = Call("GET", f"{path}/exec", query, seconds=self._seconds)
+        return await self._transport.execute(call, command)
 
     async def events(
         self, path: str, query: Mapping[str, str], silence: float

@@ -6,8 +6,9 @@ Its typed objects are left out: they cost milliseconds a pod. Needs the ``kubern
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,12 @@ from urllib.parse import urlencode
 from flyte_jupyter.engine.adapters.kubernetes.api import Answer, Call, Refused, Silent, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
+log = logging.getLogger(__name__)
+
 _FIRST_BAD = 300
+_STDIN, _STDOUT = b"\x00", b"\x01"
+_MOST_INPUT = 32 * 1024
+_HEARTBEAT = 20.0
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _DEFAULT = "~/.kube/config"
 
@@ -108,6 +114,32 @@ class KubernetesConnection:
             if answer is not None:
                 _hang_up(answer.response)
 
+    async def execute(self, call: Call, command: Sequence[str]) -> PodProgram:
+        """Run a program in a container, over a WebSocket."""
+        from aiohttp import ClientError, ClientWSTimeout, WSServerHandshakeError
+
+        headers, words = await self._words(call)
+        words += [("command", word) for word in command]
+        host = self._client.configuration.host.replace("http", "ws", 1)
+        rest = self._client.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
+        try:
+            async with asyncio.timeout(call.seconds):
+                socket = await rest.pool_manager.ws_connect(
+                    f"{host}{call.path}?{urlencode(words)}",
+                    headers=headers,
+                    protocols=("v4.channel.k8s.io",),
+                    heartbeat=_HEARTBEAT,
+                    max_msg_size=0,
+                    timeout=ClientWSTimeout(ws_close=1.0),
+                )
+        except WSServerHandshakeError as error:
+            raise Refused(call, Answer(error.status, error.message.encode())) from error
+        except (ClientError, OSError, TimeoutError) as error:
+            raise _unreachable(call, error) from error
+        return PodProgram(call, socket)
+
     async def close(self) -> None:
         """Close all connections, without waiting for the server's good-bye."""
         session = self._client.rest_client.pool_manager
@@ -116,21 +148,59 @@ class KubernetesConnection:
         await self._client.close()
         await asyncio.sleep(0)  # the loop lets go of aborted connections in its next round
 
-    async def _send(self, call: Call, patience: Any) -> Any:
-        client = self._client
+    async def _words(self, call: Call) -> tuple[dict[str, str], list[tuple[str, str]]]:
+        """Headers and query of a request, with who we are."""
         headers = {"Accept": "application/json", "Content-Type": call.content_type}
         headers["User-Agent"] = "flyte-jupyter"
-        query: list[Any] = []
-        await client.update_params_for_auth(
+        query: list[tuple[str, str]] = []
+        await self._client.update_params_for_auth(
             headers, query, ["BearerToken"], call.path, call.method, call.body
         )
+        return headers, [*query, *call.query.items()]
+
+    async def _send(self, call: Call, patience: Any) -> Any:
+        client = self._client
+        headers, words = await self._words(call)
         url = client.configuration.host + call.path
-        words = [*query, *call.query.items()]
         if words:
             url += "?" + urlencode(words)
         return await client.rest_client.request(
             call.method, url, headers=headers, body=call.body, _request_timeout=patience
         )
+
+
+class PodProgram:
+    """A `Duplex`: a program in a container, over a WebSocket whose messages begin with the number of a stream."""
+
+    def __init__(self, call: Call, socket: Any) -> None:
+        self._call = call
+        self._socket = socket
+
+    async def send(self, data: bytes) -> None:
+        """To its standard input."""
+        from aiohttp import ClientError
+
+        try:
+            for at in range(0, len(data), _MOST_INPUT):
+                await self._socket.send_bytes(_STDIN + data[at : at + _MOST_INPUT])
+        except (ClientError, OSError) as error:
+            raise _unreachable(self._call, error) from error
+
+    async def receive(self) -> bytes:
+        """From its standard output; what it says on the other stream is only logged."""
+        while True:
+            message = await self._socket.receive()
+            data = message.data
+            if not isinstance(data, bytes):
+                raise Unreachable(f"{self._call.path}: the program has ended")
+            if data[:1] == _STDOUT and len(data) > 1:
+                return data[1:]
+            if len(data) > 1:
+                log.info("%s: %s", self._call.path, data[1:].decode(errors="replace").strip())
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._socket.close()
 
 
 def _hang_up(response: Any) -> None:

@@ -78,6 +78,10 @@ class PodLogs:
         live = await asyncio.to_thread(_slice, _live(path), offset, limit)
         return LogSlice(live[0] if live else b"", offset, complete=False)
 
+    async def put(self, key: Key, data: bytes) -> None:
+        """Keep a log that was read elsewhere."""
+        await asyncio.to_thread(_write, self._path(key), data)
+
     def _path(self, key: Key) -> Path:
         namespace, name = key
         return self._folder / namespace / f"{name}.log"

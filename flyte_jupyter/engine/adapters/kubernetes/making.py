@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flyte_jupyter.engine import command
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.core.state import Failure, Stage
-from flyte_jupyter.engine.pods.manifest import pod_for
+from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.naming import INSTALLATION, attempt_of, label
 from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
@@ -120,9 +119,7 @@ class PodMaker:
         return "service account" in str(error) and self._namespaces.is_settling(namespace)
 
     async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap | None:
-        template = spec.template
-        words = [*template.container.command, *template.container.args]
-        if not command.names_inputs([*words, str(template.k8s_pod.pod_spec)]):
+        if not wants_inputs(spec.template, self._settings.pods):
             return None
         try:
             return core.LiteralMap.FromString(await self._blobs.get(spec.inputs))

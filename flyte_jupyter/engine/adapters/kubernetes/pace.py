@@ -7,7 +7,6 @@ import random
 
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
 
-
 _NOTHING = 1e-6
 """What sums of fractions may miss of a whole token."""
 

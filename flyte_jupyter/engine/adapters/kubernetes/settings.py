@@ -49,6 +49,16 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmSettings:
+    """Worker pods for tasks whose configuration says ``flyte_jupyter.warm = true``."""
+
+    most: int = 4
+    """Worker pods for tasks that can share them: same image, code, resources and so on. 0: no worker pods at all."""
+    idle_seconds: float = 120.0
+    """How long a worker stays without an attempt; also without an engine."""
+
+
+@dataclass(frozen=True, slots=True)
 class KubernetesSettings:
     """Everything about running on Kubernetes."""
 
@@ -57,6 +67,7 @@ class KubernetesSettings:
     graces: Graces = field(default_factory=Graces)
     pace: PaceSettings = field(default_factory=PaceSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
+    warm: WarmSettings = field(default_factory=WarmSettings)
     namespaces: Sequence[str] = ()
     """The namespaces to watch; none: all of them, which needs the right to list pods of the whole cluster."""
     create_namespaces: bool = True

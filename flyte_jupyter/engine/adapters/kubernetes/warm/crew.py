@@ -1,0 +1,353 @@
+"""The worker pods: made when attempts wait, joined when they run, given attempts when they are free, sent home when nobody comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+from flyte_jupyter.engine.adapters.kubernetes import objects
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.entries import container_of
+from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
+from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.adapters.kubernetes.warm import kinds
+from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind
+from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
+from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
+    At,
+    Pool,
+    Turn,
+    Worker,
+    exit_of,
+    known_attempts,
+    lost,
+)
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Failure, Stage
+from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning
+from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
+from flyte_jupyter.engine.ports import Clock, Waits
+from flyte_jupyter.idl.ids import AttemptId
+
+log = logging.getLogger(__name__)
+
+_GREETING = 30.0
+_LATER = 1.0
+_TRIES = 12
+_JOIN, _CLOSE = "join", "close"
+"""Names of tasks: those that a start waits for, and those that a stop lets finish."""
+
+
+class Desk(Protocol):
+    """Who keeps the attempts' turns."""
+
+    def turn(self, key: str) -> Turn | None:
+        """The attempt that workers know by this key."""
+
+    def begin(self, turn: Turn) -> None:
+        """Its process has started."""
+
+    def waits(self, turn: Turn, what: Waits) -> None:
+        """What it waits for."""
+
+    def finish(self, turn: Turn, how: Exit) -> None:
+        """It is over."""
+
+    def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
+        """A worker has this attempt since an earlier engine, or connection; `how` it ended, if it did."""
+
+
+class Crew:
+    """All worker pods of an installation, in pools of a kind."""
+
+    def __init__(self, api: Api, clock: Clock, desk: Desk, settings: KubernetesSettings) -> None:
+        self._api = api
+        self._clock = clock
+        self._desk = desk
+        self._settings = settings
+        self._namespaces = Namespaces(api, settings)
+        self._pools: dict[str, Pool] = {}
+        self._reflectors: list[Reflector] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Find the workers of an earlier engine, and what they do."""
+        wanted = kinds.worker_selector(self._settings.pods)
+        self._reflectors = [
+            Reflector(self._api, objects.pods(namespace), wanted, self, self._settings.watch)
+            for namespace in self._settings.namespaces or ("",)
+        ]
+        for reflector in self._reflectors:
+            reflector.start()
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
+                while joins := self._joins():
+                    await asyncio.wait(joins)
+        except TimeoutError:
+            log.warning("not all worker pods have told what they do yet: going on without")
+
+    async def stop(self) -> None:
+        """Hang up. Workers go on with what they do, and then wait for the next engine for a while."""
+        for reflector in self._reflectors:
+            await reflector.stop()
+        for task in self._tasks:
+            if task.get_name() != _CLOSE:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for pool in self._pools.values():
+            for worker in pool.workers.values():
+                self._unwind(worker)
+                if worker.link is not None:
+                    await worker.link.close()
+        self._reflectors = []
+        self._pools.clear()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every worker that there is has told what it does."""
+        return all(r.synced.is_set() for r in self._reflectors) and not self._joins()
+
+    def add(self, kind: Kind, turn: Turn) -> None:
+        """Let an attempt wait for a worker of this kind."""
+        pool = self._pools.setdefault(kind.name, Pool())
+        pool.kind = kind
+        pool.queue.append(turn)
+        self._staff(pool)
+
+    def drop(self, turn: Turn) -> None:
+        """It waits no more."""
+        for pool in self._pools.values():
+            with suppress(ValueError):
+                pool.queue.remove(turn)
+
+    def _joins(self) -> list[asyncio.Task[None]]:
+        return [task for task in self._tasks if task.get_name() == _JOIN]
+
+    # -- pods --
+
+    def seen(self, found: Json) -> None:
+        """A worker pod is there, new or changed (for the reflector)."""
+        key = key_of(found)
+        name = found["metadata"]["labels"].get(kinds.WORKER_KIND, "")
+        pool = self._pools.setdefault(name, Pool())
+        worker = pool.workers.get(key)
+        if worker is None:
+            worker = Worker(key, found["metadata"]["uid"], name, container_of(found))
+            pool.workers[key] = worker
+        if worker.leaving:
+            return
+        says = meaning(found, self._clock.now(), self._settings.graces)
+        if isinstance(says, Ended):
+            self._failed(pool, worker, says)
+        elif isinstance(says, Running) and worker.link is None and not worker.joining:
+            worker.joining = True
+            self._do(self._join(pool, worker), _JOIN)
+        elif not isinstance(says, Running) and says.reason:
+            for turn in pool.queue:
+                self._desk.waits(turn, Waits(says.stage, says.reason))
+
+    def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
+        """A worker pod is no longer there (for the reflector)."""
+        for pool in self._pools.values():
+            worker = pool.workers.get(key)
+            if worker is not None and worker.uid == uid:
+                self._remove(
+                    pool, worker, lost("the worker pod was deleted while it ran the attempt")
+                )
+                self._staff(pool)
+
+    def _failed(self, pool: Pool, worker: Worker, says: Ended) -> None:
+        """The pod is over: an idle one as it should, one that could not start for a reason that is its attempts' too."""
+        started = worker.link is not None or worker.turn is not None
+        why = says.how.why
+        if (
+            not started
+            and why is not None
+            and pool.queue
+            and not any(w.free for w in pool.workers.values())
+        ):
+            self._desk.finish(pool.queue.popleft(), Exit(why=why))
+        text = (
+            f"the worker pod ended while it ran the attempt: {why.message if why else 'it exited'}"
+        )
+        self._remove(pool, worker, lost(text))
+        self._do(self._delete(worker))
+        self._staff(pool)
+
+    def _remove(self, pool: Pool, worker: Worker, how: Exit) -> None:
+        self._unwind(worker)
+        worker.leaving = True
+        pool.workers.pop(worker.key, None)
+        turn, worker.turn = worker.turn, None
+        link, worker.link = worker.link, None
+        if link is not None:
+            self._do(link.close(), _CLOSE)
+        if turn is not None:
+            self._desk.finish(turn, how)
+
+    async def dismiss(self, worker: Worker) -> None:
+        """End the pod and whatever runs in it."""
+        pool = self._pools[worker.kind]
+        self._remove(pool, worker, lost("the worker pod was ended"))
+        await self._delete(worker)
+        self._staff(pool)
+
+    async def _delete(self, worker: Worker) -> None:
+        try:
+            await self._api.delete(objects.pod(worker.key), uid=worker.uid, grace=0)
+        except Refused as error:
+            if error.status not in (objects.NOT_FOUND, objects.CONFLICT):
+                log.warning("%s", error)
+        except Unreachable as error:
+            log.warning("the worker pod %s/%s ends by itself later: %s", *worker.key, error)
+
+    def _staff(self, pool: Pool) -> None:
+        """Give waiting attempts to free workers, and make workers while there are too few."""
+        for worker in pool.workers.values():
+            if pool.queue and worker.free:
+                worker.turn = pool.queue.popleft()
+                self._do(self._send(worker, worker.turn))
+        coming = pool.making + sum(1 for w in pool.workers.values() if w.link is None)
+        missing = len(pool.queue) - coming
+        room = self._settings.warm.most - len(pool.workers) - pool.making
+        for _ in range(min(missing, room)):
+            pool.making += 1
+            self._do(self._make(pool))
+
+    async def _make(self, pool: Pool) -> None:
+        assert pool.kind is not None, "an attempt asked for it"
+        manifest = pool.kind.manifest(secrets.token_hex(4))
+        try:
+            found = await self._namespaces.create(objects.pods(pool.kind.namespace), manifest)
+            for reflector in self._reflectors:
+                if reflector.covers(pool.kind.namespace):
+                    reflector.note(found)
+            self.seen(found)
+        except Refused as error:
+            await self._not_made(pool, error)
+        except Unreachable:
+            await asyncio.sleep(_LATER)
+        finally:
+            pool.making -= 1
+        self._staff(pool)
+
+    async def _not_made(self, pool: Pool, error: Refused) -> None:
+        answer = refusal(error.status, error.body, error.retry_after)
+        if isinstance(answer, Failure):
+            if pool.queue and not pool.workers:
+                self._desk.finish(pool.queue.popleft(), Exit(why=answer))
+        else:
+            stage = answer.stage if isinstance(answer, TryAgain) else Stage.QUEUED
+            for turn in pool.queue:
+                self._desk.waits(turn, Waits(stage, str(error)))
+        await asyncio.sleep(_LATER)
+
+    # -- connections --
+
+    async def _join(self, pool: Pool, worker: Worker) -> None:
+        """Connect; a server that is away for a while costs no worker and no attempt."""
+        backoff = Backoff(self._api.pace, self._api.dice)
+        try:
+            for _ in range(_TRIES):
+                if worker.leaving:
+                    return
+                try:
+                    await self._greet(pool, worker)
+                except (Refused, Unreachable) as error:
+                    log.warning("the worker pod %s/%s cannot be joined: %s", *worker.key, error)
+                    await asyncio.sleep(backoff.next())
+                else:
+                    return
+        finally:
+            worker.joining = False
+        await self.dismiss(worker)
+
+    async def _greet(self, pool: Pool, worker: Worker) -> None:
+        duplex = await self._api.execute(objects.pod(worker.key), worker.container, kinds.ATTEND)
+        link = WorkerLink(duplex)
+        try:
+            inventory, hello = await link.greet(_GREETING)
+        except BaseException:
+            await link.close()
+            raise
+        worker.link = link
+        had = worker.turn
+        known = known_attempts(inventory, hello)
+        for attempt, how in known:
+            self._desk.adopt(worker, attempt, how)
+        if had is not None and had.id not in [attempt for attempt, _ in known]:
+            worker.turn = None
+            self._desk.finish(had, lost("the worker does not know the attempt any more"))
+        link.listen(lambda m: self._heard(worker, m), lambda: self._hung_up(pool, worker))
+        self._rest(pool, worker)
+
+    def _hung_up(self, pool: Pool, worker: Worker) -> None:
+        """The connection broke; the worker may be well, and is joined anew."""
+        if worker.leaving or worker.link is None:
+            return
+        link, worker.link = worker.link, None
+        self._do(link.close(), _CLOSE)
+        worker.joining = True
+        self._do(self._join(pool, worker), _JOIN)
+
+    async def _send(self, worker: Worker, turn: Turn) -> None:
+        self._unwind(worker)
+        assert turn.spec is not None
+        turn.worker, turn.at = worker, At.STARTING
+        frame = kinds.launch_frame(turn.spec, turn.told, self._settings.log_bytes)
+        turn.spec, turn.told = None, {}
+        try:
+            await self.say(worker, frame)
+        except Unreachable as error:
+            log.warning("the worker pod %s/%s is lost: %s", *worker.key, error)
+            await self.dismiss(worker)
+
+    async def say(self, worker: Worker, message: Json) -> None:
+        """Send to a worker. Raises `Unreachable`."""
+        if worker.link is None:
+            raise Unreachable("the worker is not connected")
+        await worker.link.send(message)
+
+    def _heard(self, worker: Worker, message: Json) -> None:
+        turn = self._desk.turn(str(message.get("key", "")))
+        if turn is None or turn.worker is not worker:
+            return
+        match message.get("op"):
+            case "started" if turn.at is At.STARTING:
+                self._desk.begin(turn)
+            case "ended":
+                self._served(worker, turn, exit_of(message))
+            case "refused":
+                why = Failure(str(message.get("code")), str(message.get("message")), retryable=True)
+                self._served(worker, turn, Exit(why=why))
+
+    def _served(self, worker: Worker, turn: Turn, how: Exit) -> None:
+        if worker.turn is turn:
+            worker.turn = None
+        self._desk.finish(turn, how)
+        self._rest(self._pools[worker.kind], worker)
+
+    def _rest(self, pool: Pool, worker: Worker) -> None:
+        """The worker is free: give it the next attempt, or let it go after a while."""
+        self._staff(pool)
+        if worker.free and worker.idle_timer is None:
+            loop = asyncio.get_running_loop()
+            seconds = self._settings.warm.idle_seconds
+            worker.idle_timer = loop.call_later(seconds, lambda: self._do(self.dismiss(worker)))
+
+    def _unwind(self, worker: Worker) -> None:
+        if worker.idle_timer is not None:
+            worker.idle_timer.cancel()
+            worker.idle_timer = None
+
+    def _do(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
+        task = asyncio.create_task(work, name=name or None)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,107 @@
+"""Worker pods and their connections, as the engine keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from flyte_jupyter.engine.adapters.kubernetes.api import Json
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
+from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind, attempt_from
+from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Blame, Failure
+from flyte_jupyter.engine.pods.naming import pod_name
+from flyte_jupyter.engine.ports import AttemptSpec
+from flyte_jupyter.idl.ids import AttemptId
+
+
+class At(StrEnum):
+    """How far an attempt has come."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """An attempt that is, or waits to be, served by a worker."""
+
+    id: AttemptId
+    spec: AttemptSpec | None = None
+    """Until it was sent to a worker."""
+    told: Json = field(default_factory=dict)
+    worker: Worker | None = None
+    at: At = At.QUEUED
+    how: Exit | None = None
+    killed: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    chore: asyncio.Task[None] | None = None
+    """Its log being kept."""
+
+    @property
+    def key(self) -> str:
+        """What workers know it by."""
+        return pod_name(self.id)
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """A worker pod."""
+
+    key: Key
+    uid: str
+    kind: str
+    container: str
+    link: WorkerLink | None = None
+    turn: Turn | None = None
+    """The attempt that it serves now."""
+    joining: bool = False
+    leaving: bool = False
+    idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it can take an attempt."""
+        return self.link is not None and self.turn is None and not self.leaving
+
+
+@dataclass(slots=True)
+class Pool:
+    """Workers of one kind, and the attempts that wait for one."""
+
+    kind: Kind | None = None
+    """None while only workers of an earlier engine are known."""
+    workers: dict[Key, Worker] = field(default_factory=dict)
+    queue: deque[Turn] = field(default_factory=deque)
+    making: int = 0
+
+
+def lost(why: str) -> Exit:
+    """How an attempt ended whose worker is gone."""
+    return Exit(why=Failure("WorkerLost", why, Blame.SYSTEM, retryable=True))
+
+
+def exit_of(said: Json) -> Exit:
+    """How an attempt ended, in its worker's words (``docs/protocol.md``, section 4)."""
+    ran = float(said.get("ran") or 0.0)
+    if said.get("cause") in ("outgrown", "starved"):
+        text = (
+            "the attempt outgrew the memory of its worker pod and was killed; ask for more memory"
+        )
+        return Exit(why=Failure("OOMKilled", text, retryable=True), ran=ran)
+    return Exit(said.get("code"), said.get("signal"), ran=ran)
+
+
+def known_attempts(inventory: Json, hello: Json) -> list[tuple[AttemptId, Exit | None]]:
+    """The attempts that a worker has, and how the ended ones ended."""
+    found = []
+    for one in hello.get("attempts", ()):
+        attempt = attempt_from(inventory.get(one["key"]))
+        if attempt is not None:
+            found.append((attempt, exit_of(one["exit"]) if one.get("exit") else None))
+    return found
