@@ -65,7 +65,8 @@ def test_running_attempts_go_on_as_the_same_processes(tmp_path):
             for i in ids:
                 await b.executor.reap(i)
             assert not (await b.executor.listing()).all
-            assert not list((tmp_path / "local" / "attempts").iterdir())
+            left = (tmp_path / "local" / "attempts").iterdir()
+            assert not [one for folder in left for one in folder.iterdir()]
 
     asyncio.run(main())
 

@@ -50,6 +50,9 @@ from flyte_jupyter.engine.ports import (
 )
 from flyte_jupyter.idl.ids import AttemptId
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PAUSE = 1.0
+
 
 class KillPending(Exception):
     """An attempt was told to end and has not ended yet: ask again."""
@@ -121,6 +124,7 @@ class LocalExecutor:
             task.cancel()
         await asyncio.gather(*self._beginning, return_exceptions=True)
         await self._zygotes.close()
+        self._folders.close()
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Queue the attempt if it is absent; refuse at once what can never run here."""
@@ -150,9 +154,9 @@ class LocalExecutor:
         try:
             self._folders.keep(entry.key, Kept(spec, entry.grant))
         except OSError as e:
-            if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            if e.errno in _NO_ROOM:
                 raise  # asked again until there is room
-            message = f"{task_of(spec)} could not be given a working directory: {e}."
+            message = f"{task_of(spec)} could not be written down: {e}."
             return Rejected(system_failure("LaunchFailed", message))
         self._enter(entry)
         self._slots.ask(spec.id, wants)
@@ -216,11 +220,10 @@ class LocalExecutor:
         try:
             zygote = await self._parent_of(entry)
             entry.zygote = zygote
-            if entry.grant.devices:
-                self._folders.keep(entry.key, Kept(entry.spec, entry.grant))
+            work = await self._work(entry)
             if jobs.needs_image(entry.spec, self._environ):
                 entry.engine = await self._engines.usable()
-            message = await self._message(entry, zygote)
+            message = await self._message(entry, zygote, work)
         except ZygoteFailed as e:
             self._finish(entry, Exit(why=refused(e.code, str(e))))
         except Exception as e:  # noqa: BLE001  # nothing may leave an attempt starting for ever
@@ -246,12 +249,22 @@ class LocalExecutor:
         zygote.keys.add(entry.key)
         return zygote
 
-    async def _message(self, entry: Entry, zygote: Zygote) -> Message:
+    async def _work(self, entry: Entry) -> Path:
+        """The attempt's working directory, once the disk has room for it."""
+        while True:
+            try:
+                return self._folders.begin(entry.key, entry.grant)
+            except OSError as e:
+                if e.errno not in _NO_ROOM or entry.killed:
+                    raise
+            await asyncio.sleep(_PAUSE)
+
+    async def _message(self, entry: Entry, zygote: Zygote, work: Path) -> Message:
         log = logs.log_path(self._logs, entry.spec.id)
         expected = zygote.kind.environment
         if expected not in ("", zygote.hello.environment):
             await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
-        places = jobs.Places(self._folders.work(entry.key), log, self._folder / "bundles")
+        places = jobs.Places(work, log, self._folder / "bundles")
         inputs = await jobs.inputs_of(entry.spec)
         message = jobs.launch_message(entry, inputs, places, self._settings, self._environ)
         # A warm parent has them, or is better off without.
@@ -347,8 +360,8 @@ class LocalExecutor:
         del self._by_key[entry.key]
         self._slots.release(entry.spec.id)
         # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
-        if not self._folders.forget(entry.key):
-            await asyncio.to_thread(self._folders.clear, entry.key)
+        if left := self._folders.forget(entry.key):
+            await asyncio.to_thread(self._folders.clear, left)
         if entry.zygote:
             self._zygotes.let_go(entry.zygote, entry.key)
         if entry.orphan:

@@ -1,13 +1,14 @@
-"""The executor's memory on disk: one folder per attempt, so that a new executor knows what an old one had accepted."""
+"""The executor's memory on disk: a journal of what it has accepted, for the next executor, and working directories."""
 
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,12 @@ from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
-_END = ".json"
+_END = ".journal"
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_MOST_SPARE = 64
+"""How many empty directories wait for their next attempt."""
+_LEAST_BYTES = 4 * 1024 * 1024
+"""A journal is not written anew before it is larger than this."""
 
 
 def key_of(attempt: AttemptId) -> str:
@@ -37,82 +43,221 @@ class Kept:
     grant: Grant
 
 
+@dataclass(slots=True)
+class _Live:
+    """What stands in the journal of one attempt: where its line is, and what was said later."""
+
+    start: int
+    length: int
+    template: str
+    work: str = ""
+    devices: tuple[str, ...] = ()
+
+
 class Folders:
-    """Attempts below one root: ``<key>.json``, a description, and ``<key>``, the attempt's working directory."""
+    """Attempts below one root, of which ``<root>.journal`` tells.
+
+    Its lines are JSON: a template (``template``, ``body``), an attempt that was accepted (``key`` and a description), one that
+    got its directory (``key``, ``work``, ``devices``), one that is over (``gone``). A line that was cut short was not accepted.
+    """
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
+        self._path = f"{root}{_END}"
+        self._live: dict[str, _Live] = {}
+        self._templates: dict[str, bytes] = {}
         self._last: tuple[core.TaskTemplate, str] | None = None
+        self._spare: list[str] = []
+        self._mode = -1
+        self._fd = -1
+        self._size = self._after = 0
+        self._torn = False
 
-    def work(self, key: str) -> Path:
-        """The attempt's own working directory."""
-        return self._root / key
+    # -- the journal --
 
     def keep(self, key: str, kept: Kept) -> None:
-        """Make the working directory, and write the description. Raises `OSError`."""
-        # Strings: an attempt waits for this.
-        folder, data = f"{self._root}/{key}", self._wire(kept)
-        try:
-            os.mkdir(folder)  # noqa: PTH102
-        except FileExistsError:
-            self._replace(f"{folder}{_END}", data)
-            return
-        except OSError:
-            self.work(key).mkdir(parents=True, exist_ok=True)
-        try:
-            # One that is cut short was not accepted yet.
-            with open(f"{folder}{_END}", "wb") as file:  # noqa: PTH123
-                file.write(data)
-        except OSError:
-            self.forget(key)
-            raise
+        """Write down that the attempt was accepted. Raises `OSError`."""
+        template = self._template(kept.spec.template)
+        line = _line({"key": key, **_described(kept, template)})
+        start = self._append(line)
+        self._live[key] = _Live(start, len(line), template, devices=kept.grant.devices)
 
-    def _replace(self, path: str, data: bytes) -> None:
-        with open(f"{path}.part", "wb") as file:  # noqa: PTH123
-            file.write(data)
-        os.replace(f"{path}.part", path)  # noqa: PTH105
+    def begin(self, key: str, grant: Grant) -> Path:
+        """A working directory for the attempt, which is about to start. Raises `OSError`."""
+        live = self._live[key]
+        name = live.work or self._empty(key)
+        live.work, live.devices = name, grant.devices
+        self._append(_begun(key, live))
+        return self._root / name
 
-    def forget(self, key: str) -> bool:
-        """Forget the attempt, and remove its folder if nothing is left in it; False when `clear` has to."""
-        folder = f"{self._root}/{key}"
-        # The description goes first: a removal that is cut short is not taken for an attempt.
+    def forget(self, key: str) -> str:
+        """Forget the attempt. Gives the directory that `clear` has to remove; ``""`` when nothing is left in it."""
+        live = self._live.pop(key, None)
+        if live is None:
+            return ""
         with suppress(OSError):
-            os.unlink(f"{folder}{_END}")  # noqa: PTH108
-        try:
-            os.rmdir(folder)  # noqa: PTH106
-        except OSError:
-            return False
-        return True
+            self._append(_line({"gone": key}))
+            if self._size > max(_LEAST_BYTES, 2 * self._after):
+                self._write_anew()
+        if not live.work or self._take_back(live.work):
+            return ""
+        return live.work
 
-    def clear(self, key: str) -> None:
+    def clear(self, work: str) -> None:
         """Remove whatever a forgotten attempt has left."""
-        shutil.rmtree(self._root / key, ignore_errors=True)
+        shutil.rmtree(self._root / work, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def all(self) -> Iterator[Kept]:
-        """Everything kept, oldest first. What cannot be read was never accepted, and is removed."""
-        found, good = [], set()
-        templates: dict[str, core.TaskTemplate] = {}
-        for path in self._root.glob(f"*{_END}"):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                kept = _read(json.loads(path.read_bytes()), templates)
-                found.append((path.stat().st_mtime_ns, kept))
-                good.add(path.name.removesuffix(_END))
+        """Everything kept, oldest first. Directories that belong to none of it are removed."""
+        found = self._read()
+        used = {live.work for live in self._live.values() if live.work}
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in list(self._root.iterdir()):
-            if path.name.removesuffix(_END) not in good:
+            if path.name not in used:
                 with suppress(OSError):
                     path.unlink() if path.is_file() else shutil.rmtree(path)
-        found.sort(key=lambda pair: pair[0])
-        yield from (kept for _, kept in found)
+        yield from found
 
-    def _wire(self, kept: Kept) -> bytes:
-        return json.dumps(_described(kept, self._text_of(kept.spec.template))).encode()
+    def _read(self) -> list[Kept]:
+        self.close()
+        self._live, self._templates, self._spare = {}, {}, []
+        self._last = None
+        kept: dict[str, Kept] = {}
+        templates: dict[str, core.TaskTemplate] = {}
+        data = b""
+        with suppress(FileNotFoundError), open(self._path, "rb") as file:  # noqa: PTH123
+            data = file.read()
+        start = 0
+        for line in data.splitlines(keepends=True):
+            with suppress(ValueError, KeyError, TypeError):
+                self._hear(json.loads(line), (start, line), kept, templates)
+            start += len(line)
+        self._torn = not data.endswith(b"\n") if data else False
+        self._size = self._after = len(data)
+        return list(kept.values())
 
-    def _text_of(self, template: core.TaskTemplate) -> str:
-        """The template as text. The items of a map task have one and the same, so the last one is remembered."""
+    def _hear(
+        self,
+        said: dict[str, Any],
+        at: tuple[int, bytes],
+        kept: dict[str, Kept],
+        templates: dict[str, core.TaskTemplate],
+    ) -> None:
+        if "gone" in said:
+            kept.pop(said["gone"], None)
+            self._live.pop(said["gone"], None)
+        elif "body" in said:
+            body = core.TaskTemplate.FromString(base64.b64decode(said["body"]))
+            templates[said["template"]] = body
+            self._templates[said["template"]] = at[1]
+        elif "work" in said:
+            key, devices = said["key"], tuple(said["devices"])
+            spec, wants = kept[key].spec, kept[key].grant.wants
+            kept[key] = Kept(spec, Grant(wants, devices))
+            self._live[key].work, self._live[key].devices = said["work"], devices
+        else:
+            one = _read_spec(said, templates[said["template"]])
+            kept[said["key"]] = one
+            live = _Live(at[0], len(at[1]), said["template"], devices=one.grant.devices)
+            self._live[said["key"]] = live
+
+    def _template(self, template: core.TaskTemplate) -> str:
+        """The digest of a template that stands in the journal. Attempts of one task have one and the same, so the last is remembered."""
         if self._last is None or self._last[0] is not template:
-            self._last = template, base64.b64encode(template.SerializeToString()).decode()
+            data = template.SerializeToString(deterministic=True)
+            digest = hashlib.sha256(data).hexdigest()[:32]
+            if digest not in self._templates:
+                line = _line({"template": digest, "body": base64.b64encode(data).decode()})
+                self._append(line)
+                self._templates[digest] = line
+            self._last = template, digest
         return self._last[1]
+
+    def _append(self, line: bytes) -> int:
+        """Write a line; where it begins. Raises `OSError`."""
+        if self._fd < 0:
+            self._fd = os.open(self._path, _FLAGS, 0o600)
+            self._size = os.fstat(self._fd).st_size
+        data = b"\n" + line if self._torn else line
+        self._torn = True
+        written = os.write(self._fd, data)
+        self._size += written
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
+        return self._size - len(line)
+
+    def _write_anew(self) -> None:
+        """Leave out what is over."""
+        used = {live.template for live in self._live.values()}
+        self._templates = {at: line for at, line in self._templates.items() if at in used}
+        self._last = None
+        part, places, size = f"{self._path}.part", {}, 0
+        with open(part, "wb") as file:  # noqa: PTH123
+            for line in self._templates.values():
+                size += file.write(line)
+            for key, live in self._live.items():
+                line = os.pread(self._fd, live.length, live.start)
+                places[key] = size
+                size += file.write(line)
+                if live.work:
+                    size += file.write(_begun(key, live))
+        os.replace(part, self._path)  # noqa: PTH105
+        for key, start in places.items():
+            self._live[key].start = start
+        self.close()
+        self._size = self._after = size
+
+    # -- working directories --
+
+    def _empty(self, key: str) -> str:
+        """An empty directory: one that an earlier attempt left so, or a new one."""
+        if self._spare:
+            return self._spare.pop()
+        # Strings: an attempt waits for this.
+        path = f"{self._root}/{key}"
+        try:
+            os.mkdir(path)  # noqa: PTH102
+        except FileExistsError:
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        except FileNotFoundError:
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        if self._mode < 0:
+            self._mode = os.stat(path).st_mode  # noqa: PTH116
+        return key
+
+    def _take_back(self, name: str) -> bool:
+        """Keep an empty directory for another attempt; False when it is not as it was given."""
+        path = f"{self._root}/{name}"
+        try:
+            as_given = os.lstat(path).st_mode == self._mode and not os.listdir(path)  # noqa: PTH208
+        except OSError:
+            return False
+        if not as_given:
+            return False
+        if len(self._spare) < _MOST_SPARE:
+            self._spare.append(name)
+            return True
+        with suppress(OSError):
+            os.rmdir(path)  # noqa: PTH106
+            return True
+        return False
+
+
+def _line(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+def _begun(key: str, live: _Live) -> bytes:
+    return _line({"key": key, "work": live.work, "devices": live.devices})
 
 
 def _described(kept: Kept, template: str) -> dict[str, Any]:
@@ -131,16 +276,12 @@ def _described(kept: Kept, template: str) -> dict[str, Any]:
     }
 
 
-def _read(found: dict[str, Any], templates: dict[str, core.TaskTemplate]) -> Kept:
-    """`templates` are those that were read already: many attempts share one."""
-    text = found["template"]
-    if text not in templates:
-        templates[text] = core.TaskTemplate.FromString(base64.b64decode(text))
+def _read_spec(found: dict[str, Any], template: core.TaskTemplate) -> Kept:
     inputs, output_prefix, raw_output_prefix, prev_checkpoint = found["uris"]
     workflow, node, index = found["names"]
     spec = AttemptSpec(
         id=AttemptId(RunId(*found["run"]), tuple(found["path"]), found["attempt"]),
-        template=templates[text],
+        template=template,
         inputs=inputs,
         output_prefix=output_prefix,
         raw_output_prefix=raw_output_prefix,

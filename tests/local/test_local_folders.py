@@ -1,0 +1,105 @@
+"""What an executor remembers on disk: read back by the next one, whatever was cut short."""
+
+from __future__ import annotations
+
+import pytest
+
+from flyte_jupyter.engine.adapters.local import folders
+from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
+from flyte_jupyter.engine.adapters.local.resources import Wants
+from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.ports import AttemptSpec
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import AttemptId, RunId
+
+RUN = RunId("p", "d", "r")
+
+
+def kept(at: int, template: core.TaskTemplate) -> Kept:
+    spec = AttemptSpec(
+        AttemptId(RUN, (f"n{at}",), 0), template, "in", "out", "raw", {"A": str(at)}, node=f"n{at}"
+    )
+    return Kept(spec, Grant(Wants(1000, 5, 1)))
+
+
+def put(made: Folders, *those: Kept) -> list[str]:
+    keys = [key_of(one.spec.id) for one in those]
+    for key, one in zip(keys, those, strict=True):
+        made.keep(key, one)
+    return keys
+
+
+def test_what_was_kept_is_read_back_in_order_without_what_was_forgotten(tmp_path):
+    one, two = core.TaskTemplate(type="one"), core.TaskTemplate(type="two")
+    those = [kept(at, one if at % 2 else two) for at in range(6)]
+    first = Folders(tmp_path / "attempts")
+    keys = put(first, *those)
+    work = first.begin(keys[3], Grant(Wants(1000, 5, 1), ("gpu7",)))
+    first.forget(keys[0])
+    again = Folders(tmp_path / "attempts")
+    found = list(again.all())
+    assert [k.spec for k in found] == [k.spec for k in those[1:]]
+    assert found[2].grant.devices == ("gpu7",)
+    assert work.is_dir()
+    (work / "left").touch()
+    assert again.forget(keys[3]) == work.name
+    again.clear(work.name)
+    assert not work.exists()
+
+
+def test_a_line_that_was_cut_short_was_not_accepted_and_spoils_none(tmp_path):
+    template = core.TaskTemplate(type="t")
+    put(Folders(tmp_path / "attempts"), kept(0, template), kept(1, template))
+    journal = tmp_path / "attempts.journal"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    again = Folders(tmp_path / "attempts")
+    assert [k.spec.node for k in again.all()] == ["n0"]
+    put(again, kept(2, template))
+    assert [k.spec.node for k in Folders(tmp_path / "attempts").all()] == ["n0", "n2"]
+
+
+def test_a_directory_is_used_again_only_when_it_is_as_it_was_given(tmp_path):
+    template = core.TaskTemplate(type="t")
+    made = Folders(tmp_path / "attempts")
+    keys = put(made, *(kept(at, template) for at in range(3)))
+    first = made.begin(keys[0], Grant(Wants()))
+    assert made.forget(keys[0]) == ""
+    second = made.begin(keys[1], Grant(Wants()))
+    assert second == first
+    (second / "left").touch()
+    assert made.forget(keys[1]) == second.name
+    made.clear(second.name)
+    third = made.begin(keys[2], Grant(Wants()))
+    assert third != first
+    assert not list(third.iterdir())
+    third.chmod(0o500)
+    assert made.forget(keys[2]) == third.name
+
+
+def test_the_journal_does_not_grow_with_what_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_LEAST_BYTES", 4096)
+    made = Folders(tmp_path / "attempts")
+    stays, goes = kept(0, core.TaskTemplate(type="stays")), core.TaskTemplate(type="goes")
+    put(made, stays)
+    work = made.begin(key_of(stays.spec.id), Grant(Wants()))
+    for at in range(1, 200):
+        (key,) = put(made, kept(at, goes))
+        made.forget(key)
+    assert (tmp_path / "attempts.journal").stat().st_size < 8192
+    again = Folders(tmp_path / "attempts")
+    assert [k.spec for k in again.all()] == [stays.spec]
+    assert again.begin(key_of(stays.spec.id), Grant(Wants())) == work
+
+
+def test_what_nobody_claims_is_removed_at_the_start(tmp_path):
+    (tmp_path / "attempts" / "stray").mkdir(parents=True)
+    (tmp_path / "attempts" / "file").touch()
+    made = Folders(tmp_path / "attempts")
+    assert not list(made.all())
+    assert not list((tmp_path / "attempts").iterdir())
+
+
+def test_an_attempt_that_cannot_be_written_down_is_not_accepted(tmp_path):
+    (tmp_path / "attempts.journal").mkdir()
+    with pytest.raises(IsADirectoryError):
+        put(Folders(tmp_path / "attempts"), kept(0, core.TaskTemplate(type="t")))
