@@ -355,3 +355,24 @@ keepers = LaunchPlan.get_or_create(keeps, name="flytekit_programs.effects.keeper
 @workflow
 def keeps_in_child() -> int:
     return keepers(x=1)
+
+
+# -- what is stopped while it is recovered --
+
+
+@task(requests=LITTLE)
+def fragile_or_held(mark: str, x: int) -> int:
+    """Breaks at first; waits at a door the second time."""
+    leave(mark)
+    if marks(mark) == 1:
+        raise ValueError(f"{mark} is broken")
+    leave("after")
+    wait_for("after.open")
+    return x + 1
+
+
+@workflow
+def held_after(n: int) -> tuple[int, int]:
+    first = once(mark="before", x=n)
+    second = fragile_or_held(mark="again", x=first)
+    return second, first
