@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-TASKS = 10
+TASKS = 7
 
 
 def test_the_quickstart_goes_green_and_shows_its_log_its_deck_and_its_score(window: Window, lab):
@@ -21,6 +21,8 @@ def test_the_quickstart_goes_green_and_shows_its_log_its_deck_and_its_score(wind
     output = window.output("launch")
     expect(output.graph.locator(".jp-Flyte-kind-task")).to_have_count(TASKS)
     expect(output.graph.locator(".jp-Flyte-kind-task.jp-Flyte-look-succeeded")).to_have_count(TASKS)
+    judged = output.graph.locator(".jp-Flyte-kind-map.jp-Flyte-look-succeeded")
+    expect(judged.locator(".jp-Flyte-boxDetail")).to_contain_text("3 / 3")
     expect(output.phase).to_have_text("Succeeded")
 
     output.press("Open")

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyte_jupyter.kernel.notebook.layout import place, without_implied
-from flyte_jupyter.kernel.notebook.snapshot import MIME, NodeSnapshot, Snapshot, duration
+from flyte_jupyter.kernel.notebook.snapshot import (
+    MIME,
+    ItemCounts,
+    NodeSnapshot,
+    Snapshot,
+    duration,
+)
 from flyte_jupyter.kernel.notebook.svg import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -93,6 +99,26 @@ def test_a_large_run_is_told_in_numbers():
     picture = draw(run(*nodes))
     assert len(picture) < 5000
     assert "1000 succeeded" in picture
+
+
+def test_nodes_of_every_kind_are_in_the_picture_and_items_are_counted():
+    items = ItemCounts(37, 2, 100)
+    snapshot = run(
+        NodeSnapshot("n0", "inner", "DYNAMIC_RUNNING", kind="workflow"),
+        NodeSnapshot("n1", "square", "RUNNING", upstream=("n0",), kind="map", items=items),
+        NodeSnapshot("n2", "fine?", "RUNNING", upstream=("n1",), kind="gate"),
+    )
+    root = ET.fromstring(draw(snapshot))
+    titles = [e.text for e in root.iter(f"{SVG}title")]
+    assert titles[1:] == [
+        "n0, inner: running",
+        "n1, square: 37 / 100, 2 failed",
+        "n2, fine?: waiting",
+    ]
+    assert "RUNNING 37 / 100, 2 failed" in snapshot.as_text()
+    nodes = snapshot.as_json()["snapshot"]["nodes"]
+    assert [node["kind"] for node in nodes] == ["workflow", "map", "gate"]
+    assert nodes[1]["items"] == {"succeeded": 37, "failed": 2, "total": 100}
 
 
 def test_the_document_is_the_protocols():

@@ -8,6 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 MIME = "application/vnd.flyte.execution.v1+json"
+ENDS = ("start", "end")
+"""The kinds of nodes that do nothing."""
+
+
+@dataclass(frozen=True)
+class ItemCounts:
+    """How far the items of an array node are."""
+
+    succeeded: int
+    failed: int
+    total: int
+
+    def __str__(self) -> str:
+        """``37 / 100, 2 failed``."""
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.succeeded} / {self.total}{failed}"
+
+    def as_json(self) -> dict[str, int]:
+        """As docs/protocol.md section 6 writes it."""
+        return {"succeeded": self.succeeded, "failed": self.failed, "total": self.total}
 
 
 @dataclass(frozen=True)
@@ -23,18 +43,24 @@ class NodeSnapshot:
     cell_id: str = ""
     kind: str = "task"
     cached: bool = False
+    items: ItemCounts | None = None
 
     @property
     def state(self) -> str:
-        """The phase in words: ``succeeded``, ``timed out``, ``not started``, ``from cache``."""
+        """The phase in words: ``succeeded``, ``timed out``, ``not started``, ``from cache``, ``waiting``."""
         if self.cached:
             return "from cache"
         if self.phase in {"UNDEFINED", ""}:
             return "not started"
+        if self.kind == "gate" and self.phase == "RUNNING":
+            return "waiting"
+        if self.phase == "DYNAMIC_RUNNING":
+            return "running"
         return self.phase.lower().replace("_", " ")
 
     def as_json(self) -> dict[str, Any]:
         """The node as docs/protocol.md section 6 writes it."""
+        items = {} if self.items is None else {"items": self.items.as_json()}
         return {
             "id": self.id,
             "label": self.label,
@@ -44,6 +70,7 @@ class NodeSnapshot:
             "seconds": self.seconds,
             "upstream": list(self.upstream),
             "cell_id": self.cell_id,
+            **items,
         }
 
 
@@ -81,10 +108,10 @@ class Snapshot:
         """The execution in words, a line for each node."""
         rows = [("node", "task", "phase", "time", "attempts")]
         rows += [
-            (n.id, n.label, n.state.upper(), duration(n.seconds),
+            (n.id, n.label, f"{n.state.upper()} {n.items or ''}".rstrip(), duration(n.seconds),
              str(n.attempts) if n.attempts else "")
             for n in self.nodes
-            if n.kind == "task"
+            if n.kind not in ENDS
         ]  # fmt: skip
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
@@ -111,5 +138,5 @@ def duration(seconds: float | None) -> str:
 
 def counted(nodes: Iterable[NodeSnapshot]) -> str:
     """How many nodes are in which phase: ``3 succeeded, 1 running``."""
-    counts = Counter(node.state for node in nodes if node.kind == "task")
+    counts = Counter(node.state for node in nodes if node.kind not in ENDS)
     return ", ".join(f"{count} {phase}" for phase, count in sorted(counts.items()))

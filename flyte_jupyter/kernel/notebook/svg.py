@@ -8,7 +8,13 @@ from __future__ import annotations
 from html import escape
 
 from flyte_jupyter.kernel.notebook.layout import Point, place, without_implied
-from flyte_jupyter.kernel.notebook.snapshot import NodeSnapshot, Snapshot, counted, duration
+from flyte_jupyter.kernel.notebook.snapshot import (
+    ENDS,
+    NodeSnapshot,
+    Snapshot,
+    counted,
+    duration,
+)
 
 _WIDTH, _HEIGHT = 176, 50
 _GAP_X, _GAP_Y = 18, 32
@@ -20,13 +26,22 @@ _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-s
 
 _COLOURS = {
     "SUCCEEDED": "#1a7f37",
+    "RECOVERED": "#1a7f37",
     "FAILED": "#cf222e",
     "TIMED_OUT": "#cf222e",
     "RUNNING": "#0969da",
+    "DYNAMIC_RUNNING": "#0969da",
     "ABORTED": "#8a4b00",
     "SKIPPED": "#6e7781",
 }
 _WAITING = "#6e7781"
+_PILED = ("map", "workflow")
+"""Kinds that stand for many nodes: drawn as a pile of sheets."""
+_PILE = (
+    f'<rect x="{{x:g}}" y="{{y:g}}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#ffffff" '
+    'stroke="{colour}"/>'
+)
+_LIKE = {"TIMED_OUT": "FAILED", "RECOVERED": "SUCCEEDED", "DYNAMIC_RUNNING": "RUNNING"}
 # Drawn in a box of 16 by 16, over the disc, square or ring that goes with it.
 _TICK = "M4.2 8.4l2.6 2.6 5-5.4"
 _CROSS = "M5 5l6 6M11 5l-6 6"
@@ -35,7 +50,7 @@ _BAR = "M4.5 8h7"
 
 def draw(run: Snapshot) -> str:
     """The execution as an SVG document."""
-    nodes = [node for node in run.nodes if node.kind == "task"]
+    nodes = [node for node in run.nodes if node.kind not in ENDS]
     drawn = nodes if len(nodes) <= _MOST_NODES else []
     edges = without_implied({node.id: node.upstream for node in drawn})
     places = place(edges)
@@ -96,15 +111,17 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _node(node: NodeSnapshot, x: float, y: float) -> str:
     colour = _COLOURS.get(node.phase, _WAITING)
-    words = [node.state]
+    # What an array node's items came to says more than its phase, which the icon tells too.
+    words = [node.state if node.items is None else str(node.items)]
     if node.seconds is not None:
         words.append(duration(node.seconds))
     if node.attempts > 1:
         words.append(f"{node.attempts} attempts")
     state = " · ".join(words)
     dashed = "" if node.phase in _COLOURS else ' stroke-dasharray="4 3"'
+    pile = _PILE.format(x=x + 3, y=y + 3, colour=colour) if node.kind in _PILED else ""
     return (
-        f"<g><title>{_text(f'{node.id}, {node.label}: {state}')}</title>"
+        f"<g><title>{_text(f'{node.id}, {node.label}: {state}')}</title>{pile}"
         f'<rect x="{x:g}" y="{y:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#ffffff" '
         f'stroke="{colour}" stroke-width="1.5"{dashed}/>{_icon(node.phase, x + 9, y + 9)}'
         f'<text x="{x + 32:g}" y="{y + 21:g}" font-size="13" fill="#1f2328">'
@@ -126,7 +143,8 @@ def _icon(phase: str, x: float, y: float) -> str:
         "ABORTED": f'<rect width="16" height="16" rx="2" fill="{colour}"/>'
         f'<path d="{_BAR}" {line}/>',
     }
-    shapes["TIMED_OUT"] = shapes["FAILED"]
+    for phase_like, like in _LIKE.items():
+        shapes[phase_like] = shapes[like]
     ring = f'<circle cx="8" cy="8" r="6" fill="none" stroke="{colour}" stroke-width="2"/>'
     return f'<g transform="translate({x:g} {y:g})">{shapes.get(phase, ring)}</g>'
 
