@@ -32,6 +32,8 @@ class _Queue:
     owed: deque[OwedAction] = field(default_factory=deque)
     failures: int = 0
     busy: bool = False
+    ready: bool = False
+    """Whether its lane stands among those that a worker may take: once at most, or two would serve one node."""
 
 
 class Outbox:
@@ -74,7 +76,7 @@ class Outbox:
                 cancelled += _cancel_launch(queue, action)
             queue.owed.append(item)
             if len(queue.owed) == 1 and not queue.busy and not queue.failures:
-                self._ready.append(lane)
+                self._make_ready(lane, queue)
         if cancelled:
             self._done(run, cancelled)
         self._staff()
@@ -102,7 +104,7 @@ class Outbox:
         while self._open and self._ready:
             lane = self._ready.popleft()
             queue = self._lanes[lane]
-            queue.busy = True
+            queue.ready, queue.busy = False, True
             try:
                 await self._serve(lane, queue)
             finally:
@@ -110,9 +112,9 @@ class Outbox:
             if not queue.owed:
                 del self._lanes[lane]
             elif queue.failures:
-                self._later(lane, queue.failures)
+                self._later(lane, queue)
             else:
-                self._ready.append(lane)
+                self._make_ready(lane, queue)
             # A delivery that never waits would otherwise keep everybody else waiting.
             await asyncio.sleep(0)
 
@@ -130,14 +132,19 @@ class Outbox:
                 queue.owed.popleft()
             self._done(lane[0], (item.id,))
 
-    def _later(self, lane: Lane, failures: int) -> None:
+    def _make_ready(self, lane: Lane, queue: _Queue) -> None:
+        if not queue.ready:
+            queue.ready = True
+            self._ready.append(lane)
+
+    def _later(self, lane: Lane, queue: _Queue) -> None:
         pace = self._pace
-        wait = min(pace.first_wait * 2 ** min(failures - 1, 20), pace.longest_wait)
+        wait = min(pace.first_wait * 2 ** min(queue.failures - 1, 20), pace.longest_wait)
         timer: asyncio.TimerHandle
 
         def again() -> None:
             self._timers.discard(timer)
-            self._ready.append(lane)
+            self._make_ready(lane, queue)
             self._staff()
 
         timer = asyncio.get_running_loop().call_later(wait, again)

@@ -148,6 +148,7 @@ class Simulation:
         self.calm = calm
         self.faulty = not calm and self.rng.random() < 0.5
         self.world = World(by_itself=calm, linger=0.02 if self.rng.random() < 0.5 else 0.0)
+        self.world.workers = self.rng.choice([1, 2, 32])
         self.world.plans.update(self.program.shelf.plans)
         self.world.failures.update(self.program.failures)
         self.world.create(self.program.compiled, **self.program.policies)

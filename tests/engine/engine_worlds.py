@@ -118,6 +118,7 @@ class World:
         self.failures = {}
         """By (node, attempt): what to do instead of the work: an Exit, or a ContainerError to write."""
         self.engines = 0
+        self.workers = 32
         self.worked = []
 
     async def add_up(self, spec):
@@ -162,7 +163,7 @@ class World:
             loop=LoopSettings(
                 linger=self.linger, first_wait=0.001, longest_wait=0.01, full_wait=0.001
             ),
-            pace=Pace(first_wait=0.001, longest_wait=0.01),
+            pace=Pace(workers=self.workers, first_wait=0.001, longest_wait=0.01),
             answers=self.answers,
         )
         ports = ports or Ports(

@@ -10,20 +10,21 @@ from flyte_jupyter.engine.ports import OwedAction
 from flyte_jupyter.idl.ids import RunId
 
 RUN = RunId("p", "d", "r")
-A, B = ("a",), ("b",)
+A, B, C = ("a",), ("b",), ("c",)
 
 
 class Deliveries:
     """What was delivered and settled; `gate` holds deliveries back, `failing` says how many fail."""
 
-    def __init__(self, *, held=False, failing=0):
+    def __init__(self, *, held=False, failing=0, workers=32):
         self.seen = []
         self.done = []
         self.gate = asyncio.Event()
         self.failing = failing
         if not held:
             self.gate.set()
-        self.outbox = Outbox(self.deliver, self.settle, Pace(first_wait=0.001, longest_wait=0.002))
+        pace = Pace(workers=workers, first_wait=0.001, longest_wait=0.002)
+        self.outbox = Outbox(self.deliver, self.settle, pace)
         self.outbox.release()
 
     async def deliver(self, run, owed):
@@ -87,6 +88,18 @@ def test_a_launch_under_way_is_followed_by_its_kill():
         assert d.seen == [Launch(A, 0), Kill(A, 0)]
 
     play(scenario, held=True)
+
+
+def test_a_launch_that_is_cancelled_while_it_waits_for_a_worker_holds_up_nobody():
+    async def scenario(d):
+        d.owe(Launch(A, 0), Launch(B, 0))
+        await asyncio.sleep(0)
+        d.outbox.add(RUN, [OwedAction(10, Kill(B, 0)), OwedAction(11, Launch(C, 0))])
+        d.gate.set()
+        await d.until_done(4)
+        assert d.seen == [Launch(A, 0), Kill(B, 0), Launch(C, 0)]
+
+    play(scenario, held=True, workers=1)
 
 
 def test_what_fails_is_done_again_and_blocks_only_its_node():
