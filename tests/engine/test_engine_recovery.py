@@ -102,6 +102,25 @@ def test_a_child_execution_is_recovered_in_its_turn(play):
     play(scenario)
 
 
+def test_a_child_execution_that_was_never_made_begins_afresh(play):
+    inner = flow("i", [node("a", ADD, x0=".x")], {"o": "a.o"}, {"x": INT})
+    outer = flow("o", [node("b", ADD, x0=1), node("c", "lp", x=1)], {"o": "c.o"})
+
+    async def scenario(world, engine):
+        shelf = Shelf(ADD, plans={"lp": inner})
+        world.plans.update(shelf.plans)
+        world.failures[("b", 0)] = BROKEN
+        world.create(shelf.compiled(outer), max_parallelism=1)
+        assert not (await world.ended()).state.summary.outputs
+        assert not world.children.created
+        world.failures.clear()
+        world.create(shelf.compiled(outer), AGAIN, recovers=RUN)
+        await world.ended(AGAIN)
+        assert await world.outputs(AGAIN) == {"o": 2}
+
+    play(scenario)
+
+
 def test_skipped_arms_and_branches_are_judged_anew(play):
     fork = node("b", branch(less("x", 3, node("few", ADD, x0="a.o")), otherwise="no"), x="a.o")
     outer = flow("o", [node("a", ADD, x0=1), fork, node("t", ADD, x0="b.o")], {"o": "t.o"})

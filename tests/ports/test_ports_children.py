@@ -24,6 +24,7 @@ from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejecte
 from flyte_jupyter.idl import admin, core, literals
 from flyte_jupyter.idl.identifiers import entity_id, execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
+from flyte_jupyter.server.admin.launching import Origin
 
 INT = core.LiteralType(simple=core.SimpleType.INTEGER)
 PARENT, CHILD = RunId("flytesnacks", "development", "parent"), "parent-n0-0"
@@ -203,3 +204,32 @@ def test_a_launch_plans_interface_is_told(scenario):
         assert await children.interface(unknown) is None
 
     scenario(story)
+
+
+def test_what_was_never_created_is_not_recovered(scenario):
+    async def story(children, runs, spec):
+        never = RunId(PARENT.project, PARENT.domain, "earlier-n0-0")
+        assert await children.launch(replace(spec, recover=never)) == Accepted()
+        assert (await runs.load(spec.name)).recovers is None
+
+    scenario(story)
+
+
+def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):
+    async def told():
+        async with admins(tmp_path) as (children, runs, blobs):
+            given = core.LiteralMap(literals={"x": literals.literal(7)})
+            uri = f"{blobs.root}/given/inputs.pb"
+            await blobs.put(uri, given.SerializeToString())
+            name = RunId(PARENT.project, PARENT.domain, CHILD)
+            claim = admin.ExecutionSpec(launch_plan=PLAN)
+            of = claim.metadata.parent_node_execution
+            of.node_id = "n0"
+            of.execution_id.CopyFrom(execution_identifier(PARENT))
+            await children._launches.launch(name, claim, given, Origin())
+            spec = ChildSpec(AttemptId(PARENT, ("n0",), 0), name, PLAN, uri, "n0")
+            answer = await children.launch(spec)
+            assert isinstance(answer, Rejected)
+            assert answer.why.code == "NameTaken"
+
+    asyncio.run(told())

@@ -24,7 +24,7 @@ class ChildSpec:
     node: str
     """The parent node's id as clients see it."""
     recover: RunId | None = None
-    """The child of the execution that the parent recovers, to be recovered in its turn."""
+    """The child of the execution that the parent recovers, to be recovered in its turn; nothing if it was never created."""
 
 
 @dataclass(frozen=True, slots=True)

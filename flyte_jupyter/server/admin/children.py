@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
@@ -12,7 +14,6 @@ from flyte_jupyter.server.admin.launch_policies import child_spec
 from flyte_jupyter.server.admin.launching import LaunchCases, Origin
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.store import errors as store
-from flyte_jupyter.store.executions import run_of
 from flyte_jupyter.store.projections import execution_is_final
 
 _ENGINE = "flyte-jupyter"
@@ -27,6 +28,9 @@ class ChildExecutions:
 
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
         """Create it if it is absent; what its launch plan or its inputs forbid is a refusal for good."""
+        if spec.recover is not None and not await self._exists(spec.recover):
+            # The earlier execution ended before its node had made this child.
+            spec = replace(spec, recover=None)
         parent = await self._platform.executions.get(spec.parent.run)
         request = child_spec(parent.spec)
         request.launch_plan.CopyFrom(spec.launch_plan)
@@ -78,11 +82,16 @@ class ChildExecutions:
             closure.expected_inputs, closure.expected_outputs, found.spec.fixed_inputs
         )
 
+    async def _exists(self, run: RunId) -> bool:
+        try:
+            await self._platform.executions.get(run)
+        except store.NotFound:
+            return False
+        return True
+
     async def _known(self, spec: ChildSpec) -> Accepted | Rejected:
-        """There is an execution of that name: ours from an earlier try, or a stranger."""
-        found = await self._platform.executions.get(spec.name)
-        parent = found.spec.metadata.parent_node_execution
-        if run_of(parent.execution_id) == spec.parent.run and parent.node_id == spec.node:
+        """There is an execution of that name: ours from an earlier try, or a stranger, of whose end nobody would hear."""
+        if await self._platform.executions.parent(spec.name) == spec.parent:
             return Accepted()
         message = f"there is an execution {spec.name} that this node did not start"
         return Rejected(Failure("NameTaken", message, Blame.SYSTEM, retryable=True))

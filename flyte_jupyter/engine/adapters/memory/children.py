@@ -54,7 +54,7 @@ class MemoryChildren:
             inputs=await self._inputs(spec, plan.interface),
             env=parent.env,
             spec=parent.spec,
-            recovers=spec.recover,
+            recovers=spec.recover if spec.recover in self._runs else None,
             parent=spec.parent,
         )
         self._runs.create(new, Started())
