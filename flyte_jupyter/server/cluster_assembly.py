@@ -6,18 +6,16 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.blobs import blobs_at
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, connect
-from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
-from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
-from flyte_jupyter.engine.pods.manifest import refusal
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobBucket
-from flyte_jupyter.server.cluster import ClusterDoor
+from flyte_jupyter.server.cluster import ClusterDoor, cluster_machine
 from flyte_jupyter.server.control_plane import NotReady
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Ground, Machine, MachineStatus, Parts, make_parts
@@ -53,21 +51,15 @@ async def cluster_parts(
     api = Api(connection, settings.kubernetes.pace)
     try:
         door = ClusterDoor(database)
-        owners = Workflows(api, clock, door, door, settings.kubernetes)
-        executor = KubernetesExecutor(
-            api,
-            clock,
-            blobs,
-            data / "logs" / "pods",
-            settings=settings.kubernetes,
-            owners=owners if settings.kubernetes.workflows else None,
+        machine = cluster_machine(
+            api, clock, blobs, logs=data / "logs" / "pods", door=door, settings=settings.kubernetes
         )
         ground = Ground(
             settings=settings,
             database=database,
             blobs=blobs,
             blob_place=BlobBucket(settings.blobs, data / "spool"),
-            machine=_machine(api, executor, settings, connection.server),
+            machine=replace(machine, status=_status(api, machine, settings, connection.server)),
             now=clock.now,
             secret=ownership.load_secret(data),
         )
@@ -95,8 +87,7 @@ async def _probed(url: str) -> Blobs:
     return blobs
 
 
-def _machine(api: Api, executor: Executor, settings: Settings, server: str) -> Machine:
-    """The cluster as the control plane sees it."""
+def _status(api: Api, machine: Machine, settings: Settings, server: str) -> ClusterStatus:
     assert settings.kubernetes is not None
     pods = settings.kubernetes.pods
     facts = {
@@ -105,8 +96,7 @@ def _machine(api: Api, executor: Executor, settings: Settings, server: str) -> M
         "image": pods.image,
         "blobs": settings.blobs,
     }
-    status = ClusterStatus(api, executor, facts)
-    return Machine(executor, {}, lambda task: refusal(task, pods), status)
+    return ClusterStatus(api, machine.executor, facts)
 
 
 class ClusterStatus:

@@ -47,3 +47,27 @@ def patient(gate: str) -> str:
 @workflow
 def waiting(gate: str) -> int:
     return length(text=patient(gate=gate))
+
+
+@task(reuse=True)
+def place(x: int) -> str:
+    """Which pod and process this is."""
+    import os
+    import socket
+
+    print("in", socket.gethostname())
+    return f"{socket.gethostname()} {os.getpid()}"
+
+
+@task
+def told(places: list[str]) -> list[str]:
+    return places
+
+
+@workflow
+def places() -> list[str]:
+    first = place(x=1)
+    second = place(x=2)
+    third = place(x=3)
+    first >> second >> third
+    return told(places=[first, second, third])

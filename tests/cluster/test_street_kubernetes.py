@@ -108,6 +108,19 @@ def test_an_abort_leaves_no_pod_whichever_way_it_comes(served):
         nobody_left(served, started.name)
 
 
+def test_tasks_that_may_share_run_in_one_warm_pod_a_process_each(served):
+    execution = flyte_jupyter.launch(pod_flows.places, options=options(served))
+    execution.wait(timeout=200)
+    told = [text.split() for text in execution.outputs["o0"]]
+    (host,) = {host for host, _ in told}
+    assert host.startswith("worker-")
+    assert len({process for _, process in told}) == 3
+    workers = served.cluster.get("pods", "-n", NAMESPACE, "-l", "flyte-jupyter.dev/worker-of=served")  # fmt: skip
+    assert [p["metadata"]["name"] for p in workers["items"]] == [host]
+    assert execution.nodes[0].logs() == f"in {host}\n"
+    nobody_left(served, execution.name)
+
+
 # -- flytekit, unmodified --------------------------------------------------------------------------
 
 PROGRAMS = [

@@ -80,6 +80,7 @@ def test_a_task_is_lowered_whole():
                 "flyte_jupyter.interpreter": "/usr/bin/python3",
                 "flyte_jupyter.environment": "env1",
                 "flyte_jupyter.reuse": "true",
+                "flyte_jupyter.warm": "true",
                 "flyte_jupyter.preload": "json",
                 "flyte_jupyter.cell": "cell-1",
             },

@@ -161,7 +161,8 @@ def task(
         requests: what an attempt needs of the machine.
         limits: what an attempt may not exceed; local processes are not held to it.
         environment: environment variables of the attempt.
-        reuse: whether one worker process may serve several attempts, which is quicker and less isolated.
+        reuse: whether one worker process (in a cluster: one pod, with a process each) may serve several attempts, which is
+            quicker and less isolated.
         preload: modules to import before attempts are forked.
         output_names: names of the outputs, in place of a NamedTuple.
         registry: other types than the default ones.

@@ -106,7 +106,8 @@ def _config(task: Task, target: Target, code: Code) -> dict[str, str]:
         "flyte_jupyter.environment": target.environment,
     }
     if task.reuse:
-        config["flyte_jupyter.reuse"] = "true"
+        # In a cluster its attempts share a pod that is there already, and have a process each.
+        config["flyte_jupyter.reuse"] = config["flyte_jupyter.warm"] = "true"
     if task.preload:
         config["flyte_jupyter.preload"] = ",".join(task.preload)
     if code.cell:
