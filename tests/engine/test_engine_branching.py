@@ -32,6 +32,8 @@ def both(operator, left, right):
 
 TRUE, FALSE = compare(1, C.EQ, 1), compare(1, C.EQ, 2)
 BAD = compare("a", C.LT, 1)
+HUGE = core.Scalar()
+HUGE.primitive.duration.seconds = 2**60
 
 
 @pytest.mark.parametrize(
@@ -96,3 +98,16 @@ def test_without_an_arm_there_is_a_failure_by_name():
     assert found.code == "MalformedBranchUserError"
     block.case.condition.CopyFrom(BAD)
     assert chosen(node, core.LiteralMap()).code == "MalformedBranchUserError"
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        C(left_value=core.Operand(scalar=HUGE), operator=C.EQ, right_value=operand(1)),
+        C(left_value=operand(1), operator=99, right_value=operand(1)),
+    ],
+    ids=["a duration that is none", "an operator that is none"],
+)
+def test_what_cannot_be_read_is_the_users_failure(comparison):
+    with pytest.raises(Malformed):
+        holds(core.BooleanExpression(comparison=comparison), core.LiteralMap())

@@ -13,6 +13,7 @@ from engine_programs import (
     Listed,
     Shelf,
     approval,
+    bindings,
     branch,
     flow,
     less,
@@ -398,3 +399,52 @@ def test_a_nested_run_can_be_seen_half_way(play):
         assert isinstance(stored.state.nodes[("s",)], Nested)
 
     play(scenario, by_itself=False)
+
+
+def test_a_value_that_is_offloaded_elsewhere_is_never_read(play):
+    many = flow("m", [node("m", mapped(ADD), x0=".x")], {"o": Listed("m.o")}, {"x": INTS})
+
+    async def scenario(world, engine):
+        elsewhere = core.LiteralOffloadedMetadata(uri="file:///etc/passwd", inferred_type=INTS)
+        given = {"x": core.Literal(offloaded_metadata=elsewhere)}
+        uri = f"{world.blobs.root}/given.pb"
+        await world.blobs.put(uri, core.LiteralMap(literals=given).SerializeToString())
+        world.create(Shelf(ADD).compiled(many), inputs=uri)
+        summary = (await world.ended()).state.summary
+        assert summary.failure.code == "BindingResolutionFailure"
+        assert "not below" in summary.failure.message
+        assert not engine.status().troubles
+
+    play(scenario)
+
+
+def test_a_sleep_of_ten_thousand_years_harms_nobody(play):
+    program = flow("s", [node("n0", ADD, x0=1), node("g", nap(315_576_000_000))])
+
+    async def scenario(world, engine):
+        world.create(Shelf(ADD).compiled(program))
+
+        async with asyncio.timeout(20):
+            while ("g",) not in (stored := await world.runs.load(RUN)).state.nodes:
+                await asyncio.sleep(0)
+        assert isinstance(stored.state.nodes["g",], Waiting)
+        assert not engine.status().troubles
+
+    play(scenario)
+
+
+def test_a_dynamic_task_that_makes_itself_comes_to_an_end(play, monkeypatch):
+    async def itself(blobs, spec):
+        again = core.DynamicJobSpec(tasks=[GROW], outputs=bindings({"o": "d.o"}))
+        again.nodes.append(node("d", GROW, x0=1))
+        return again
+
+    monkeypatch.setattr("engine_worlds.work_of", itself)
+
+    async def scenario(world, engine):
+        world.create(Shelf(ADD, GROW).compiled(flow("g", [node("g", GROW, x0=1)], {"o": "g.o"})))
+        summary = (await world.ended()).state.summary
+        assert summary.failure.code == "DynamicWorkflowBuildFailed"
+        assert "inside each other" in summary.failure.message
+
+    play(scenario)

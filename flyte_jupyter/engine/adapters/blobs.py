@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside, Blobs
 
 T = TypeVar("T")
 _FILE = "file://"
@@ -74,10 +74,10 @@ class FolderBlobs:
         await self.put(target, await self.get(source))
 
     def _path(self, uri: str) -> str:
-        """The file of a URI. Raises `BlobFailure` when it is not below the root, links and dots considered."""
+        """The file of a URI. Raises `BlobOutside` when it is not below the root; links below it are its owner's."""
         path = os.path.normpath(uri.removeprefix(_FILE))
         if "\0" in path or not path.startswith(self._prefix):
-            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+            raise BlobOutside(f"{uri} is not below {self.root}: it is not touched")
         return path
 
 
@@ -186,7 +186,7 @@ class RemoteBlobs:
         scheme, _, rest = uri.partition("://")
         normal = f"{scheme}://{posixpath.normpath(rest)}"
         if not normal.startswith(f"{self.root}/"):
-            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+            raise BlobOutside(f"{uri} is not below {self.root}: it is not touched")
         return normal
 
 

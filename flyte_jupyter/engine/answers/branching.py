@@ -64,7 +64,9 @@ def holds(condition: core.BooleanExpression, inputs: core.LiteralMap) -> bool:
 def _compare(comparison: core.ComparisonExpression, inputs: core.LiteralMap) -> bool:
     left = _operand(comparison.left_value, inputs)
     right = _operand(comparison.right_value, inputs)
-    compare = _COMPARE[comparison.operator]
+    compare = _COMPARE.get(comparison.operator)
+    if compare is None:
+        raise Malformed(f"there is no comparison {comparison.operator}")
     if left is None or right is None or isinstance(left, bool) or isinstance(right, bool):
         alike = left is None or right is None or type(left) is type(right)
         if comparison.operator in _EQUALITY and alike:
@@ -97,5 +99,5 @@ def _operand(operand: core.Operand, inputs: core.LiteralMap) -> Any:
             raise Malformed("an operand is empty")
     try:
         return literals.value(literal)
-    except (TypeError, msgpack.MsgpackError) as error:
+    except (TypeError, ValueError, OverflowError, msgpack.MsgpackError) as error:
         raise Malformed(f"an operand has no plain value: {error}") from error

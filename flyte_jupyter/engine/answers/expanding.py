@@ -11,6 +11,7 @@ from flyte_jupyter.engine.answers.places import Place
 from flyte_jupyter.engine.answers.programs import LARGE, Programs
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.compiler import Compiled, CompileError
+from flyte_jupyter.engine.compiler.compile import DEEPEST
 from flyte_jupyter.engine.compiler.dynamic import (
     Parent,
     compile_dynamic,
@@ -35,6 +36,9 @@ class Expander:
 
     async def expand(self, run: RunContext, place: Place, attempt: AttemptId) -> str | Failure:
         """The digest of the graph that the attempt left, now a part of the run; a failure when it is none that can run."""
+        if len(place.path) > 2 * DEEPEST:
+            message = f"more than {DEEPEST} graphs stand inside each other: it makes itself again"
+            return Failure("DynamicWorkflowBuildFailed", f"node {place.name}: {message}")
         try:
             data = await self._blobs.get(layout.futures_uri(self._blobs.root, attempt))
             spec = core.DynamicJobSpec.FromString(data)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from flyte_jupyter.engine.ports import BlobNotFound, Blobs
+from flyte_jupyter.engine.ports import BlobNotFound, BlobOutside, Blobs
 from flyte_jupyter.idl import core, digests, literals
 
 MOST_REMEMBERED = 2048
@@ -76,6 +76,8 @@ class LiteralFiles:
             return core.Literal.FromString(await self.blobs.get(uri))
         except BlobNotFound as error:
             raise literals.BindingError(f"the offloaded value is gone: {error}") from error
+        except BlobOutside as error:
+            raise literals.BindingError(f"the offloaded value cannot be read: {error}") from error
         except DecodeError as error:
             raise literals.BindingError(f"{uri} holds no literal: {error}") from error
 

@@ -10,6 +10,9 @@ from flyte_jupyter.engine.ports.blobs import (
     BlobNotFound as BlobNotFound,
 )
 from flyte_jupyter.engine.ports.blobs import (
+    BlobOutside as BlobOutside,
+)
+from flyte_jupyter.engine.ports.blobs import (
     Blobs as Blobs,
 )
 from flyte_jupyter.engine.ports.catalog import (

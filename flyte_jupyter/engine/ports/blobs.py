@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Blobs(Protocol):
-    """Bytes by URI below one root. Raises `BlobNotFound` and `BlobFailure` (which says no space, no permission, ...)."""
+    """Bytes by URI below one root. Raises `BlobNotFound`, `BlobOutside` and `BlobFailure` (which says no space, no permission, ...)."""
 
     root: str
 
@@ -37,3 +37,7 @@ class BlobFailure(Exception):
     def __init__(self, message: str, *, no_space: bool = False) -> None:
         super().__init__(message)
         self.no_space = no_space
+
+
+class BlobOutside(BlobFailure):
+    """The URI does not lie below the root: it is not touched, and asking again would not change that."""

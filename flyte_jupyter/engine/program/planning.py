@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from google.protobuf import duration_pb2
+
 from flyte_jupyter.engine.compiler.interfaces import arms
 from flyte_jupyter.engine.core.plan import (
     END,
@@ -43,6 +45,8 @@ class Policies:
 
 
 PLAIN = Policies()
+_LONGEST = timedelta(days=36_500)
+"""Whoever asks for more waits for ever: a century from now is a date still, what Flyte's durations can say is not."""
 
 
 def plan_of(
@@ -137,7 +141,7 @@ class _Planner:
         gate, limit = node.gate_node, _timeout(node, None)
         match gate.WhichOneof("condition"):
             case "sleep":
-                plan = GatePlan(sleep=gate.sleep.duration.ToTimedelta())
+                plan = GatePlan(sleep=_lasting(gate.sleep.duration))
             case "approve":
                 plan = GatePlan(signal=gate.approve.signal_id)
             case _:
@@ -213,9 +217,14 @@ def _retries(node: core.Node, task: core.TaskTemplate | None) -> int:
 
 def _timeout(node: core.Node, task: core.TaskTemplate | None) -> timedelta | None:
     for metadata in (node.metadata, task.metadata if task is not None else None):
-        if metadata is not None and (limit := metadata.timeout.ToTimedelta()):
+        if metadata is not None and (limit := _lasting(metadata.timeout)):
             return limit
     return None
+
+
+def _lasting(duration: duration_pb2.Duration) -> timedelta:
+    seconds = min(duration.seconds, int(_LONGEST.total_seconds()))
+    return timedelta(seconds=max(seconds, 0), microseconds=max(duration.nanos, 0) // 1000)
 
 
 def _active(limit: timedelta | None) -> timedelta | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
-from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside
 
 
 class MemoryBlobs:
@@ -50,5 +50,5 @@ class MemoryBlobs:
         scheme, _, rest = uri.partition("://")
         normal = f"{scheme}://{posixpath.normpath(rest)}"
         if not normal.startswith(f"{self.root}/"):
-            raise BlobFailure(f"{uri} is not below {self.root}: it is not touched")
+            raise BlobOutside(f"{uri} is not below {self.root}: it is not touched")
         return normal
