@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from engine_programs import INT, INTS, Listed, Shelf, branch, flow, less, mapped, node, task
+import asyncio
+
+from engine_programs import (
+    INT,
+    INTS,
+    Listed,
+    Shelf,
+    branch,
+    expansion,
+    flow,
+    less,
+    mapped,
+    node,
+    task,
+    work_of,
+)
 from engine_worlds import RUN
 
+from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
+from flyte_jupyter.engine.answers.recovering import Recoveries
 from flyte_jupyter.engine.core.state import RunPhase
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
@@ -121,6 +138,34 @@ def test_a_child_execution_that_was_never_made_begins_afresh(play):
     play(scenario)
 
 
+def test_nothing_is_taken_from_another_graph_than_the_one_that_runs(play, monkeypatch):
+    """A dynamic task need not make the same graph each time: its nodes' names say nothing then."""
+    grow = task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1))
+    outer = flow("g", [node("g", grow, x0=1)], {"o": "g.o"})
+    flaky = core.ContainerError(code="Flaky", message="no", kind=core.ContainerError.RECOVERABLE)
+
+    async def changing(blobs, spec):
+        if spec.template.id.name == "grow":
+            return expansion(2, 10 if spec.id.attempt == 0 else 20)
+        return await work_of(blobs, spec)
+
+    monkeypatch.setattr("engine_worlds.work_of", changing)
+
+    async def scenario(world, engine):
+        world.failures[("g-0-d1", 0)] = BROKEN
+        compiled = Shelf(ADD, grow).compiled(outer)
+        world.create(compiled)
+        assert (await world.ended()).state.summary.phase is RunPhase.FAILED
+        world.failures[("g-0-d1", 0)] = flaky
+        world.create(compiled, AGAIN, recovers=RUN)
+        stored = await world.ended(AGAIN)
+        assert stored.state.nodes[("g", 0, "d0")].recovered
+        assert not stored.state.nodes[("g", 1, "d0")].recovered
+        assert await world.outputs(AGAIN) == {"o": 22}
+
+    play(scenario)
+
+
 def test_skipped_arms_and_branches_are_judged_anew(play):
     fork = node("b", branch(less("x", 3, node("few", ADD, x0="a.o")), otherwise="no"), x="a.o")
     outer = flow("o", [node("a", ADD, x0=1), fork, node("t", ADD, x0="b.o")], {"o": "t.o"})
@@ -176,3 +221,29 @@ def test_large_recoveries_read_the_earlier_run_once(play):
         assert loads.count(RUN) <= 1
 
     play(scenario)
+
+
+def test_many_recoveries_at_once_read_each_earlier_run_once():
+    async def main():
+        runs, loads = MemoryRuns(), []
+        names = [RunId("p", "d", f"r{i}") for i in range(20)]
+        for name in names:
+            runs.create(NewRun(name, b"", ""))
+        load = runs.load
+
+        async def counted(run):
+            loads.append(run)
+            return await load(run)
+
+        runs.load = counted
+        recoveries = Recoveries(runs)
+        for _ in range(3):
+            for name in names:
+                assert (await recoveries.of(name)).run == name
+        assert sorted(loads) == sorted(names)
+        few = Recoveries(runs, most=3)
+        for name in (*names[:3], names[0], names[3], names[0]):
+            await few.of(name)
+        assert loads[len(names) :] == names[:4]
+
+    asyncio.run(main())

@@ -217,7 +217,7 @@ def test_what_was_never_created_is_not_recovered(scenario):
 
 def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):
     async def told():
-        async with admins(tmp_path) as (children, runs, blobs):
+        async with admins(tmp_path) as (children, _, blobs):
             given = core.LiteralMap(literals={"x": literals.literal(7)})
             uri = f"{blobs.root}/given/inputs.pb"
             await blobs.put(uri, given.SerializeToString())

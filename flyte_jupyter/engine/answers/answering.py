@@ -112,7 +112,7 @@ class Answers:
         """What the executor needs to run an attempt of a task."""
         place = place_of(run, attempt.path, nodes)
         made = attempt_spec(self.root, run, place, attempt, nodes=nodes, offload=self._offload)
-        earlier = None if attempt.attempt else await self._recovered(run, place)
+        earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:
             return made
@@ -123,7 +123,7 @@ class Answers:
         """What admin needs to create the child execution of an attempt of a launch plan node."""
         place = place_of(run, attempt.path, nodes)
         made = child_spec(self.root, run, place, attempt)
-        earlier = await self._recovered(run, place)
+        earlier = await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         return replace(made, recover=child_run(last)) if last is not None else made
 
@@ -136,7 +136,7 @@ class Answers:
     # -- inputs --
 
     async def _resolve(self, run: RunContext, place: Place, state: RunState) -> Observation:
-        earlier = await self._recovered(run, place)
+        earlier = await self._recovered(run, place, state.nodes)
         if earlier is not None and (done := await self._taken_over(run, place, earlier)):
             return done
         try:
@@ -162,7 +162,8 @@ class Answers:
         path, digest = place.path, _digest(place, inputs)
         match place.plan.kind:
             case NodeKind.BRANCH:
-                arm = branching.chosen(place.node, inputs)
+                opened = await mapping.opened_lists(self._files, place, inputs)
+                arm = branching.chosen(place.node, opened)
                 if isinstance(arm, Failure):
                     return InputsUnresolvable(path, arm)
                 return BranchChosen(path, digest, arm)
@@ -214,11 +215,12 @@ class Answers:
 
     # -- recovery --
 
-    async def _recovered(self, run: RunContext, place: Place) -> Earlier | None:
+    async def _recovered(self, run: RunContext, place: Place, nodes: Nodes) -> Earlier | None:
         """The earlier execution, if this run recovers one and the node may be taken over from it."""
         if run.recovers is None or place.name in (START, END) or place.is_failure_node:
             return None
-        return await self._earlier.of(run.recovers)
+        earlier = await self._earlier.of(run.recovers)
+        return earlier if earlier.alike(place.path, nodes) else None
 
     async def _taken_over(
         self, run: RunContext, place: Place, earlier: Earlier

@@ -63,6 +63,14 @@ class Earlier:
         assert isinstance(state, Succeeded)
         return state.outputs or layout.outputs_uri(root, attempt)
 
+    def alike(self, path: Path, nodes: Mapping[Path, Kept]) -> bool:
+        """Whether the node stands inside the same graphs there as here: a dynamic task that ran again may have made others."""
+        theirs = self.path(path)
+        return theirs is not None and all(
+            _graph(nodes.get(path[:end])) == _graph(self.nodes.get(theirs[:end]))
+            for end in range(2, len(path))
+        )
+
     def unfinished(self, path: Path) -> AttemptId | None:
         """The last attempt of a node that did not succeed there; None when it had none."""
         theirs = self.path(path)
@@ -74,14 +82,13 @@ class Earlier:
 
     def expansion(self, attempt: AttemptId) -> str:
         """Digest of the graph that this attempt left; ``""`` when it left none."""
-        scope = self.nodes.get((*attempt.path, attempt.attempt))
-        return scope.plan if isinstance(scope, Scope) else ""
+        return _graph(self.nodes.get((*attempt.path, attempt.attempt)))
 
 
 class Recoveries:
-    """Earlier executions by name, each loaded once while somebody recovers it."""
+    """Earlier executions by name, each loaded once while somebody recovers it: many small ones (children), or a few large ones."""
 
-    def __init__(self, runs: Runs, most: int = 4) -> None:
+    def __init__(self, runs: Runs, most: int = 500_000) -> None:
         self._runs = runs
         self._most = most
         self._loaded: dict[RunId, Earlier] = {}
@@ -90,15 +97,25 @@ class Recoveries:
     async def of(self, run: RunId) -> Earlier:
         """An earlier execution. Raises what the store raises."""
         async with self._loading:
-            found = self._loaded.get(run)
+            found = self._loaded.pop(run, None)
             if found is None:
                 stored = await self._runs.load(run)
                 kept = {p: s for p, s in stored.state.nodes.items() if _matters(s)}
                 place = stored.spec.raw_output_data_config.output_location_prefix
-                found = self._loaded[run] = Earlier(run, kept, place)
-                while len(self._loaded) > self._most:
+                found = Earlier(run, kept, place)
+                left = self._most - len(kept)
+                while self._loaded and sum(map(_size, self._loaded.values())) > left:
                     del self._loaded[next(iter(self._loaded))]
+            self._loaded[run] = found
             return found
+
+
+def _size(earlier: Earlier) -> int:
+    return len(earlier.nodes) + 1
+
+
+def _graph(scope: Kept | None) -> str:
+    return scope.plan if isinstance(scope, Scope) else ""
 
 
 def _matters(state: Kept) -> bool:

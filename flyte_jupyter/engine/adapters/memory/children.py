@@ -45,7 +45,7 @@ class MemoryChildren:
             why = f"there is no launch plan {spec.launch_plan.name}"
             return Rejected(Failure("LaunchPlanRefused", why))
         parent = await self._runs.load(spec.parent.run)
-        closure = plan.workflow.closure
+        closure, earlier = plan.workflow.closure, spec.recover
         new = NewRun(
             id=spec.name,
             closure=closure.SerializeToString(deterministic=True),
@@ -54,7 +54,7 @@ class MemoryChildren:
             inputs=await self._inputs(spec, plan.interface),
             env=parent.env,
             spec=parent.spec,
-            recovers=spec.recover if spec.recover in self._runs else None,
+            recovers=earlier if earlier is not None and earlier in self._runs else None,
             parent=spec.parent,
         )
         self._runs.create(new, Started())
