@@ -98,7 +98,12 @@ class Outbox:
         for _ in range(wanted):
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            worker.add_done_callback(self._relieve)
+
+    def _relieve(self, worker: asyncio.Task[None]) -> None:
+        """A worker has gone. What became ready while it was on its way out has not been told to anybody."""
+        self._workers.discard(worker)
+        self._staff()
 
     async def _work(self) -> None:
         while self._open and self._ready:

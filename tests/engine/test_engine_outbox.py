@@ -102,6 +102,18 @@ def test_a_launch_that_is_cancelled_while_it_waits_for_a_worker_holds_up_nobody(
     play(scenario, held=True, workers=1)
 
 
+def test_what_is_added_while_the_last_worker_leaves_is_delivered():
+    async def scenario(d):
+        for moments in range(12):
+            d.owe(Launch(A, moments))
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            d.owe(Launch(B, moments))
+            await d.until_done(2 * moments + 2)
+
+    play(scenario, workers=1)
+
+
 def test_what_fails_is_done_again_and_blocks_only_its_node():
     async def scenario(d):
         d.owe(Launch(A, 0), Launch(B, 0), Reap(A, 0))
