@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { TaskExecution } from '../src/api/types';
 import { answerable, answerOf } from '../src/model/answers';
 import { itemCounts, itemGroups, MOST_LISTED } from '../src/model/items';
-import { lookOf, shownPhase } from '../src/model/phases';
+import { lookOf, shownPhase, waitReason } from '../src/model/phases';
 
 interface Item {
   index: number;
@@ -91,6 +91,10 @@ test('a node shows what its attempt or its gate waits for', () => {
     'WAITING_FOR_RESOURCES'
   );
   assert.equal(shownPhase('ABORTED', 'WAITING_FOR_RESOURCES', undefined), 'ABORTED');
+  const waits = { phase: 'WAITING_FOR_RESOURCES', reason: '0/1 nodes are available' };
+  assert.equal(waitReason('QUEUED', waits), '0/1 nodes are available');
+  assert.equal(waitReason('ABORTED', waits), '');
+  assert.equal(waitReason('RUNNING', { ...waits, phase: 'RUNNING' }), '');
   assert.equal(lookOf('TIMED_OUT'), 'late');
   assert.equal(lookOf('RECOVERED'), 'recovered');
 });

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from flytekit_platform import Platform
 from playwright.sync_api import Browser, Frame, Locator, Page, Playwright, Request, expect
-from processes import JupyterServer, run_jupyter
+from processes import JupyterServer, eventually, run_jupyter
+
+from flyte_jupyter.supervisor import Endpoint, find, places
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "examples" / "notebooks" / "quickstart.ipynb"
@@ -72,6 +76,15 @@ class Laboratory:
         """Put a notebook there; gives its path for JupyterLab."""
         (self.notebooks / name).write_text(json.dumps(notebook, indent=1))
         return name
+
+    def platform(self) -> Platform:
+        """The control plane, for what is launched from elsewhere."""
+        where = places(
+            {**os.environ, "FLYTE_JUPYTER_DATA_DIR": str(self.notebooks.parent / "data")}
+        )
+        endpoint = eventually(lambda: find(where), what="the control plane")
+        assert isinstance(endpoint, Endpoint)
+        return Platform(endpoint)
 
     def read(self, path: str) -> dict:
         return json.loads((self.notebooks / path).read_text())
@@ -190,6 +203,15 @@ class Window:
         """The execution shown below a cell."""
         return RunOutput(self.show_cell(cell_id).locator(".jp-Flyte-output"))
 
+    def open_execution(self, name: str) -> ExecutionPage:
+        """Open the page of an execution."""
+        self.page.evaluate(
+            "async name => { await window.jupyterapp.commands.execute('flyte:open-execution', {name}); }",
+            name,
+        )
+        expect(self.front.at.locator(".jp-Flyte-facts")).to_contain_text(name)
+        return self.front
+
     @property
     def front(self) -> ExecutionPage:
         """The execution page in front."""
@@ -270,6 +292,24 @@ class ExecutionPage:
     def choose(self, label: str) -> None:
         self.box(label).first.click()
         expect(self.at.locator(".jp-Flyte-detailsHead strong")).to_have_text(label)
+
+    def enter(self, label: str) -> None:
+        """Go into what runs inside a node of the graph."""
+        self.at.get_by_role("button", name=f"Look inside {label}", exact=True).click()
+        expect(self.at.locator(".jp-Flyte-crumbs [aria-current]")).to_have_text(label)
+
+    @property
+    def head(self) -> Locator:
+        """The head of a node's details."""
+        return self.at.locator(".jp-Flyte-details > .jp-Flyte-detailsHead")
+
+    def rows(self) -> list[str]:
+        """The names in the table of nodes, indented by depth."""
+        cells = self.at.locator(".jp-Flyte-rowNode")
+        return cells.evaluate_all(
+            """cells => cells.map(cell => ' '.repeat(parseInt(cell.style.paddingLeft) / 10)
+                 + cell.querySelector('button.jp-Flyte-link').textContent)"""
+        )
 
     def tab(self, name: str) -> Locator:
         """Open a tab of the details; gives its panel."""

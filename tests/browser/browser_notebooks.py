@@ -4,7 +4,7 @@ from __future__ import annotations
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 MIME = "application/vnd.flyte.execution.v1+json"
-SETUP = "%load_ext flyte_jupyter\nfrom flyte_jupyter import Deck, launch, task, workflow"
+SETUP = "%load_ext flyte_jupyter\nfrom flyte_jupyter import Deck, launch, map_task, task, workflow"
 
 
 def code(cell_id: str, source: str, outputs: list[dict] | None = None) -> dict:
@@ -92,4 +92,48 @@ def quick(word: str = "done") -> dict:
         ),
         launching(f"quick, word={word!r}"),
         code("wait", "run.wait();"),
+    )
+
+
+def mapping(gate: str) -> dict:
+    """A map over four items: one fails, one waits until a file is there."""
+    return notebook(
+        code(
+            "judge",
+            "@task(cache='1')\n"
+            "def judge(x: int, gate: str) -> int:\n"
+            "    import time\n"
+            "    from pathlib import Path\n\n"
+            "    print(f'item of {x}', flush=True)\n"
+            "    if x == 1:\n"
+            "        raise ValueError('one is not judged')\n"
+            "    while x == 3 and not Path(gate).exists():\n"
+            "        time.sleep(0.05)\n"
+            "    return x",
+        ),
+        code(
+            "count",
+            "@task\ndef count(given: list[int | None]) -> int:\n    return len(given)",
+        ),
+        code(
+            "flow",
+            "from functools import partial\n\n"
+            "@workflow\n"
+            "def judged(gate: str) -> int:\n"
+            "    each = map_task(partial(judge, gate=gate), min_success_ratio=0.5)\n"
+            "    return count(given=each(x=[0, 1, 2, 3]))",
+        ),
+        launching(f"judged, gate={gate!r}"),
+        code("wait", "run.wait();"),
+    )
+
+
+def remembering() -> dict:
+    """A workflow of one cached node, launched twice."""
+    return notebook(
+        code("twice", "@task(cache='1')\ndef twice(x: int) -> int:\n    return 2 * x"),
+        code("flow", "@workflow\ndef doubled(x: int) -> int:\n    return twice(x=x)"),
+        launching("doubled, x=21"),
+        code("wait", "run.wait();"),
+        code("again", "again = launch(doubled, x=21)\nagain.wait()\nagain"),
     )

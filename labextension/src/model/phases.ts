@@ -66,9 +66,13 @@ export function isOver(phase: string | null | undefined): boolean {
   return ENDED.has(lookOf(phase));
 }
 
-/** Whether an attempt waits for something before it runs. */
-export function isBefore(phase: string | null | undefined): boolean {
-  return phase === 'QUEUED' || BEFORE.has(phase ?? '');
+/** Why a node in this phase waits, as its last attempt says; empty when it doesn't wait or nobody said. */
+export function waitReason(
+  phase: string,
+  attempt: { phase: string; reason: string } | null | undefined
+): string {
+  const waits = attempt && (attempt.phase === 'QUEUED' || BEFORE.has(attempt.phase));
+  return waits && !isOver(phase) ? attempt.reason : '';
 }
 
 /** The phase to show for a node: what its last attempt or its gate waits for, where that says more. */

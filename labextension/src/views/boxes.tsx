@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 import type { Graph, GraphNode, ItemCounts, SnapshotNode } from '../model/graph';
 import { itemCounts } from '../model/items';
-import { isBefore, isOver, lookOf, shownPhase } from '../model/phases';
+import { isOver, lookOf, shownPhase, waitReason } from '../model/phases';
 import { attemptsOf, type RunView } from '../model/run';
 import { brief, elapsed } from '../model/time';
 import { PhaseIcon, phaseText } from './phase';
@@ -44,14 +44,13 @@ export function stateOf(node: GraphNode, run: RunView, now: number): NodeState {
   const phase = closure?.phase ?? 'UNDEFINED';
   const attempts = attemptsOf(run, node.id);
   const latest = attempts.at(-1);
-  const waits = !isOver(phase) && isBefore(latest?.closure?.phase);
   return {
     phase: shownPhase(phase, latest?.closure?.phase, node.gate),
     duration: closure ? elapsed(closure, isOver(phase), now) : undefined,
     attempts: attempts.length,
     cached: closure?.task_node_metadata?.cache_status === 'CACHE_HIT',
     items: node.kind === 'map' ? itemCounts(latest) : undefined,
-    reason: waits ? (latest?.closure?.reason ?? '') : ''
+    reason: waitReason(phase, latest?.closure)
   };
 }
 
