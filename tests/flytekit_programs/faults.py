@@ -7,7 +7,7 @@ from pathlib import Path
 from flytekit import Cache, LaunchPlan, Resources, conditional, dynamic, map_task, task, workflow
 from flytekit.core.array_node import array_node
 
-SMALL = Resources(cpu="10m", mem="64Mi")
+SMALL = Resources(cpu="100m", mem="64Mi")
 """So that many run at once on a small machine."""
 
 

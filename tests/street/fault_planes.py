@@ -29,6 +29,7 @@ TESTS = DYING.parent.parent
 MODULE = "faults"
 SUCCEEDED = core.NodeExecution.SUCCEEDED
 ITEM_SUCCEEDED = core.TaskExecution.SUCCEEDED
+WORKFLOW, NODE, TASK = core.WorkflowExecution, core.NodeExecution, core.TaskExecution
 _PAGE = 1000
 
 
@@ -37,7 +38,7 @@ class Plane(flytekit_platform.Platform):
     """A control plane over one data folder, through all of its lives, with the programs of ``flytekit_programs.faults``."""
 
     data: Path
-    made: Specs = field(default_factory=lambda: specs(MODULE, bare=True))
+    made: Specs = field(default_factory=lambda: specs(MODULE, bare=True), repr=False)
 
     def register(self) -> None:
         for name, spec in self.made.entities:
@@ -60,6 +61,9 @@ class Plane(flytekit_platform.Platform):
 
     def restart(self) -> None:
         find_or_start()
+
+    def status(self) -> Mapping[str, Any]:
+        return status(self.endpoint)
 
     @contextlib.contextmanager
     def dying_at(self, point: str) -> Iterator[Path]:
@@ -87,18 +91,20 @@ class Plane(flytekit_platform.Platform):
     # -- runs --
 
     def start(
-        self, short: str, *, name: str = "", spec: Mapping[str, Any] | None = None, **inputs: Any
+        self, short: str, *, called: str = "", spec: Mapping[str, Any] | None = None, **inputs: Any
     ) -> str:
         """Launch a workflow by its default launch plan with these fields of an execution spec."""
         answer = self.call(
-            "POST", "/api/v1/executions", self.wish(short, name, spec, **inputs).SerializeToString()
+            "POST",
+            "/api/v1/executions",
+            self.wish(short, called, spec, **inputs).SerializeToString(),
         )
         assert answer.status == 200, f"{short}: {answer.body!r}"
         return admin.ExecutionCreateResponse.FromString(answer.body).id.name
 
-    def insist(self, short: str, name: str, **inputs: Any) -> bool:
+    def insist(self, short: str, called: str, **inputs: Any) -> bool:
         """Launch under a name whatever became of earlier tries; False when nobody answers."""
-        message = self.wish(short, name, **inputs).SerializeToString()
+        message = self.wish(short, called, **inputs).SerializeToString()
         try:
             answer = self.call("POST", "/api/v1/executions", message)
         except (ControlPlaneUnreachable, OSError):
@@ -107,7 +113,7 @@ class Plane(flytekit_platform.Platform):
         return True
 
     def wish(
-        self, short: str, name: str = "", spec: Mapping[str, Any] | None = None, **inputs: Any
+        self, short: str, called: str = "", spec: Mapping[str, Any] | None = None, **inputs: Any
     ) -> admin.ExecutionCreateRequest:
         """The request that `start` sends."""
         plan = core.Identifier(
@@ -123,7 +129,7 @@ class Plane(flytekit_platform.Platform):
         return admin.ExecutionCreateRequest(
             project=PROJECT,
             domain=DOMAIN,
-            name=name,
+            name=called,
             spec=admin.ExecutionSpec(launch_plan=plan, **(spec or {})),
             inputs=core.LiteralMap(literals=given),
         )
