@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from google.protobuf.message import Message
 from processes import eventually, stop_control_plane
 
 from flyte_jupyter.idl import admin, core, literals
-from flyte_jupyter.supervisor import find_or_start, request
+from flyte_jupyter.supervisor import find, find_or_start, places, request
+from flyte_jupyter.supervisor.finding import command_for
 
 EXECUTION = core.WorkflowExecution
 NODE = core.NodeExecution
@@ -231,13 +233,14 @@ class Street(Platform):
 
 
 @contextmanager
-def serving(folder: Path, *modules: str) -> Iterator[Street]:
-    """A control plane of its own with these modules of ``flytekit_programs`` registered."""
+def serving(folder: Path, *modules: str, config: str = "") -> Iterator[Street]:
+    """A control plane of its own with these modules of ``flytekit_programs`` registered; `config` is its settings in TOML."""
     data = folder / "data"
     told = {"FLYTE_JUPYTER_DATA_DIR": str(data)}
     kept = {name: os.environ.get(name) for name in (*told, "FLYTE_JUPYTER_ENDPOINT")}
     os.environ.update(told)
     os.environ.pop("FLYTE_JUPYTER_ENDPOINT", None)
+    started = _start(config) if config else None
     try:
         street = Street(find_or_start(), folder)
         for module in modules:
@@ -245,10 +248,24 @@ def serving(folder: Path, *modules: str) -> Iterator[Street]:
         yield street
     finally:
         stop_control_plane(data)
+        if started is not None:
+            started.wait(60)
         for name, value in kept.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _start(config: str) -> subprocess.Popen[bytes]:
+    """A control plane with settings, where `find_or_start` finds it."""
+    where = places()
+    where.data.mkdir(parents=True, exist_ok=True)
+    file = where.data / "settings.toml"
+    file.write_text(config)
+    words = [*command_for(where), "--config", str(file)]
+    process = subprocess.Popen(words, start_new_session=True)
+    eventually(find, what="the control plane")
+    return process
 
 
 def phase_of(node: admin.NodeExecution) -> str:

@@ -15,7 +15,7 @@ from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.local.executor import LocalExecutor
 from flyte_jupyter.engine.adapters.local.resources import BadQuantity, refusal, wants_of
-from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState, Ports
+from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState
 from flyte_jupyter.engine.ports import Clock
 from flyte_jupyter.idl import core
 from flyte_jupyter.server import ownership
@@ -31,10 +31,11 @@ _LITTLE_SPACE = 64 * 1024 * 1024
 class EmbeddedEngine:
     """The engine as the process holds it, with what the status endpoint wants to know."""
 
-    def __init__(self, ports: Ports, data_dir: Path) -> None:
+    def __init__(self, parts: Parts) -> None:
         holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._engine = Engine(ports, EngineSettings(holder=holder, take_over=True))
-        self._data_dir = data_dir
+        settings = EngineSettings(holder=holder, take_over=True, answers=parts.answers)
+        self._engine = Engine(parts.ports, settings)
+        self._data_dir = Path(parts.ground.settings.data_dir)
 
     async def start(self) -> None:
         """Begin; runs that were under way go on."""
@@ -96,7 +97,7 @@ def make_control_plane(
 
 def plane_of(parts: Parts) -> ControlPlane:
     """What listens, with its engine."""
-    return ControlPlane(parts, EmbeddedEngine(parts.ports, Path(parts.ground.settings.data_dir)))
+    return ControlPlane(parts, EmbeddedEngine(parts))
 
 
 async def serve(settings: Settings) -> None:

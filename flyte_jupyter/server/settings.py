@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
+from flyte_jupyter.engine.answers import AnswerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Settings:
     """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""
+    answers: AnswerSettings = field(default_factory=AnswerSettings)
+    """What the engine allows outputs and the catalog, and which literals it keeps in files of their own."""
     kubernetes: KubernetesSettings | None = None
     """The cluster that attempts run on, as pods; none: they are processes of this machine."""
     blobs: str = ""

@@ -111,7 +111,7 @@ class Parts:
     platform: Platform
     ports: Ports
     """The engine's world, for what looks ahead."""
-    answers: AnswerSettings = field(default_factory=AnswerSettings)
+    answers: AnswerSettings
     """How the engine answers its machine's questions."""
 
 
@@ -148,7 +148,7 @@ def make_parts(ground: Ground, clock: Clock) -> Parts:
         children=ChildExecutions(platform),
         signals=platform.signals,
     )
-    return Parts(ground, platform, ports)
+    return Parts(ground, platform, ports, ground.settings.answers)
 
 
 def make_server(

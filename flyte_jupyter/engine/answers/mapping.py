@@ -30,7 +30,7 @@ def has_own_inputs(place: Place) -> bool:
 async def opened_lists(
     files: LiteralFiles, place: Place, inputs: core.LiteralMap
 ) -> core.LiteralMap:
-    """The inputs of an array node with its offloaded lists read; itself when there are none."""
+    """The inputs of an array node, or of a branch, with what is offloaded read; itself when there is none."""
     whole = set(place.node.array_node.bound_inputs)
     closed = [
         name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from flyte_jupyter.engine import layout
@@ -88,12 +89,12 @@ def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, st
 
 
 def _limits(offload: Offload | None) -> Mapping[str, str]:
-    """From which size on a task keeps large literals in files of their own; nothing: it does not."""
+    """From which size on a task keeps large literals in files of their own, in whole MiB; nothing: it does not."""
     if offload is None:
         return {}
     return {
-        "_F_L_MIN_SIZE_MB": f"{offload.least:g}",
-        "_F_L_MAX_SIZE_MB": f"{offload.most:g}",
+        "_F_L_MIN_SIZE_MB": str(math.ceil(offload.least)),
+        "_F_L_MAX_SIZE_MB": str(math.ceil(offload.most)),
     }
 
 
