@@ -26,8 +26,12 @@ class LoopSettings:
     linger: float = 0.02
     """How long acknowledgements wait for something that matters more, to share its commit."""
     gather: float = 0.005
+    longest_gather: float = 0.02
     crowd: int = 64
-    """With so many attempts in flight a run takes at most one turn in `gather`: ends that come meanwhile share a commit."""
+    """With a crowd of attempts in flight a run rests after each turn as long as that took, within these limits.
+
+    What ends meanwhile shares a commit.
+    """
     first_wait: float = 0.05
     longest_wait: float = 10.0
     """How long a run rests after a failed turn: doubling from the first to the longest."""
@@ -57,7 +61,7 @@ class Loop:
         self._opening: dict[RunId, asyncio.Task[None]] = {}
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._lingering: dict[RunId, asyncio.TimerHandle] = {}
-        self._turned_at: dict[RunId, float] = {}
+        self._rests_until: dict[RunId, float] = {}
         self._unreadable: set[RunId] = set()
         self._closed = False
 
@@ -141,12 +145,17 @@ class Loop:
         if timer is None:
             self._lingering[run] = loop.call_later(wait, self._begin, run)
 
+    def _note_rest(self, run: RunId, began: float) -> None:
+        now, settings = asyncio.get_running_loop().time(), self._settings
+        rest = min(max(settings.gather, now - began), settings.longest_gather)
+        self._rests_until[run] = now + rest
+
     def _rest_of_gathering(self, run: RunId) -> float:
         """How many seconds more a run of many attempts waits for company."""
-        actor, last = self._actors.get(run), self._turned_at.get(run)
-        if actor is None or last is None or actor.state.summary.active < self._settings.crowd:
+        actor, until = self._actors.get(run), self._rests_until.get(run)
+        if actor is None or until is None or actor.state.summary.active < self._settings.crowd:
             return 0.0
-        return last + self._settings.gather - asyncio.get_running_loop().time()
+        return until - asyncio.get_running_loop().time()
 
     def _begin(self, run: RunId) -> None:
         self._lingering.pop(run, None)
@@ -168,10 +177,11 @@ class Loop:
             self._wake(run, urgent=actor.finishing or actor.urgent)
         elif actor.over:
             del self._actors[run]
-            self._turned_at.pop(run, None)
+            self._rests_until.pop(run, None)
 
     async def _drive(self, actor: RunActor) -> None:
         while actor.waiting and not self._closed:
+            began = asyncio.get_running_loop().time()
             try:
                 await actor.turn()
             except Fenced:
@@ -182,7 +192,7 @@ class Loop:
             else:
                 self._events.turned(actor)
                 run = actor.context.id
-                self._turned_at[run] = asyncio.get_running_loop().time()
+                self._note_rest(run, began)
                 waits = not actor.urgent or self._rest_of_gathering(run) > 0
                 if self._settings.linger > 0 and waits:
                     return
@@ -241,7 +251,7 @@ class Loop:
             self._wake(run, urgent=True)
         elif actor.over:
             self._actors.pop(run, None)
-            self._turned_at.pop(run, None)
+            self._rests_until.pop(run, None)
 
     async def _adopt(self, stored: StoredRun) -> RunActor:
         context = await self._context(stored)

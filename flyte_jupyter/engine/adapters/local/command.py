@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.command import filled, identity_of, names_inputs, values_for
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
@@ -26,18 +27,21 @@ _THREAD_VARIABLES = (
 )
 
 
+@once_a_template
 def is_own(template: core.TaskTemplate) -> bool:
     """Whether the task is run by this platform's own entry point."""
     words = _words(template)
     return bool(words) and words[0].rpartition("/")[2] == OWN_PROGRAM
 
 
+@once_a_template
 def is_flytekits(template: core.TaskTemplate) -> bool:
     """Whether the task is run by an entry point of flytekit."""
     words = _words(template)
     return bool(words) and words[0].rpartition("/")[2] in FLYTEKITS_PROGRAMS
 
 
+@once_a_template
 def is_pythons(template: core.TaskTemplate) -> bool:
     """Whether the task runs in a process of its interpreter, so that a fork can serve it."""
     return is_own(template) or is_flytekits(template)
@@ -64,13 +68,15 @@ def _at_home(argv: list[str]) -> list[str]:
     return argv
 
 
+@once_a_template
 def wants_inputs(template: core.TaskTemplate) -> bool:
     """Whether the command names single inputs, so that their values must be read to write it."""
     return names_inputs(_words(template))
 
 
-def _words(template: core.TaskTemplate) -> list[str]:
-    return [*template.container.command, *template.container.args]
+@once_a_template
+def _words(template: core.TaskTemplate) -> tuple[str, ...]:
+    return (*template.container.command, *template.container.args)
 
 
 def passed_on(ambient: Mapping[str, str]) -> dict[str, str]:

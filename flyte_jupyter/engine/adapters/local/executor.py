@@ -80,6 +80,7 @@ class LocalExecutor:
         self._logs = logs_folder
         self._clock = clock
         self._environ = dict(environ)
+        self._passed = command.passed_on(environ)
         self._devices = devices(environ)[: self.capacity.gpu]
         self._slots = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
@@ -266,7 +267,7 @@ class LocalExecutor:
             await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
         places = jobs.Places(work, log, self._folder / "bundles")
         inputs = await jobs.inputs_of(entry.spec)
-        message = jobs.launch_message(entry, inputs, places, self._settings, self._environ)
+        message = jobs.launch_message(entry, inputs, places, self._settings, self._passed)
         # A warm parent has them, or is better off without.
         return message | {"preload": []} if zygote.kind.generation else message
 

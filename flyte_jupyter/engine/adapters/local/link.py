@@ -17,6 +17,7 @@ _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
 _PATIENCE = 30.0
 _POST_SECONDS = 0.02
+_text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LinkFailed(Exception):
@@ -42,6 +43,7 @@ class Link(asyncio.Protocol):
         self._held = bytearray()
         self._posted = bytearray()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = False
         self._first: asyncio.Future[Message] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._early: list[Message] = []
@@ -94,19 +96,24 @@ class Link(asyncio.Protocol):
             self._lost = lost
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send; when the zygote is gone, `lost` tells."""
-        body = json.dumps(message, separators=(",", ":")).encode()
-        self._posted += _LENGTH.pack(len(body)) + body
-        self._flush()
+        """Send, with what else is sent before the loop comes round; when the zygote is gone, `lost` tells."""
+        self._put(message)
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def post(self, message: Mapping[str, Any]) -> None:
         """Send within some milliseconds, with what is sent until then: nobody waits for it, and it wakes nobody by itself."""
-        body = json.dumps(message, separators=(",", ":")).encode()
-        self._posted += _LENGTH.pack(len(body)) + body
-        if self._timer is None:
+        self._put(message)
+        if self._timer is None and not self._due:
             self._timer = asyncio.get_running_loop().call_later(_POST_SECONDS, self._flush)
 
+    def _put(self, message: Mapping[str, Any]) -> None:
+        body = _text(message).encode()
+        self._posted += _LENGTH.pack(len(body)) + body
+
     def _flush(self) -> None:
+        self._due = False
         if self._timer:
             self._timer.cancel()
             self._timer = None

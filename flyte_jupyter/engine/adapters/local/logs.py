@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from flyte_jupyter.engine.ports import LogSlice
-from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.idl.ids import Path as NodePath
 
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -17,9 +18,12 @@ _LONGEST = 80
 
 def log_path(folder: Path, attempt: AttemptId) -> Path:
     """The log of an attempt, always below `folder` whatever the names in the id are."""
-    run = attempt.run
-    names = [_name(part) for part in (run.project, run.domain, run.name)]
-    return folder.joinpath(*names, _place(attempt.path), f"{attempt.attempt}.log")
+    return _of_run(folder, attempt.run) / _place(attempt.path) / f"{attempt.attempt}.log"
+
+
+@lru_cache(maxsize=256)
+def _of_run(folder: Path, run: RunId) -> Path:
+    return folder.joinpath(*(_name(part) for part in (run.project, run.domain, run.name)))
 
 
 def _place(path: NodePath) -> str:

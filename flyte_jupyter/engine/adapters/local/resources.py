@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.quantities import BadQuantity, amount
 from flyte_jupyter.idl import core
 
@@ -49,6 +50,7 @@ class Capacity:
     gpu: int = 0
 
 
+@once_a_template
 def wants_of(template: core.TaskTemplate) -> Wants:
     """What a task asks for: its requests, for what it does not request its limits, else 1 CPU. Raises `BadQuantity`."""
     given = _entries(template.container.resources.limits)
@@ -62,6 +64,7 @@ def wants_of(template: core.TaskTemplate) -> Wants:
     )
 
 
+@once_a_template
 def memory_limit_of(template: core.TaskTemplate) -> int:
     """The most memory that a task may hold, in bytes; zero when it names none. Raises `BadQuantity`.
 
