@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 LONGEST_RAW_NAME = 50
 """Longer names of raw output folders are hashed (Flyte: ``taskexec_context.go``)."""
@@ -71,7 +71,8 @@ def raw_output_prefix(root: str, of: AttemptId, instead: str = "") -> str:
 
     `instead` is the execution's own place for such data; without one it is below the blob root.
     """
-    name = f"{of.run.name}-{path_text(of.path)}-{of.attempt}"
+    # Not `path_text`: of many thousand nodes deep inside two may have one id.
+    name = "-".join(map(str, (of.run.name, *of.path, of.attempt)))
     digest = hashlib.sha256(f"{of.run}/{name}".encode()).hexdigest()
     if len(name) > LONGEST_RAW_NAME:
         name = f"f{digest[: LONGEST_RAW_NAME - 1]}"

@@ -9,13 +9,14 @@ import pytest
 from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
 from engine_worlds import RUN, World
 
+from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers import AnswerSettings
 from flyte_jupyter.engine.answers.files import Offload
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import Queued, RunPhase, Stage
 from flyte_jupyter.engine.ports import Waits
 from flyte_jupyter.idl import admin, core, literals
-from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.idl.ids import AttemptId, path_text
 
 ADD = task("add", {"x0": INT})
 ONE = flow("one", [node("n0", ADD, x0=1)])
@@ -243,3 +244,12 @@ def test_an_abort_reaches_a_thousand_items_and_their_executions(play):
         assert not world.executor.queued
 
     play(scenario, by_itself=False)
+
+
+def test_no_two_attempts_share_a_place_for_raw_outputs_though_they_share_an_id():
+    one, other = (
+        AttemptId(RUN, ("n0", 0, "sub", 0, name), 0)
+        for name in ("dsoodchlxfzelgdz", "lrobenjubgkmvvtp")
+    )
+    assert path_text(one.path) == path_text(other.path)
+    assert layout.raw_output_prefix("r", one) != layout.raw_output_prefix("r", other)
