@@ -119,6 +119,7 @@ class KubernetesConnection:
         from aiohttp import ClientError, ClientWSTimeout, WSServerHandshakeError
 
         headers, words = await self._words(call)
+        headers |= {"Accept": "*/*"}
         words += [("command", word) for word in command]
         host = self._client.configuration.host.replace("http", "ws", 1)
         rest = self._client.rest_client

@@ -31,6 +31,8 @@ WARM = "flyte_jupyter.warm"
 POOL = f"{DOMAIN}/worker-of"
 """Label of worker pods: whose they are. They don't have the label that pods of attempts are found by."""
 WORKER_KIND = f"{DOMAIN}/worker-kind"
+_PRELOAD = "flyte_jupyter.preload"
+_STORES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
 _OWN_PROGRAM = "flyte-jupyter-execute"
 _OF_ATTEMPT = (
     "execution-id",
@@ -106,7 +108,16 @@ def launch_frame(spec: AttemptSpec, told: Mapping[str, Any], log_bytes: int) -> 
         "argv": told["argv"],
         "env": told["env"],
         "log_limit": log_bytes,
+        "preload": _preloads(spec),
     }
+
+
+def _preloads(spec: AttemptSpec) -> list[str]:
+    """What a worker imports once for all its attempts: what the task names, and what its object store is read with."""
+    named = spec.template.config.get(_PRELOAD, "").split(",")
+    stores = (spec.inputs, spec.output_prefix, spec.raw_output_prefix)
+    readers = (_STORES.get(uri.partition("://")[0], "") for uri in stores)
+    return sorted(set(filter(None, [*named, *readers])))
 
 
 def facts(attempt: AttemptId) -> Json:
