@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from engine_programs import INT, Shelf, flow, node, task
 from engine_worlds import RUN
 
@@ -137,6 +138,37 @@ def test_overwriting_asks_nothing_and_replaces_what_is_remembered(play):
         assert value.source == "p/d/r2/n0/0"
         assert value.size == len(await world.blobs.get(value.outputs))
         assert value.digest
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+@pytest.mark.parametrize("template", [GROW, SLOW], ids=["dynamic", "serialised"])
+def test_outputs_that_are_no_longer_what_was_remembered_are_computed_again(play, template, damage):
+    async def scenario(world, engine):
+        world.create(one(template))
+        await world.ended(RUN)
+        ((_, value),) = world.catalog.content.items()
+        whole = await world.blobs.get(value.outputs)
+        match damage:
+            case "cut":
+                await world.blobs.put(value.outputs, whole[:-1])
+            case "changed":
+                other = core.LiteralMap(literals={"o0": literals.literal(12345)})
+                await world.blobs.put(value.outputs, other.SerializeToString())
+            case "gone":
+                del world.blobs.content[value.outputs]
+        world.create(one(template), OTHER)
+        second = await world.ended(OTHER)
+        assert second.state.summary.phase is RunPhase.SUCCEEDED
+        node = second.state.nodes[("n0",)]
+        assert (node.cached, node.cache) == ("", CacheOutcome.POPULATED)
+        assert await world.blobs.get(node.outputs) == whole
+        assert {attempt.run for attempt in world.executor.created} == {RUN, OTHER}
+        # What is remembered now is whole again.
+        third = RunId("p", "d", "r3")
+        world.create(one(template), third)
+        assert (await world.ended(third)).state.nodes[("n0",)].cached == "p/d/r2/n0/0"
 
     play(scenario)
 

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
+from google.protobuf.message import DecodeError
+
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers.places import Place
 from flyte_jupyter.engine.core.observations import (
@@ -16,6 +18,7 @@ from flyte_jupyter.engine.core.observations import (
 )
 from flyte_jupyter.engine.core.state import CacheOutcome
 from flyte_jupyter.engine.ports import Blobs, CachedOutputs, CacheKey, Catalog, Clock
+from flyte_jupyter.idl import core, digests
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,10 @@ class Remembered:
     size: int
 
 
+class Damaged(Exception):
+    """Remembered outputs that are no longer what they were: computed again, as if there were none."""
+
+
 class Cache:
     """One run's node at a time: is there something remembered, who computes it, remember it."""
 
@@ -73,7 +80,7 @@ class Cache:
             if found is None:
                 return CacheMiss(path)
             target = layout.outputs_uri(self._blobs.root, AttemptId(run, path, 0))
-            await self._blobs.copy(found.outputs, target)
+            await self._blobs.put(target, await self._intact(found))
         except Exception as error:  # noqa: BLE001 - a catalog that fails in any way is no reason not to run
             log.warning("%s: the catalog cannot be asked: %r", run, error)
             return CacheMiss(path, broken=True)
@@ -111,6 +118,17 @@ class Cache:
             await self._catalog.release(key_of(place, digest), owner_text(run, place.path))
         except Exception as error:  # noqa: BLE001 - see above
             log.warning("%s: a reservation is left to run out: %r", run, error)
+
+    async def _intact(self, found: CachedOutputs) -> bytes:
+        """What is remembered, if it is still what was remembered; raises `Damaged` or whatever the blobs raise."""
+        data = await self._blobs.get(found.outputs)
+        try:
+            digest = digests.literals_digest(core.LiteralMap.FromString(data))
+        except DecodeError as error:
+            raise Damaged(f"{found.outputs} holds no literals: {error}") from error
+        if found.digest and digest != found.digest:
+            raise Damaged(f"{found.outputs} is not what was remembered: its content has changed")
+        return data
 
     async def _lookup(self, key: CacheKey) -> CachedOutputs | None:
         age = self._settings.max_age
