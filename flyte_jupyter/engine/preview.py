@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from flyte_jupyter.idl.ids import Path, path_text
 
 _QUESTIONS = (ResolveInputs, Probe)
 _MOST_STEPS = 10_000
+_CHUNK = 64
+"""After so many answers others get their turn."""
 
 
 class Verdict(StrEnum):
@@ -37,7 +40,7 @@ class Verdict(StrEnum):
     MISS = "miss"
     """It would be asked for in vain, and run."""
     RUN = "run"
-    """It is not cached: it would run."""
+    """The catalog would not be asked, for it is not cached or what is remembered is to be replaced: it would run."""
     UNKNOWN = "unknown"
     """It waits for something that would run, so its inputs are not known yet."""
 
@@ -68,16 +71,24 @@ async def preview(
     look = replace(ports, blobs=overlay, catalog=_ReadOnly(ports.catalog))
     answers = Answers(look, settings)
     await answers.begin(run)
-    state = initial(run.plans)
+    state = initial(run.plans, overwrite_cache=run.spec.overwrite_cache)
     batch: list[Observation] = [Started()]
     would_run: set[Path] = set()
     for _ in range(_MOST_STEPS):
         if not batch:
             break
-        step = fold(run.plans, state, batch, ports.clock.now())
-        state = step.state
-        would_run |= {action.path for action in step.actions if isinstance(action, Launch)}
-        batch = [await answers.answer(run, asked, state) for asked in _asked(step.actions)]
+        questions: list[Question] = []
+        for start in range(0, len(batch), _CHUNK):
+            step = fold(run.plans, state, batch[start : start + _CHUNK], ports.clock.now())
+            state = step.state
+            would_run |= {action.path for action in step.actions if isinstance(action, Launch)}
+            questions += _asked(step.actions)
+            await asyncio.sleep(0)
+        batch = []
+        for start in range(0, len(questions), _CHUNK):
+            part = questions[start : start + _CHUNK]
+            batch += [await answers.answer(run, asked, state) for asked in part]
+            await asyncio.sleep(0)
     return tuple(_verdicts(run, state, would_run))
 
 
@@ -96,7 +107,8 @@ def _verdicts(run: RunContext, state: RunState, would_run: set[Path]) -> Iterato
         if source:
             verdict = Verdict.HIT
         elif path in would_run:
-            verdict = Verdict.MISS if node.cache is not None else Verdict.RUN
+            asked = node.cache is not None and not state.summary.overwrite_cache
+            verdict = Verdict.MISS if asked else Verdict.RUN
         else:
             verdict = Verdict.UNKNOWN
         yield Foreseen(path_text(path), node.task_name, verdict, source)

@@ -14,6 +14,7 @@ from flyte_jupyter.idl import admin
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.server.admin.launch_inputs import complete_inputs
+from flyte_jupyter.server.admin.launch_policies import apply_policies
 from flyte_jupyter.server.admin.launching import LaunchCases, inputs_of
 from flyte_jupyter.server.admin.names import required
 from flyte_jupyter.server.admin.platform import Platform
@@ -66,6 +67,7 @@ class CatalogCases:
         spec.CopyFrom(request.spec)
         target = await self._launches.target(spec)
         inputs = complete_inputs(target, inputs_of(request))
+        apply_policies(spec, target.plan, self._platform.max_parallelism)
         program = await asyncio.to_thread(program_of, target.closure)
         run = RunId(request.project, request.domain, request.name or "preview")
         context = RunContext(run, program, "", {}, spec)
