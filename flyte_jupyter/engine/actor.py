@@ -244,7 +244,7 @@ class RunActor:
             full = isinstance(error, BlobFailure) and error.no_space
             if full or self.strikes < self._world.most_strikes:
                 raise
-            return _given_up(question, error)
+            return given_up(question, error)
 
     async def _events(self, thought: _Thought) -> list[RunEvent]:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
@@ -345,7 +345,8 @@ class RunActor:
         return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
 
 
-def _given_up(question: Question, error: Exception) -> Observation:
+def given_up(question: Question, error: Exception) -> Observation:
+    """The answer to a question that could not be answered however often it was asked."""
     why = Failure("SystemError", f"it could not be found out: {error!r}", Blame.SYSTEM, True)
     match question:
         case ResolveInputs() | Gather():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyte_jupyter.engine.actor import RunActor
+from flyte_jupyter.engine.actor import RunActor, given_up
 from flyte_jupyter.engine.answers import Answers
 from flyte_jupyter.engine.answers.places import place_of
 from flyte_jupyter.engine.core.actions import (
@@ -24,8 +24,11 @@ from flyte_jupyter.engine.core.observations import (
 from flyte_jupyter.engine.core.plan import NodeKind
 from flyte_jupyter.engine.core.state import Launching
 from flyte_jupyter.engine.loop import Loop
-from flyte_jupyter.engine.ports import Accepted, OwedAction, Ports, Rejected
+from flyte_jupyter.engine.ports import Accepted, BlobFailure, OwedAction, Ports, Rejected
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
+
+_MOST_ASKED = 10
+"""A question that fails more often is answered with that failure (as `World.most_strikes`)."""
 
 
 class Deliveries:
@@ -36,6 +39,7 @@ class Deliveries:
         self._children = ports.children
         self._answers = answers
         self._loop = loop
+        self._unanswered: dict[tuple[RunId, int], int] = {}
 
     async def deliver(self, run: RunId, owed: OwedAction) -> None:
         """Do it. Whatever is raised, it is still owed."""
@@ -61,9 +65,21 @@ class Deliveries:
                 if signal := await self._answers.open_gate(actor.context, action.path, nodes):
                     self._loop.tell(run, SignalSet(signal))
             case _:
-                question: Question = action
-                seen = await self._answers.answer(actor.context, question, actor.state)
-                self._loop.tell(run, seen)
+                await self._answer(actor, owed.id, action)
+
+    async def _answer(self, actor: RunActor, number: int, question: Question) -> None:
+        """A question that was left over when its turn ended. As in a turn, it is not asked for ever."""
+        run = actor.context.id
+        asked = self._unanswered.pop((run, number), 0)
+        try:
+            seen = await self._answers.answer(actor.context, question, actor.state)
+        except Exception as error:
+            full = isinstance(error, BlobFailure) and error.no_space
+            if full or asked < _MOST_ASKED:
+                self._unanswered[run, number] = asked + (not full)
+                raise
+            seen = given_up(question, error)
+        self._loop.tell(run, seen)
 
     async def _launch(self, actor: RunActor | None, attempt: AttemptId) -> None:
         # Sent again after a crash, a launch may be long settled: only a node that still waits for it may have it.

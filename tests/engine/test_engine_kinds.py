@@ -425,7 +425,7 @@ def test_a_sleep_of_ten_thousand_years_harms_nobody(play):
         world.create(Shelf(ADD).compiled(program))
 
         async with asyncio.timeout(20):
-            while ("g",) not in (stored := await world.runs.load(RUN)).state.nodes:
+            while ("g",) not in (stored := await world.runs.load(RUN)).state.nodes:  # noqa: ASYNC110 - nothing is timed
                 await asyncio.sleep(0)
         assert isinstance(stored.state.nodes["g",], Waiting)
         assert not engine.status().troubles
@@ -446,5 +446,31 @@ def test_a_dynamic_task_that_makes_itself_comes_to_an_end(play, monkeypatch):
         summary = (await world.ended()).state.summary
         assert summary.failure.code == "DynamicWorkflowBuildFailed"
         assert "inside each other" in summary.failure.message
+
+    play(scenario)
+
+
+def test_a_question_that_nobody_can_answer_is_not_asked_for_ever_however_it_is_asked(
+    play, monkeypatch
+):
+    """What a long turn leaves over is asked by the outbox."""
+    monkeypatch.setattr("flyte_jupyter.engine.actor._ROUNDS", 1)
+    chain = flow("c", [node("a", ADD, x0=1), node("b", ADD, x0="a.o")], {"o": "b.o"})
+
+    async def scenario(world, engine):
+        put, asked = world.blobs.put, []
+
+        async def refuses(uri, data):
+            if uri.endswith("/b/data/inputs.pb"):
+                asked.append(uri)
+                raise RuntimeError("never")
+            await put(uri, data)
+
+        world.blobs.put = refuses
+        world.create(Shelf(ADD).compiled(chain))
+        failure = (await world.ended()).state.summary.failure
+        assert failure.code == "SystemError"
+        assert "never" in failure.message
+        assert 1 < len(asked) < 100
 
     play(scenario)
