@@ -330,6 +330,18 @@ def one(kind, **more):
     return graph(NodePlan("n0", kind, (START,), task_name="its.name", **more))
 
 
+def test_attempts_say_whether_they_may_be_interrupted():
+    told = Told(plain(interruptible=True, system_retries=1))
+    told.hear(o.Started())
+    (queued,) = [e for e in told.hear(o.InputsReady(N0, "d")) if hasattr(e, "retry_attempt")]
+    assert queued.metadata.instance_class == event.TaskExecutionMetadata.INTERRUPTIBLE
+    *_, last = told.hear(o.AttemptFailed(N0, 0, LOST))
+    assert (last.retry_attempt, last.metadata.instance_class) == (
+        1,
+        event.TaskExecutionMetadata.DEFAULT,
+    )
+
+
 X = ("n0", 0, "x")
 
 

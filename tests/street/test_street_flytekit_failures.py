@@ -9,7 +9,7 @@ from flytekit_specs import specs
 from flytekit_street import EXECUTION, TASK, phase_of, serving, values
 from processes import eventually
 
-from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl import admin, core, event
 
 MODULES = ("policies", "handlers", "branches", "gates", "maps", "effects")
 EFFECTS = specs("effects")
@@ -111,6 +111,25 @@ def test_an_attempt_that_leaves_nothing_is_tried_again(street):
     name = street.start(EFFECTS, "silent")
     assert street.failed(name).code == "RetriesExhausted|OutputsNotFound"
     assert street.marks("silent") == 2
+
+
+def test_attempts_say_whether_they_may_be_interrupted(street):
+    name = street.start(specs("policies"), "cheap", x=1)
+    street.succeeded(name)
+    classes = {node: interruptible(street, name, node) for node in ("n0", "n1")}
+    assert classes == {"n0": [True], "n1": [False]}, (
+        "the node's word counts more than the workflow's"
+    )
+    kind = admin.ExecutionSpec()
+    kind.interruptible.value = True
+    name = street.launched(EFFECTS, "dying", kind, mark="dies-cheaply", times=3)
+    street.succeeded(name)
+    assert interruptible(street, name, "n0") == [True, True, True, False]
+
+
+def interruptible(street, name, node):
+    kinds = [each.closure.metadata.instance_class for each in street.attempts(name, node)]
+    return [kind == event.TaskExecutionMetadata.INTERRUPTIBLE for kind in kinds]
 
 
 # -- time --

@@ -78,6 +78,8 @@ def task_event(
         task_type=place.node.task_type,
         input_uri=layout.inputs_uri(context.root, context.run, place.path),
     )
+    if _interruptible(place, attempt):
+        made.metadata.instance_class = event.TaskExecutionMetadata.INTERRUPTIBLE
     if why is not None:
         made.error.CopyFrom(error(why, now))
         attempted = AttemptId(context.run, place.path, attempt)
@@ -86,6 +88,14 @@ def task_event(
         outputs = after.outputs if isinstance(after, Succeeded) else ""
         made.output_uri = outputs or place.outputs(attempt)
     return made
+
+
+def _interruptible(place: Place, attempt: int) -> bool:
+    """Whether the attempt may be interrupted, as far as the node still knows: the system's last one may not."""
+    tries = tries_of(place.after)
+    if tries is None or tries.attempt != attempt or not place.node.interruptible:
+        return False
+    return tries.system_failures < place.node.system_retries
 
 
 def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
