@@ -26,6 +26,8 @@ from flyte_jupyter.server.wiring import Ground, Machine, Parts, make_parts
 from flyte_jupyter.store.database import Database
 
 _LITTLE_SPACE = 64 * 1024 * 1024
+_COLLECTIONS = (20_000, 20, 20)
+"""Garbage is looked for rarely: a turn makes thousands of objects, and hardly any of them ends in a circle."""
 
 
 class EmbeddedEngine:
@@ -124,4 +126,5 @@ async def serve(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, plane.stop)
         # What the start has made stays for good: no collection need look at it while runs wait.
         gc.freeze()
+        gc.set_threshold(*_COLLECTIONS)
         await plane.serve()
