@@ -86,6 +86,7 @@ class Bench:
         self.said: list[AttemptNews] = []
         self.executor: KubernetesExecutor
         self.api: Api
+        self.within = DEADLINE
 
     def news(self, news: AttemptNews) -> None:
         self.said.append(news)
@@ -94,7 +95,7 @@ class Bench:
         return [n for n in self.said if n.id == attempt]
 
     async def until(self, look: Callable[[], object], what: str = "") -> object:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(self.within):
             while not (found := look()):  # noqa: ASYNC110  # the fake raises no events of its own
                 await asyncio.sleep(0.002)
             return found
