@@ -11,10 +11,10 @@ export type Shown =
 
 /** The entries of a map of literals, by name. */
 export function showMap(map: LiteralMap | null | undefined): [string, Shown][] {
-  return Object.entries(map?.literals ?? {}).map(([name, value]) => [
-    name,
-    show(value)
-  ]);
+  // They come in no order: o10 is to stand after o9.
+  return Object.entries(map?.literals ?? {})
+    .sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }))
+    .map(([name, value]) => [name, show(value)]);
 }
 
 /** One literal. */

@@ -136,7 +136,12 @@ export function BoxContent(props: {
   const details = [
     // The icon says the phase too, and there is little room.
     itemsText(trans, state?.items) || phaseText(trans, state?.phase),
-    state?.cached ? trans.__('cached') : brief(state?.duration),
+    // Nor is there room for how long a gate has been waiting.
+    state?.cached
+      ? trans.__('cached')
+      : lookOf(state?.phase) === 'asking'
+        ? ''
+        : brief(state?.duration),
     state && state.attempts > 1 ? trans.__('attempt %1', state.attempts) : ''
   ].filter(Boolean);
   return (

@@ -50,11 +50,13 @@ export function GatePanel(props: GateProps): React.ReactElement {
   const waits = !given && !isOver(phase);
   return (
     <div className="jp-Flyte-gate">
-      <p>
-        {gate.kind === 'approval'
-          ? trans.__('Waits for the approval “%1”.', gate.signal)
-          : trans.__('Waits for the value “%1”.', gate.signal)}
-      </p>
+      {waits && (
+        <p>
+          {gate.kind === 'approval'
+            ? trans.__('Waits for the approval “%1”.', gate.signal)
+            : trans.__('Waits for the value “%1”.', gate.signal)}
+        </p>
+      )}
       {waits && (
         <Question
           {...props}
@@ -64,7 +66,7 @@ export function GatePanel(props: GateProps): React.ReactElement {
       )}
       {given && <Values values={{ literals: { [gate.signal]: given } }} nothing="" />}
       {!given && !waits && (
-        <p className="jp-Flyte-faint">{trans.__('Nobody has answered.')}</p>
+        <p className="jp-Flyte-note">{trans.__('Nobody has answered.')}</p>
       )}
       {gate.kind === 'approval' && <Values values={props.inputs} nothing="" />}
     </div>
