@@ -86,7 +86,7 @@ class LineageHandler(ControlHandler):
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument("The body is a JSON object")

@@ -328,6 +328,38 @@ def test_projects(server):
     assert "archived" in value["message"]
 
 
+@pytest.mark.parametrize("way", ["relaunch", "recover"])
+def test_nothing_is_launched_again_in_an_archived_project(server, way):
+    register(server)
+    run_to_end(server, "once")
+    server.ok("PUT", f"/api/v1/projects/{PROJECT}", {"id": PROJECT, "state": "ARCHIVED"})
+    body = {"id": {"project": PROJECT, "domain": DOMAIN, "name": "once"}, "name": "twice"}
+    status, value = server.call("POST", f"/api/v1/executions/{way}", body)
+    assert (status, value["code"]) == (400, 3)
+    assert "archived" in value["message"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\x1b[2J"])
+def test_names_that_do_not_print_are_refused(server, name):
+    status, value = server.call("POST", "/api/v1/tasks", as_json(task(name)))
+    assert (status, value["code"]) == (400, 3)
+    assert "do not print" in value["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"task": {"project": "\\ud800", "domain": "d", "task": "t"}}',
+        b'{"keys": [{"project": "p", "domain": "d", "task": "t", "interface": "i", "inputs": "i", "version": "\\ud800"}]}',
+    ],
+    ids=["deep", "half a character", "half a version"],
+)
+def test_what_cannot_be_forgotten_is_refused(server, body):
+    got = server.raw("POST", "/x/v1/catalog/evict", body, Content_Type="application/json")
+    assert (got.status, json.loads(got.body)["code"]) == (400, 3)
+
+
 def test_unset_fields_are_shown_and_absent_messages_are_null(server):
     server.ok("POST", "/api/v1/tasks", as_json(task()))
     got = server.ok("GET", f"/api/v1/tasks/{AT}/double/v1")

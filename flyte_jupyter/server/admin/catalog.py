@@ -96,4 +96,4 @@ def _part(given: Mapping[str, Any], name: str, *, may_be_empty: bool = False) ->
     value = given.get(name, "")
     if not isinstance(value, str):
         raise InvalidArgument(f"{name} is text")
-    return value if may_be_empty else required(value, name)
+    return value if may_be_empty and not value else required(value, name)

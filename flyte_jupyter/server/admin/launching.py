@@ -65,6 +65,7 @@ class LaunchCases:
     ) -> admin.ExecutionCreateResponse:
         """The same again under a new name: same launch plan or task, same inputs."""
         reference = run_id(request.id)
+        await check_open(self._platform, reference.project, reference.domain)
         was = await self._platform.executions.get(reference)
         run = self._new_run(reference.project, reference.domain, request.name)
         spec = _again(was, caller, admin.ExecutionMetadata.RELAUNCH)
@@ -76,6 +77,7 @@ class LaunchCases:
     ) -> admin.ExecutionCreateResponse:
         """The same again, but what has succeeded is taken over: nodes, and items of map tasks."""
         reference = run_id(request.id)
+        await check_open(self._platform, reference.project, reference.domain)
         was = await self._platform.executions.get(reference)
         if not execution_is_final(was.closure.phase):
             raise FailedPrecondition(_IN_PROGRESS.format(reference))

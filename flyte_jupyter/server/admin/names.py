@@ -55,6 +55,9 @@ def required(value: str, what: str) -> str:
         raise InvalidArgument(f"{what} is missing")
     if len(value) > _LONGEST:
         raise InvalidArgument(f"{what} is longer than {_LONGEST} characters")
+    if not value.isprintable():
+        # It becomes an environment variable, a label, a part of paths and logs.
+        raise InvalidArgument(f"{what} has characters that do not print: {value!a}")
     return value
 
 
