@@ -1,8 +1,11 @@
 """The work that is measured: as little as possible, so that what is left is ours."""
 
-from flyte_jupyter import task, workflow
+import time
+
+from flyte_jupyter import map_task, task, workflow
 
 SHORT, LONG, WIDE = 40, 500, 1000
+VERY_WIDE, ITEMS = 10_000, 100_000
 
 
 @task
@@ -57,3 +60,26 @@ def reused_chain(x: int = 0) -> int:
 def wide(x: int = 0) -> list[int]:
     start = increment_reused(x=x)
     return [increment_reused(x=start) for _ in range(WIDE)]
+
+
+@task(reuse=True)
+def nothing() -> None:
+    return None
+
+
+@task(reuse=True)
+def noted(path: str) -> None:
+    with open(path, "a", encoding="ascii") as file:
+        file.write("x")
+    time.sleep(0.05)
+
+
+@workflow
+def very_wide(x: int = 0) -> list[int]:
+    start = increment_reused(x=x)
+    return [increment_reused(x=start) for _ in range(VERY_WIDE)]
+
+
+@workflow
+def very_long_map(values: list[int]) -> list[int]:
+    return map_task(increment_reused)(x=values)
