@@ -17,6 +17,7 @@ from flytekit import (
     task,
     workflow,
 )
+from flytekit.core.array_node import array_node
 from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.types.error.error import FlyteError
 
@@ -83,6 +84,17 @@ def item(mark: str, x: int) -> int:
         return x * x
     leave(f"{mark}{x}")
     return x * x
+
+
+@task(requests=LITTLE)
+def sometimes(mark: str, x: int) -> int:
+    """Odd ones work, even ones break until they are mended."""
+    leave(f"{mark}{x}")
+    if x % 2 == 0:
+        wait_for(f"{mark}.open")
+        if not mended(mark):
+            raise ValueError(f"{mark}{x} is broken")
+    return x
 
 
 @task(requests=LITTLE)
@@ -376,3 +388,30 @@ def held_after(n: int) -> tuple[int, int]:
     first = once(mark="before", x=n)
     second = fragile_or_held(mark="again", x=first)
     return second, first
+
+
+# -- items that are executions --
+
+
+@workflow
+def below(mark: str, x: int) -> int:
+    return sometimes(mark=mark, x=once(mark="each-first", x=x))
+
+
+belows = LaunchPlan.get_or_create(below, name="flytekit_programs.effects.belows")
+
+
+@workflow(failure_policy=GOES_ON)
+def many_below() -> list[int]:
+    return array_node(belows)(mark=["odd", "odd", "odd"], x=[0, 1, 2])
+
+
+@task(requests=LITTLE)
+def slow_handler(err: FlyteError | None = None) -> None:
+    leave("handling")
+    wait_for("handling.open")
+
+
+@workflow(on_failure=slow_handler)
+def handled_slowly() -> int:
+    return fragile(mark="handled-slowly")

@@ -188,6 +188,14 @@ def test_a_failure_node_runs_once_what_ran_beside_is_stopped(street):
     assert ended.ToDatetime() <= began.ToDatetime()
 
 
+def test_an_execution_is_failing_while_its_failure_is_handled(street):
+    name = street.start(EFFECTS, "handled_slowly")
+    street.seen("handling")
+    assert street.execution(name).closure.phase == EXECUTION.FAILING
+    street.open("handling")
+    assert "handled-slowly is broken" in street.failed(name).message
+
+
 def test_a_failure_nodes_own_failure_is_what_remains(street):
     name = street.start(specs("handlers"), "handled_badly")
     assert "the handler breaks too" in street.failed(name).message

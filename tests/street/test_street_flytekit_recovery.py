@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from flytekit_specs import specs
 from flytekit_street import EXECUTION, HERE, TASK, serving, values
+from processes import eventually
 
 from flyte_jupyter.idl import admin, core
 
@@ -88,6 +89,22 @@ def test_a_child_execution_is_recovered_in_its_turn(street, broken):
     assert street.phases(child.id.name) == {
         "start-node": "SUCCEEDED", "n0": "RECOVERED", "n1": "SUCCEEDED", "end-node": "SUCCEEDED",
     }  # fmt: skip
+
+
+def test_items_that_are_executions_are_recovered_each_for_itself(street):
+    name = street.start(EFFECTS, "many_below")
+
+    def all_but_one():
+        items = street.items(name, "n0").values() if "n0" in street.nodes(name) else ()
+        return [each.phase for each in items].count(TASK.SUCCEEDED) == 2
+
+    eventually(all_but_one, what="the end of two items")
+    street.open("odd")
+    street.failed(name)
+    street.mend("odd")
+    again = street.recover(name)
+    assert street.succeeded(again) == {"o0": [1, 2, 3]}
+    assert street.all_marks() == {"each-first": 3, "odd1": 1, "odd2": 2, "odd3": 1}
 
 
 def test_what_is_still_broken_fails_again_and_can_be_recovered_again(street, broken):

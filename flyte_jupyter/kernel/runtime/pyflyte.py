@@ -116,9 +116,21 @@ def _own_context(place: str) -> Iterator[None]:
     for name in _LOGGERS:
         logging.getLogger(name).handlers.clear()
     loggers.initialize_global_loggers()
+    _reach_local_uris(data.FileAccessProvider)
     access = data.FileAccessProvider(f"{place}/sandbox", f"{place}/raw")
     with contexts.with_context(contexts.current_context().with_file_access(access)):
         yield
+
+
+def _reach_local_uris(provider: Any) -> None:
+    """Let tasks read what ``file://`` URIs name, such as clients' uploads: flytekit takes those for paths, and finds nothing there."""
+    plain = provider.is_remote
+
+    def is_remote(path: str | os.PathLike[str]) -> bool:
+        found: bool = os.fspath(path).startswith("file://") or plain(path)
+        return found
+
+    provider.is_remote = staticmethod(is_remote)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from flyte_jupyter.idl import core
 OWN_PROGRAM = "flyte-jupyter-execute"
 FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
 _DESTINATION = "--dest-dir"
+_RAW_OUTPUT = "rawoutputdataprefix"
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
 _PASSED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "PYTHONPATH", "LD_LIBRARY_PATH",
@@ -58,7 +59,11 @@ def bundle_of(argv: Sequence[str]) -> str:
 def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) -> list[str]:
     """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``."""
     namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
-    return _at_home(filled(_words(spec.template), values_for(spec, key, namespace, inputs)))
+    values = values_for(spec, key, namespace, inputs)
+    if is_flytekits(spec.template):
+        # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
+        values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
+    return _at_home(filled(_words(spec.template), values))
 
 
 def _at_home(argv: list[str]) -> list[str]:
