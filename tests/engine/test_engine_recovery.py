@@ -223,6 +223,22 @@ def test_large_recoveries_read_the_earlier_run_once(play):
     play(scenario)
 
 
+def test_who_cleans_up_after_a_failure_does_so_each_time(play):
+    cleaning = flow("k", [node("k", ADD, x0=1)], {"o": "k.o"})
+    outer = flow("o", [node("a", ADD, x0=1)], {"o": "a.o"}, failure=node("f", cleaning))
+
+    async def scenario(world, engine):
+        world.failures[("a", 0)] = BROKEN
+        compiled = Shelf(ADD, cleaning).compiled(outer)
+        for run, earlier in ((RUN, None), (AGAIN, RUN)):
+            world.create(compiled, run, recovers=earlier)
+            await world.ended(run)
+            ran = [a.path for a in world.executor.created if a.run == run]
+            assert ran == [("a",), ("f", 0, "k")]
+
+    play(scenario)
+
+
 def test_many_recoveries_at_once_read_each_earlier_run_once():
     async def main():
         runs, loads = MemoryRuns(), []

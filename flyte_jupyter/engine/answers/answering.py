@@ -15,7 +15,7 @@ from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, Remembere
 from flyte_jupyter.engine.answers.collecting import MOST_OUTPUT_BYTES, Collector
 from flyte_jupyter.engine.answers.expanding import Expander
 from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
-from flyte_jupyter.engine.answers.places import Nodes, Place, place_of
+from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
@@ -217,7 +217,9 @@ class Answers:
 
     async def _recovered(self, run: RunContext, place: Place, nodes: Nodes) -> Earlier | None:
         """The earlier execution, if this run recovers one and the node may be taken over from it."""
-        if run.recovers is None or place.name in (START, END) or place.is_failure_node:
+        if run.recovers is None or place.name in (START, END):
+            return None
+        if handles_failure(run, place.path, nodes):
             return None
         earlier = await self._earlier.of(run.recovers)
         return earlier if earlier.alike(place.path, nodes) else None

@@ -82,6 +82,16 @@ def place_of(run: RunContext, path: Path, nodes: Nodes) -> Place:
     return Place(path, str(of_node[-1]), plan, graph, run.template(graph.template))
 
 
+def handles_failure(run: RunContext, path: Path, nodes: Nodes) -> bool:
+    """Whether the node runs because a graph has failed: it is a failure node, or stands inside of one."""
+    walk = Walk(run.plans, nodes.get)
+    for end, name in enumerate(path):
+        graph = walk.graph(path[:end]) if isinstance(name, str) else None
+        if graph is not None and graph.failure_node is not None and graph.failure_node.id == name:
+            return True
+    return False
+
+
 def visible_scope(run: RunContext, path: Path, nodes: Nodes) -> Path:
     """The scope whose nodes this node's promises name: an arm reads the graph that its branch stands in."""
     scope = path[:-1]
