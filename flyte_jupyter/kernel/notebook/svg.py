@@ -20,6 +20,7 @@ _WIDTH, _HEIGHT = 176, 50
 _GAP_X, _GAP_Y = 18, 32
 _MARGIN = 12
 _HEAD = 34
+_WIDEST_HEAD = 900
 _MOST_LETTERS = 20
 _MOST_NODES = 300
 _FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
@@ -56,11 +57,12 @@ def draw(run: Snapshot) -> str:
     places = place(edges)
     columns = max((p.x for p in places.values()), default=2) + 1
     layers = max((p.layer for p in places.values()), default=-1) + 1
-    width = max(360, round(2 * _MARGIN + columns * _WIDTH + (columns - 1) * _GAP_X))
+    summary = counted(nodes) or "no nodes yet"
+    graph = round(2 * _MARGIN + columns * _WIDTH + (columns - 1) * _GAP_X)
+    width = max(360, graph, _head_width(run, summary))
     height = _HEAD + _MARGIN + layers * (_HEIGHT + _GAP_Y)
     shift = (width - 2 * _MARGIN - columns * _WIDTH - (columns - 1) * _GAP_X) / 2
     title = f"{run.workflow}, execution {run.name}: {run.phase.lower()}"
-    summary = counted(nodes) or "no nodes yet"
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" style="max-width:100%;height:auto" '
@@ -87,8 +89,17 @@ def _corner(point: Point, shift: float) -> tuple[float, float]:
     return round(x, 1), _HEAD + _MARGIN / 2 + point.layer * (_HEIGHT + _GAP_Y)
 
 
+def _head_width(run: Snapshot, summary: str) -> int:
+    """What the head's two texts take, in an ordinary font."""
+    return min(_WIDEST_HEAD, round(56 + 8 * len(_title(run)) + 6.2 * len(summary)))
+
+
+def _title(run: Snapshot) -> str:
+    return f"{run.workflow.rpartition('.')[2]} · {run.phase.lower()}"
+
+
 def _head(run: Snapshot, summary: str, width: int) -> str:
-    label = f"{run.workflow.rpartition('.')[2]} · {run.phase.lower()}"
+    label = _title(run)
     return (
         f'<rect x="0.5" y="0.5" width="{width - 1}" height="{_HEAD - 6}" rx="6" fill="#f6f8fa" '
         f'stroke="#8c959f"/>{_icon(run.phase, 8, 6)}'

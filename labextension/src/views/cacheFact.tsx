@@ -14,7 +14,7 @@ export function cacheText(
     CACHE_HIT: () => trans.__('taken from the cache'),
     CACHE_MISS: () => trans.__('not in the cache'),
     CACHE_POPULATED: () => trans.__('computed and put into the cache'),
-    CACHE_LOOKUP_FAILURE: () => trans.__('computed, as the cache could not be asked'),
+    CACHE_LOOKUP_FAILURE: () => trans.__('the cache could not be asked'),
     CACHE_PUT_FAILURE: () => trans.__('computed, but the cache did not take it'),
     CACHE_SKIPPED: () => trans.__('computed anew, whatever the cache has'),
     CACHE_EVICTED: () => trans.__('removed from the cache')
