@@ -26,7 +26,7 @@ def served(node_cluster, s3_server, tmp_path_factory):
     made = Served(tmp_path_factory.mktemp("served"), node_cluster, s3_server).start()
     yield made
     assert made.stop() == 0
-    node_cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false", "--ignore-not-found")
+    node_cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--wait=false")
 
 
 def options(served, **more):
