@@ -2,6 +2,8 @@
 
 import os
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from flytekit import Cache, LaunchPlan, Resources, conditional, dynamic, map_task, task, workflow
@@ -169,3 +171,168 @@ held_children = LaunchPlan.get_or_create(held_child, name="flytekit_programs.fau
 def parents(file: str, n: int) -> list[int]:
     """An execution for each of `n`."""
     return array_node(held_children)(what=names(file=file, prefix="child", n=n))
+
+
+@dataclass
+class Extremes:
+    """Values at the ends of their types."""
+
+    number: int
+    real: float
+    moment: datetime
+
+
+@task
+def same_reals(values: list[float]) -> list[float]:
+    return values
+
+
+@task
+def same_real(x: float) -> float:
+    return x
+
+
+@task
+def same_number(x: int) -> int:
+    return x
+
+
+@task
+def same_moment(t: datetime) -> datetime:
+    return t
+
+
+@task
+def extremes(number: int, real: float, moment: datetime) -> Extremes:
+    return Extremes(number, real, moment)
+
+
+@task
+def too_large(x: int) -> int:
+    return 2**63
+
+
+@task
+def word(text: str) -> str:
+    return text
+
+
+@workflow
+def real_items(values: list[float]) -> list[float]:
+    return map_task(same_real)(x=values)
+
+
+@workflow
+def number_items(values: list[int]) -> list[int]:
+    return map_task(same_number)(x=values)
+
+
+@workflow
+def moment_items(values: list[datetime]) -> list[datetime]:
+    return map_task(same_moment)(t=values)
+
+
+@workflow
+def inside(number: int, real: float, moment: datetime) -> tuple[int, float, list[float]]:
+    """Through attribute paths into a data class and a list."""
+    made = extremes(number=number, real=real, moment=moment)
+    reals = same_reals(values=[real, real])
+    return same_number(x=made.number), same_real(x=reals[1]), map_task(same_real)(x=reals)
+
+
+@workflow
+def compared(x: float) -> str:
+    return (
+        conditional("order")
+        .if_(x < 0.0)
+        .then(word(text="below"))
+        .elif_(x >= 0.0)
+        .then(word(text="not below"))
+        .else_()
+        .then(word(text="no number"))
+    )
+
+
+@workflow
+def overflow(x: int = 1) -> list[int]:
+    return map_task(too_large)(x=[1, 2])
+
+
+@task
+def first(file: str) -> int:
+    note(file, "first")
+    return 7
+
+
+@task
+def waits(file: str) -> str:
+    note(file, "waits")
+    while not Path(f"{file}.go").exists():
+        time.sleep(0.05)
+    return file
+
+
+@workflow
+def handed_over(file: str) -> int:
+    """What `first` gave is read only when `waits` is over, in another life of the control plane."""
+    given = first(file=file)
+    return step(file=waits(file=file), name="second", after=given)
+
+
+@task(requests=SMALL, limits=SMALL)
+def first_at_once(what: str) -> int:
+    """The first element is done at once, the others wait."""
+    file, name = what.split("|")
+    note(file, name)
+    while not name.endswith(".0") and not Path(f"{file}.go").exists():
+        time.sleep(0.05)
+    return 1
+
+
+@workflow
+def handed_over_by_items(file: str) -> int:
+    """What the first item gave is read only when the last is over."""
+    return total(values=map_task(first_at_once)(what=names(file=file, prefix="item", n=3)))
+
+
+@task(cache=Cache(version="1", serialize=True), requests=SMALL, limits=SMALL)
+def computed_once(file: str, name: str) -> int:
+    note(file, name)
+    while not Path(f"{file}.go").exists():
+        time.sleep(0.05)
+    return 1
+
+
+@workflow
+def one_at_a_time(file: str, name: str) -> int:
+    return computed_once(file=file, name=name)
+
+
+@task(requests=SMALL, limits=SMALL, retries=50)
+def patiently_held(what: str) -> int:
+    """As `held`; it may try again when its outputs have no place."""
+    file, name = what.split("|")
+    note(file, name)
+    while not Path(f"{file}.go").exists():
+        time.sleep(0.05)
+    return 1
+
+
+@workflow
+def patiently_inside(file: str, name: str) -> int:
+    return patiently_held(what=marked(file=file, name=name))
+
+
+@dynamic(retries=10)
+def patient_graph(file: str, n: int) -> int:
+    return total(values=[patiently_inside(file=file, name=f"deep.{i}") for i in range(n)])
+
+
+@workflow
+def patient_holding(file: str, items: int, nodes: int) -> int:
+    return total(
+        values=[
+            total(values=map_task(patiently_held)(what=names(file=file, prefix="item", n=items))),
+            patient_graph(file=file, n=nodes),
+        ]
+    )

@@ -29,6 +29,7 @@ TESTS = DYING.parent.parent
 MODULE = "faults"
 SUCCEEDED = core.NodeExecution.SUCCEEDED
 ITEM_SUCCEEDED = core.TaskExecution.SUCCEEDED
+CACHE = core.CatalogCacheStatus
 WORKFLOW, NODE, TASK = core.WorkflowExecution, core.NodeExecution, core.TaskExecution
 _PAGE = 1000
 
@@ -176,6 +177,15 @@ class Plane(flytekit_platform.Platform):
         return {
             node.metadata.spec_node_id or node.id.node_id: node for node in listed.node_executions
         }
+
+    def phase(self, name: str, node: str) -> int | None:
+        """How one of its outermost nodes stands; None before it is shown."""
+        found = self.nodes(name).get(node)
+        return found.closure.phase if found is not None else None
+
+    def cache_status(self, name: str, node: str) -> int:
+        """What the catalog did for one of its outermost nodes."""
+        return self.nodes(name)[node].closure.task_node_metadata.cache_status
 
     def attempts(self, name: str, node: str) -> Sequence[admin.TaskExecution]:
         """The attempts of a node by its own id."""

@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import flows
 import pytest
 from processes import eventually, stop_control_plane
+from small_disks import fill, mounted
 
 import flyte_jupyter
 from flyte_jupyter.kernel.client.errors import ResourcesExhausted
 from flyte_jupyter.supervisor import find, status
 
-SIZE = "32m"
-
 
 @pytest.fixture
 def small_disk(tmp_path, monkeypatch):
-    """A file system of its own for the data folder. Only root can make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "flyte-jupyter-test", str(disk)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.fail(
-            f"this test fills a small disk, which cannot be mounted here: {mounted.stderr.strip()}. "
-            "Run it as root, or in a namespace where you are: unshare -Urm make test"
-        )
-    monkeypatch.setenv("FLYTE_JUPYTER_DATA_DIR", str(disk / "data"))
+    """A small file system for the data folder."""
+    monkeypatch.setenv("FLYTE_JUPYTER_DATA_DIR", str(tmp_path / "disk" / "data"))
     monkeypatch.delenv("FLYTE_JUPYTER_ENDPOINT", raising=False)
-    yield disk
-    stop_control_plane(disk / "data")
-    eventually(lambda: subprocess.run(["umount", str(disk)], check=False).returncode == 0)
-
-
-def fill(disk: Path) -> Path:
-    """Take every byte that is left."""
-    ballast = disk / "ballast"
-    with ballast.open("ab", buffering=0) as file:
-        for size in (1 << 20, 4096, 512, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return ballast
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
+        stop_control_plane(disk / "data")
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_room_lets_it_go_on(small_disk, tmp_path):
