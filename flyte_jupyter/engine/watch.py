@@ -25,6 +25,12 @@ from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 log = logging.getLogger(__name__)
 
 
+_STALE = 64
+"""So many alarms for each run may be out of date before they are thrown away."""
+_BEATS = 64
+"""How many reservations are extended at once: they share a write."""
+
+
 class Timers:
     """Wakes each run at the moment it asked for last; `fire` hears which."""
 
@@ -41,6 +47,10 @@ class Timers:
             self._when.pop(run, None)
         elif self._when.get(run) != when:
             self._when[run] = when
+            if len(self._heap) > _STALE * len(self._when):
+                # A run whose attempts have time limits sets its alarm anew with each that ends.
+                self._heap = [(each, of) for of, each in self._when.items() if of != run]
+                heapq.heapify(self._heap)
             heapq.heappush(self._heap, (when, run))
             if self._heap[0] == (when, run):
                 self._earlier.set()
@@ -83,11 +93,14 @@ class Keeper:
 
     async def keep(self, actors: Callable[[], Iterable[RunActor]]) -> None:
         """A heartbeat for each of them, again and again until cancelled."""
+        beat = self._clock.now()
         while True:
-            await self._clock.sleep_until(self._clock.now() + self._every)
-            for actor in list(actors()):
-                for path, digest in list(actor.held.items()):
-                    await self._hold(actor, path, digest)
+            # From beat to beat, however long the last one took.
+            beat = max(beat + self._every, self._clock.now())
+            await self._clock.sleep_until(beat)
+            held = [(a, *held) for a in list(actors()) for held in a.held.items()]
+            for start in range(0, len(held), _BEATS):
+                await asyncio.gather(*(self._hold(*each) for each in held[start : start + _BEATS]))
 
     async def _hold(self, actor: RunActor, path: Path, digest: str) -> None:
         if path not in actor.held:
