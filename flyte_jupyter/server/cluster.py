@@ -21,20 +21,19 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.executor import WarmExecutor
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
 from flyte_jupyter.engine.engine import Engine, EngineSettings
 from flyte_jupyter.engine.pods.manifest import refusal
-from flyte_jupyter.engine.ports import Blobs, Clock, Executor, Ports
+from flyte_jupyter.engine.ports import Blobs, Clock, Executor
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.identifiers import entity_id, identifier
 from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.admin import errors
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.children import ChildExecutions
 from flyte_jupyter.server.admin.launching import LaunchCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.blob_places import BlobBucket
 from flyte_jupyter.server.json_inputs import literals_from
 from flyte_jupyter.server.settings import Settings
-from flyte_jupyter.server.wiring import Ground, Machine, make_platform
+from flyte_jupyter.server.wiring import Ground, Machine, make_parts
 from flyte_jupyter.store import errors as store
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.feed import Feed
@@ -214,26 +213,17 @@ def plane_on(
     """The engine and the use cases over this database and cluster, with all data below `url`. Needs the database for itself."""
     clock, blobs, door = SystemClock(), blobs_at(url), ClusterDoor(database)
     logs = data_dir / "logs" / "pods"
-    machine = cluster_machine(api, clock, blobs, logs=logs, door=door, settings=settings)
     ground = Ground(
         settings=Settings(str(data_dir), str(data_dir / "run")),
         database=database,
         blobs=blobs,
         blob_place=BlobBucket(url, data_dir / "spool"),
-        machine=machine,
+        machine=cluster_machine(api, clock, blobs, logs=logs, door=door, settings=settings),
         now=clock.now,
         secret=ownership.load_secret(data_dir),
     )
-    platform = make_platform(ground)
-    door.open(platform)
-    ports = Ports(
-        runs=SqlRuns(database),
-        executor=machine.executor,
-        blobs=blobs,
-        catalog=platform.artifacts,
-        clock=clock,
-        children=ChildExecutions(platform),
-        signals=platform.signals,
-    )
+    parts = make_parts(ground, clock)
+    door.open(parts.platform)
     holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-    return ClusterPlane(Engine(ports, EngineSettings(holder=holder, take_over=True)), platform)
+    engine = Engine(parts.ports, EngineSettings(holder=holder, take_over=True))
+    return ClusterPlane(engine, parts.platform)

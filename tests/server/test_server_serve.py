@@ -1,0 +1,68 @@
+"""A control plane told by a file where tasks run: every mistake is named at the start, and costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from flyte_jupyter.server.app import parse
+
+CLUSTER = '[kubernetes.pods]\nimage = "localhost/task:1"\n'
+
+
+def given(tmp_path, text, *more):
+    file = tmp_path / "serve.toml"
+    file.write_text(text)
+    return ["--data-dir", str(tmp_path / "data"), "--config", str(file), *more]
+
+
+def test_a_file_says_where_tasks_run_and_where_data_is(tmp_path):
+    text = f'blobs = "s3://bucket/data"\nmax_parallelism = 7\n{CLUSTER}[kubernetes.graces]\nimage_pull = 9\n'
+    settings = parse(given(tmp_path, text, "--stay"))
+    assert settings.blobs == "s3://bucket/data"
+    assert settings.max_parallelism == 7
+    assert settings.kubernetes.pods.image == "localhost/task:1"
+    assert settings.kubernetes.graces.image_pull.total_seconds() == 9
+    assert settings.linger is None
+    assert settings.data_dir == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('blobs = "s3://bucket"\n[kubernetes.pod]\nimage = "x"\n', "kubernetes.pod: there is no"),
+        (CLUSTER, "blobs: pods cannot read this machine's folders"),
+        (f'blobs = "file:///data"\n{CLUSTER}', "blobs: pods cannot read this machine's folders"),
+        ('blobs = "s3://bucket"\n', "blobs: an object store needs a table [kubernetes]"),
+        ('data_dir = "elsewhere"\n', "data_dir is for the command line"),
+        ('[tcp]\nhost = ""\nport = 0\ntoken = ""\n', "--tcp wants a --token"),
+        ("max_parallelism = 'many'\n", "max_parallelism: expected a whole number"),
+        ("max_parallelism =\n", "is not TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path, capsys, text, named):
+    with pytest.raises(SystemExit) as ended:
+        parse(given(tmp_path, text))
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("blobs", "named"),
+    [
+        ("nowhere://bucket", "The object store nowhere://bucket cannot be used"),
+        ("memory://bucket", "absent.kubeconfig cannot be used"),
+    ],
+)
+def test_a_store_or_a_cluster_that_cannot_be_had_ends_it_with_one_line(tmp_path, blobs, named):
+    where = f'[kubernetes.connection]\nkubeconfig = "{tmp_path / "absent.kubeconfig"}"\n'
+    words = given(tmp_path, f'blobs = "{blobs}"\n{where}{CLUSTER}', "--stay")
+    done = subprocess.run(
+        [sys.executable, "-m", "flyte_jupyter.server.app", *words],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 6, done.stderr
+    assert named in done.stderr
+    assert len(done.stderr.splitlines()) == 1
