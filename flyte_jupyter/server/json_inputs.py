@@ -29,7 +29,7 @@ def literals_from(
             raise InvalidArgument(f"There is no input {name!r}; there are: {known}")
         try:
             formed = literal_from(value, expected[name])
-        except (TypeError, ValueError, json_format.ParseError) as error:
+        except (TypeError, ValueError, OverflowError, json_format.ParseError) as error:
             raise InvalidArgument(f"Input {name!r}: {error}") from error
         wrong = mismatch(formed, expected[name])
         if wrong is not None:

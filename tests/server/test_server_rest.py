@@ -328,6 +328,14 @@ def test_projects(server):
     assert "archived" in value["message"]
 
 
+def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):
+    register(server)
+    run_to_end(server, "wide")
+    assert len(server.ok("GET", f"/x/v1/lineage/{AT}/wide")["nodes"]) == 4
+    monkeypatch.setattr("flyte_jupyter.server.admin.lineage._MOST", 3)
+    assert len(server.ok("GET", f"/x/v1/lineage/{AT}/wide")["nodes"]) == 3
+
+
 @pytest.mark.parametrize("way", ["relaunch", "recover"])
 def test_nothing_is_launched_again_in_an_archived_project(server, way):
     register(server)

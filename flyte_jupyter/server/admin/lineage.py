@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine.compiler.interfaces import promises
-from flyte_jupyter.engine.program import Template, program_of
+from flyte_jupyter.engine.program import Program, Template, program_of
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.platform import Platform
@@ -39,8 +40,7 @@ class LineageCases:
     async def of(self, run: RunId) -> Mapping[str, object]:
         """What each node made, by which task and cell, from what, and who used it since. Raises `NotFound`."""
         executions = self._platform.executions
-        closure = core.CompiledWorkflowClosure.FromString(await executions.closure(run))
-        program = program_of(closure)
+        program = await asyncio.to_thread(_program, await executions.closure(run))
         taken = {use.node: use for use in await self._lineage.of_consumer(run)}
         top = _Level("", program.primary, program.templates)
         nodes = [node async for node in self._nodes(run, top, taken)]
@@ -63,10 +63,12 @@ class LineageCases:
         self, run: RunId, level: _Level, taken: Mapping[str, Use]
     ) -> AsyncIterator[Mapping[str, object]]:
         told, waiting = 0, [level]
-        while waiting and told < _MOST:
+        while waiting:
             level = waiting.pop()
             async for found in self._inside(run, level.parent):
                 told += 1
+                if told > _MOST:
+                    return
                 yield _node(found, level.template, taken)
                 if found.metadata.is_parent_node or _is_branch(found, level.template):
                     waiting.append(await self._below(run, found, level))
@@ -90,12 +92,16 @@ class LineageCases:
                 body = await self._platform.executions.expansion(run, name)
             except NotFound:
                 return _Level(name, None, level.templates)
-            made = program_of(core.CompiledWorkflowClosure.FromString(body))
+            made = await asyncio.to_thread(_program, body)
             return _Level(name, made.primary, made.templates)
         reference = inside.sub_workflow(node.metadata.spec_node_id) if inside else None
         if reference is not None:
             inside = next((t for t in level.templates.values() if t.workflow == reference), None)
         return _Level(name, inside, level.templates)
+
+
+def _program(closure: bytes) -> Program:
+    return program_of(core.CompiledWorkflowClosure.FromString(closure))
 
 
 def _node(
