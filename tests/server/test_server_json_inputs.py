@@ -8,9 +8,7 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.server.json_inputs import literals_from
 
-OF = {
-    name: core.LiteralType(simple=getattr(core.SimpleType, name)) for name in core.SimpleType.keys()
-}
+OF = {name: core.LiteralType(simple=kind) for name, kind in core.SimpleType.items()}
 
 
 @pytest.mark.parametrize(
