@@ -8,7 +8,7 @@ NOTEBOOK := examples/notebooks/quickstart.ipynb
 FRONTEND := $(wildcard labextension/src/*.ts* labextension/src/*/*.ts* labextension/style/* labextension/schema/*) labextension/package.json labextension/yarn.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check frontend-check browser cluster bench lock clean
+.PHONY: help demo lab test check frontend-check browser cluster soak bench lock clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,15 @@ frontend-check: $(VENV)/.dev
 
 test: $(VENV)/.dev browser cluster check ## Set up what the tests need and pass them all
 	$(BIN)/python -m pytest
+
+SEEDS ?= 10000
+KILLS ?= 200
+
+soak: $(VENV)/.dev ## Tell many more stories of faults than the tests do: hours (SEEDS, KILLS, FIRST)
+	CORE_SEEDS=$(SEEDS) CORE_FIRST=$(or $(FIRST),0) $(BIN)/python -m pytest -o timeout=0 tests/core/test_core_simulation.py
+	FLYTE_JUPYTER_SEEDS=$(SEEDS) FLYTE_JUPYTER_FIRST_SEED=$(or $(FIRST),0) $(BIN)/python -m pytest -o timeout=0 tests/engine/test_engine_simulation.py
+	KUBERNETES_SEEDS=$(SEEDS) $(BIN)/python -m pytest -o timeout=0 tests/kubernetes/test_kubernetes_simulation.py
+	FLYTE_JUPYTER_KILLS=$(KILLS) $(BIN)/python -m pytest tests/street/test_street_faults_kills.py
 
 bench: $(VENV)/.dev ## Measure against peers, in one run
 	$(BIN)/python -m benchmarks
