@@ -83,8 +83,3 @@ def raw_output_prefix(root: str, of: AttemptId, instead: str = "") -> str:
 def checkpoint_uri(raw_output_prefix: str) -> str:
     """Where an attempt keeps its checkpoint, by its raw output prefix."""
     return f"{raw_output_prefix}/_flytecheckpoints"
-
-
-def closure_uri(root: str, digest: str) -> str:
-    """A compiled workflow closure, by its digest."""
-    return f"{root}/metadata/admin/closures/{digest}"

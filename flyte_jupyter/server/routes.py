@@ -20,7 +20,6 @@ from google.protobuf.message import Message
 from flyte_jupyter.idl import service
 
 API = "/api/v1"
-EXTENSION_API = "/x/v1"
 SERVICES: Sequence[FileDescriptor] = (
     service.ADMIN_SERVICE,
     service.DATA_PROXY_SERVICE,

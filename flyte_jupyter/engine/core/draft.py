@@ -45,9 +45,6 @@ from flyte_jupyter.engine.core.state import (
 )
 from flyte_jupyter.idl.ids import Path
 
-_INDEXED = TIMED
-
-
 _FIRST = Tries()
 
 
@@ -188,7 +185,7 @@ class Draft:
         node = self.node(path)
         if node.kind in LEAVES:
             self._active += (now in HOLDING) - (was in HOLDING)
-        if was in _INDEXED or now in _INDEXED:
+        if was in TIMED or now in TIMED:
             self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
         if now in ENDED:
             self._end(path, node, old, new)

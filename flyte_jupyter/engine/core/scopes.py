@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from flyte_jupyter.engine.core.plan import NodeKind, NodePlan, Plan, Plans
+from flyte_jupyter.engine.core.plan import NodePlan, Plan, Plans
 from flyte_jupyter.engine.core.state import Blocked, Kept, Mapped, Nested, Scope
 from flyte_jupyter.idl.ids import Path
 
@@ -100,8 +100,3 @@ def untouched(walk: Walk, nodes: Mapping[Path, Kept], path: Path) -> Blocked | N
     if len(path) > 1 and not (isinstance(owner, Nested) and owner.tries.attempt == path[-2]):
         return None
     return Blocked(len(node.upstream))
-
-
-def is_arms(node: NodePlan | None) -> bool:
-    """Whether what stands inside this node are arms, of which one is taken."""
-    return node is not None and node.kind is NodeKind.BRANCH

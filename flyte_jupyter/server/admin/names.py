@@ -6,7 +6,7 @@ import re
 
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
-from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound
+from flyte_jupyter.server.admin.errors import InvalidArgument
 
 _EXECUTION_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _LONGEST = 255
@@ -59,8 +59,3 @@ def required(value: str, what: str) -> str:
         # It becomes an environment variable, a label, a part of paths and logs.
         raise InvalidArgument(f"{what} has characters that do not print: {value!a}")
     return value
-
-
-def no_such(what: object) -> NotFound:
-    """The refusal for a name that nothing has."""
-    return NotFound(f"There is no {what}")
