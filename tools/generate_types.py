@@ -103,7 +103,7 @@ WANTED = {
     ),
     "flyteidl.core.TaskTemplate": "id type config",
     "flyteidl.core.CompiledTask": "template",
-    "flyteidl.core.WorkflowTemplate": "id nodes",
+    "flyteidl.core.WorkflowTemplate": "id nodes failure_node",
     "flyteidl.core.ConnectionSet.IdList": "ids",
     "flyteidl.core.ConnectionSet": "downstream",
     "flyteidl.core.CompiledWorkflow": "template connections",

@@ -220,7 +220,7 @@ class ExecutionTopic(Changes):
         await super().run()
 
     async def snapshot(self) -> Sequence[Item]:
-        """The execution, all nodes at every depth, all attempts."""
+        """The execution, all nodes at every depth, all attempts; of items how many are in which phase."""
         executions = self.sources.executions
         items: list[Item] = [(ChangeKind.EXECUTION, await executions.get(self._run))]
         token = ""
@@ -231,9 +231,8 @@ class ExecutionTopic(Changes):
             if not (token := nodes.token):
                 break
         while True:
-            attempts = await executions.task_executions(
-                self._run, "", Query(limit=_PAGE, token=token)
-            )
+            query = Query(limit=_PAGE, token=token)
+            attempts = await executions.task_executions(self._run, "", query, whole=False)
             items += [(ChangeKind.TASK_EXECUTION, attempt) for attempt in attempts.items]
             if not (token := attempts.token):
                 return items

@@ -104,9 +104,12 @@ class NodeExecutions:
         return await self._db.read(find)
 
     async def task_executions(
-        self, run: RunId, node: str, query: Query
+        self, run: RunId, node: str, query: Query, *, whole: bool = True
     ) -> Page[admin.TaskExecution]:
-        """The node's attempts, the first first; of all nodes when `node` is empty. Raises `NotFound` for the run."""
+        """The node's attempts, the first first; of all nodes when `node` is empty. Raises `NotFound` for the run.
+
+        Those of array nodes carry their items when they are to be `whole`, else only how many are in which phase.
+        """
         statement = select(
             task_executions.c.node,
             task_executions.c.attempt,
@@ -125,6 +128,7 @@ class NodeExecutions:
                     connection,
                     {"run_id": run_id, "node": row.node, "attempt": row.attempt},
                     (row.body, row.phases),
+                    whole=whole,
                 )
                 for row in found.items
             ]

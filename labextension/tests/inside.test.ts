@@ -98,6 +98,19 @@ test('nodes of every kind say what they are', () => {
   assert.equal(nodeOf(graph, 'n4').label, 'square');
 });
 
+test('what runs only when the workflow fails is a box of its own', () => {
+  const primary = workflow({ name: 'nb.outer' }, [task('n0', 'nb.load')]);
+  const template = (primary as { template: object }).template;
+  Object.assign(template, { failure_node: task('efn', 'nb.clean_up') });
+  const graph = graphOf({ ...CLOSURE, primary } as unknown as CompiledWorkflowClosure);
+  assert.equal(nodeOf(graph, 'efn').label, 'clean_up');
+  assert.equal(nodeOf(graph, 'efn').handler, true);
+  assert.deepEqual(
+    graph.edges.filter(edge => edge.id.includes('efn')),
+    []
+  );
+});
+
 test('the graph of a sub-workflow has the ids of the execution, and stays the same object', () => {
   const graph = graphOf(CLOSURE);
   const insides = new Insides();

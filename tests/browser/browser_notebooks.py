@@ -96,17 +96,20 @@ def quick(word: str = "done") -> dict:
 
 
 def mapping(gate: str) -> dict:
-    """A map over four items: one fails, one waits until a file is there."""
+    """A map over four items: one fails, one has to be tried twice, one waits until a file is there."""
     return notebook(
         code(
             "judge",
-            "@task(cache='1')\n"
+            "from flyte_jupyter import RecoverableError, current_context\n\n"
+            "@task(cache='1', retries=1)\n"
             "def judge(x: int, gate: str) -> int:\n"
             "    import time\n"
             "    from pathlib import Path\n\n"
             "    print(f'item of {x}', flush=True)\n"
             "    if x == 1:\n"
             "        raise ValueError('one is not judged')\n"
+            "    if x == 2 and current_context().attempt == 0:\n"
+            "        raise RecoverableError('not at once')\n"
             "    while x == 3 and not Path(gate).exists():\n"
             "        time.sleep(0.05)\n"
             "    return x",

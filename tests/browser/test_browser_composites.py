@@ -74,6 +74,15 @@ def test_the_arms_that_a_branch_did_not_take_are_skipped(window: Window, lab: La
     assert window.errors() == []
 
 
+def test_what_runs_only_on_failure_is_shown(window: Window, lab: Laboratory):
+    page = window.open_execution(launched(lab, "handlers", "handled_by_workflow", x=1))
+    expect(page.phase).to_have_text("Failed")
+    expect(page.box("broken")).to_have_class(look("failed"))
+    page.enter("cleaning")
+    expect(page.box("clean")).to_have_class(look("succeeded"))
+    assert window.errors() == []
+
+
 def waiting_gate(window: Window, execution: str, gate: str) -> ExecutionPage:
     page = window.open_execution(execution)
     expect(page.box(gate)).to_have_class(look("asking"))
@@ -145,6 +154,12 @@ def test_the_items_of_a_map_are_counted_and_each_has_its_log(
     items.get_by_role("button", name="Log of item 1").click()
     expect(items).to_contain_text("item of 1")
     expect(items).to_contain_text("one is not judged")
+    items.get_by_role("button", name="All items").click()
+    items.get_by_role("button", name="Log of item 2").click()
+    expect(items).to_contain_text("item of 2")
+    expect(items).not_to_contain_text("not at once")
+    items.get_by_label("Attempt").select_option("1")
+    expect(items).to_contain_text("not at once")
     items.get_by_role("button", name="All items").click()
     items.get_by_role("button", name="Log of item 3").click()
     expect(items).to_contain_text("item of 3")

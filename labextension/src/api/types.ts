@@ -434,6 +434,7 @@ export interface CompiledTask {
 export interface WorkflowTemplate {
   id?: Identifier | null;
   nodes: Node[];
+  failure_node?: Node | null;
 }
 
 export interface ConnectionSetIdList {

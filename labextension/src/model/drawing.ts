@@ -53,6 +53,7 @@ export function graphOf(
   for (const node of workflow.template?.nodes ?? []) {
     drawing.add(node);
   }
+  drawing.addHandler(workflow.template?.failure_node);
   for (const [source, targets] of Object.entries(
     workflow.connections?.downstream ?? {}
   )) {
@@ -86,6 +87,19 @@ class Drawing {
   add(node: Node): void {
     this.draw(node, this.idOf(node.id));
     node.upstream_node_ids.forEach(source => this.connect(source, node.id));
+  }
+
+  /** What runs when the workflow has failed: it waits for nobody. */
+  addHandler(node: Node | null | undefined): void {
+    if (!node) {
+      return;
+    }
+    const id = this.idOf(node.id);
+    this.draw(node, id);
+    const drawn = this.nodes.get(id);
+    if (drawn) {
+      this.nodes.set(id, { ...drawn, handler: true });
+    }
   }
 
   connect(source: string, target: string): void {

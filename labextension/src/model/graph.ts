@@ -22,6 +22,8 @@ export interface GraphNode {
   gate?: Gate;
   /** The branch that it is an arm of. */
   armOf?: string;
+  /** Whether it runs only when its workflow has failed. */
+  handler?: boolean;
 }
 
 /** One arrow, from what comes first to what waits for it. */

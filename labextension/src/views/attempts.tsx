@@ -7,6 +7,30 @@ import { summary } from '../model/traceback';
 import { Phase } from './phase';
 import { useServices } from './services';
 
+/** Chooses one of several attempts, counted from 0; nothing where there is one only. */
+export function AttemptPicker(props: {
+  attempts: readonly number[];
+  picked: number;
+  onPick(attempt: number): void;
+}): React.ReactElement | null {
+  const { trans } = useServices();
+  return props.attempts.length > 1 ? (
+    <label className="jp-Flyte-attemptPicker">
+      {trans.__('Attempt')}{' '}
+      <select
+        value={props.picked}
+        onChange={event => props.onPick(Number(event.target.value))}
+      >
+        {props.attempts.map(each => (
+          <option key={each} value={each}>
+            {each + 1}
+          </option>
+        ))}
+      </select>
+    </label>
+  ) : null;
+}
+
 /** A row for each attempt, the first one first. */
 export function Attempts(props: {
   attempts: readonly TaskExecution[];

@@ -45,7 +45,10 @@ export function stateOf(node: GraphNode, run: RunView, now: number): NodeState {
   const attempts = attemptsOf(run, node.id);
   const latest = attempts.at(-1);
   return {
-    phase: shownPhase(phase, latest?.closure?.phase, node.gate),
+    phase:
+      node.handler && !closure
+        ? 'ONLY_ON_FAILURE'
+        : shownPhase(phase, latest?.closure?.phase, node.gate),
     duration: closure ? elapsed(closure, isOver(phase), now) : undefined,
     attempts: attempts.length,
     cached: closure?.task_node_metadata?.cache_status === 'CACHE_HIT',

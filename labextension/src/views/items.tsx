@@ -7,6 +7,7 @@ import type {
 } from '../api/types';
 import { type ItemGroup, itemGroups } from '../model/items';
 import { isOver, lookOf } from '../model/phases';
+import { AttemptPicker } from './attempts';
 import { cacheText } from './cacheFact';
 import { ExecutionLink } from './executionLink';
 import { useAnswer } from './live';
@@ -30,6 +31,7 @@ export function Items(props: ItemsProps): React.ReactElement {
   const { trans, connection } = useServices();
   const { attempt, active } = props;
   const [chosen, setChosen] = useState<ExternalResourceInfo>();
+  const [picked, setPicked] = useState<number>();
   const over = isOver(attempt?.closure?.phase);
   // Only the counts are told as they change: the list is asked for.
   const turn = useTurns(active && !over);
@@ -41,17 +43,28 @@ export function Items(props: ItemsProps): React.ReactElement {
     return (
       <div className="jp-Flyte-itemLog">
         <div className="jp-Flyte-detailsHead">
-          <button className="jp-Flyte-link" onClick={() => setChosen(undefined)}>
+          <button
+            className="jp-Flyte-link"
+            onClick={() => {
+              setChosen(undefined);
+              setPicked(undefined);
+            }}
+          >
             {trans.__('All items')}
           </button>
           <strong>{trans.__('Item %1', chosen.index)}</strong>
           <Phase phase={chosen.phase} trans={trans} />
+          <AttemptPicker
+            attempts={Array.from({ length: chosen.retry_attempt + 1 }, (_, at) => at)}
+            picked={picked ?? chosen.retry_attempt}
+            onPick={setPicked}
+          />
         </div>
         <Log
-          key={`${chosen.index}/${chosen.retry_attempt}`}
+          key={`${chosen.index}/${picked ?? chosen.retry_attempt}`}
           id={props.id}
           node={props.node}
-          attempt={chosen.retry_attempt}
+          attempt={picked ?? chosen.retry_attempt}
           item={chosen.index}
           active={active}
         />

@@ -5,7 +5,7 @@ import type { WorkflowExecutionIdentifier } from '../api/types';
 import type { GraphNode } from '../model/graph';
 import { attemptsOf, type RunView } from '../model/run';
 import { CommandIDs } from '../tokens';
-import { Attempts } from './attempts';
+import { AttemptPicker, Attempts } from './attempts';
 import { itemsText, stateOf } from './boxes';
 import { CacheFact } from './cacheFact';
 import { Deck } from './deck';
@@ -39,23 +39,17 @@ export function NodeDetails(props: NodeDetailsProps): React.ReactElement {
   const attempts = attemptsOf(run, node.id);
   const latest = attempts.at(-1);
   const attempt = picked ?? latest?.id?.retry_attempt ?? 0;
-  const picker = attempts.length > 1 && (
-    <label className="jp-Flyte-attemptPicker">
-      {trans.__('Attempt')}{' '}
-      <select value={attempt} onChange={event => setPicked(Number(event.target.value))}>
-        {attempts.map(each => (
-          <option key={each.id?.retry_attempt} value={each.id?.retry_attempt}>
-            {(each.id?.retry_attempt ?? 0) + 1}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
   const tabs = useTabs(props, attempt);
   const first = ['gate', 'error', 'items', 'outputs'];
   return (
     <section className="jp-Flyte-details" aria-label={node.label}>
-      <Head {...props}>{picker}</Head>
+      <Head {...props}>
+        <AttemptPicker
+          attempts={attempts.map(each => each.id?.retry_attempt ?? 0)}
+          picked={attempt}
+          onPick={setPicked}
+        />
+      </Head>
       <Tabs
         tabs={tabs}
         chosen={tab || (first.find(each => tabs.some(({ id }) => id === each)) ?? '')}

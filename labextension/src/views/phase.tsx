@@ -123,6 +123,7 @@ export function phaseText(
     DYNAMIC_RUNNING: () => trans.__('Running its graph'),
     WAITING_FOR_APPROVAL: () => trans.__('Waiting for approval'),
     WAITING_FOR_VALUE: () => trans.__('Waiting for a value'),
+    ONLY_ON_FAILURE: () => trans.__('Only on failure'),
     SLEEPING: () => trans.__('Sleeping'),
     SUCCEEDING: () => trans.__('Succeeding'),
     FAILING: () => trans.__('Failing'),
