@@ -1,7 +1,7 @@
 """``python -m benchmarks``: peers and ourselves, one after the other in one run, with a calibration before and after.
 
 Options: ``--no-peers`` leaves the peers out, ``--quick`` the slow ones (Metaflow, the Jupyter server, the demo);
-``--large`` adds what takes minutes: ten thousand nodes and more, and starts after a kill.
+``--large`` adds what takes minutes: ten thousand nodes and more, and starts after a kill; ``--kubernetes`` is about pods, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from benchmarks import large, ours
+from benchmarks import kubernetes, large, ours
 from benchmarks.peer_environments import REQUIREMENTS, SCRIPTS, interpreter
 from benchmarks.table import Figure
 
@@ -84,7 +84,7 @@ def main(words: list[str]) -> int:
     quick = "--quick" in words
     wanted = (
         []
-        if "--no-peers" in words
+        if "--no-peers" in words or "--kubernetes" in words
         else [p for p in REQUIREMENTS if not (quick and p == "metaflow")]
     )
     print(
@@ -96,7 +96,8 @@ def main(words: list[str]) -> int:
         peers = {peer: measure_peer(peer, 10 if peer == "metaflow" else 40) for peer in wanted}
         try:
             print(flush=True)
-            for row in figures(peers, quick):
+            on_cluster = "--kubernetes" in words
+            for row in kubernetes.figures() if on_cluster else figures(peers, quick):
                 print(row.line(), flush=True)
             if "--large" in words:
                 for row in large.figures():

@@ -1,0 +1,296 @@
+"""Figures on fake nodes (KWOK), where pods run and end at once: what is left is the API server's time and ours.
+
+They stand beside a loop of the same client that does nothing but create, watch and delete, in the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ours import ROOT
+from benchmarks.table import Figure
+
+WIDE, LONG, AT_ONCE = 500, 100, 64
+
+
+def on_fake_nodes(cluster: Any) -> Iterator[Figure]:
+    """Pods that run and end at once, so that what is left is the API server's time and ours."""
+    from fake_nodes import FakeNodes
+    from serving import define
+
+    define(cluster)
+    nodes = FakeNodes.start(cluster, number=4)
+    try:
+        raw = max(asyncio.run(_raw_rate(cluster)) for _ in range(2))
+        ours = max(asyncio.run(_our_rate(cluster)) for _ in range(2))
+        raw = max(raw, asyncio.run(_raw_rate(cluster)))
+        yield Figure(f"raw client, {WIDE} pods: create, watch, delete", raw, "pods/s")
+        yield Figure(f"a workflow of {WIDE} nodes, a pod each", ours, "pods/s")
+        yield Figure("raw client's rate to ours", raw / ours, "x", 2)
+        for name, chain in (("raw client", _raw_chain), ("our engine", _our_chain)):
+            p50, p99 = _gaps(cluster, chain)
+            target = 10 if chain is _our_chain else None
+            yield Figure(f"{name}: pod succeeded to next created, p50", p50, "ms", target)
+            yield Figure(f"{name}: pod succeeded to next created, p99", p99, "ms")
+    finally:
+        nodes.stop()
+
+
+def _settings(namespace: str) -> Any:
+    import dataclasses
+
+    from cluster_attempts import settings_for
+
+    from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
+
+    made = settings_for(namespace, pace=PaceSettings(qps=1e5, burst=100_000))
+    # Fake pods have no logs, and the API server takes long to find that out.
+    return dataclasses.replace(made, tell_after=1.0, log_seconds=0.0)
+
+
+@contextlib.asynccontextmanager
+async def _api(cluster: Any, settings: Any) -> AsyncIterator[Any]:
+    from flyte_jupyter.engine.adapters.kubernetes.api import Api
+    from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+    from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+
+    api = Api(await connect(ConnectionSettings(cluster.kubeconfig)), settings.pace)
+    try:
+        yield api
+    finally:
+        await api.close()
+
+
+class RawLoop:
+    """Creates pods, hears of their ends by one watch, deletes them."""
+
+    def __init__(self, api: Any, namespace: str, settings: Any) -> None:
+        self.api, self.namespace, self.settings = api, namespace, settings
+        self.path = f"/api/v1/namespaces/{namespace}/pods"
+        self.ended: dict[str, asyncio.Event] = {}
+        self.left: dict[str, asyncio.Event] = {}
+
+    async def watch(self) -> None:
+        query = {"watch": "true", "resourceVersion": "0", "timeoutSeconds": "600"}
+        async for event in self.api.events(self.path, query, 60.0):
+            name = event["object"]["metadata"]["name"]
+            if event["type"] == "DELETED":
+                self.left[name].set()
+            elif event["object"].get("status", {}).get("phase") == "Succeeded":
+                self.ended[name].set()
+
+    async def one(self, number: int) -> None:
+        from cluster_attempts import LiveBench
+        from kubernetes_bench import attempt_id
+
+        from flyte_jupyter.engine.pods.manifest import pod_for
+
+        spec = LiveBench.shell(None, "true", attempt_id(f"n{number}"))
+        made = pod_for(spec, self.settings.pods)
+        name = made["metadata"]["name"]
+        self.ended[name], self.left[name] = asyncio.Event(), asyncio.Event()
+        await self.api.create(self.path, made)
+        await self.ended[name].wait()
+        self.last = name
+        await self.api.delete(f"{self.path}/{name}")
+
+    async def watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work while the watch goes on."""
+        tasks = [asyncio.create_task(self.watch()), asyncio.create_task(work)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def all_left(self) -> None:
+        await asyncio.gather(*(left.wait() for left in self.left.values()))
+
+
+async def _raw_rate(cluster: Any) -> float:
+    namespace = _namespace(cluster)
+    settings = _settings(namespace)
+    async with _api(cluster, settings) as api:
+        loop = RawLoop(api, namespace, settings)
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number: int) -> None:
+            async with room:
+                await loop.one(number)
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*(one(n) for n in range(WIDE)))
+            await loop.all_left()
+
+        start = time.perf_counter()
+        await loop.watched(all_of_them())
+        took = time.perf_counter() - start
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    return WIDE / took
+
+
+async def _raw_chain(cluster: Any, namespace: str) -> None:
+    settings = _settings(namespace)
+    async with _api(cluster, settings) as api:
+        loop = RawLoop(api, namespace, settings)
+
+        async def one_by_one() -> None:
+            for number in range(LONG):
+                await loop.one(number)
+            await loop.all_left()
+
+        await loop.watched(one_by_one())
+
+
+async def _our_rate(cluster: Any) -> float:
+    namespace = _namespace(cluster)
+    took = await _launched(cluster, namespace, WIDE, chain=False)
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    return WIDE / took
+
+
+async def _our_chain(cluster: Any, namespace: str) -> None:
+    await _launched(cluster, namespace, LONG, chain=True)
+
+
+def _namespace(cluster: Any) -> str:
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    cluster.make_namespace(name)
+    return name
+
+
+async def _launched(cluster: Any, namespace: str, nodes: int, *, chain: bool) -> float:
+    """Seconds from the launch of a workflow to its end, its pods gone. Data stands in a folder: fake pods read none."""
+    from flyte_jupyter.idl.ids import RunId
+    from flyte_jupyter.server.admin.calls import Caller
+    from flyte_jupyter.server.admin.table import use_cases
+    from flyte_jupyter.server.assembly import open_database
+    from flyte_jupyter.server.cluster import plane_on
+    from flyte_jupyter.store.projections import execution_is_final
+
+    settings = _settings(namespace)
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(Path(folder))
+        async with _api(cluster, settings) as api:
+            plane = plane_on(api, database, Path(folder), f"{folder}/blobs", settings)
+            await plane.engine.start()
+            for name, message in _requests(nodes, chain=chain):
+                await use_cases(plane.platform)[name](message, Caller("bench"))
+            start = time.perf_counter()
+            launch = _execution(nodes)
+            await use_cases(plane.platform)["CreateExecution"](launch, Caller("bench"))
+            run = RunId(launch.project, launch.domain, launch.name)
+            while True:
+                found = await plane.platform.executions.get(run)
+                if execution_is_final(found.closure.phase):
+                    break
+                await asyncio.sleep(0.02)
+            assert found.closure.phase == 4, found.closure.error
+            await _emptied(api, namespace)
+            took = time.perf_counter() - start
+            await plane.engine.stop()
+        await database.close()
+    return took
+
+
+async def _emptied(api: Any, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    while (await api.read(path, {"limit": "1"}))["items"]:  # noqa: ASYNC110 - it asks a server
+        await asyncio.sleep(0.01)
+
+
+def _requests(nodes: int, *, chain: bool) -> Iterator[tuple[str, Any]]:
+    """A task without data, and a workflow of it: one after the other, or all at once."""
+    from task_image import TASK_IMAGE
+
+    from flyte_jupyter.idl import admin, core
+
+    def identifier(kind: int, name: str) -> Any:
+        return core.Identifier(resource_type=kind, project="flytesnacks", domain="development", name=name, version="v1")  # fmt: skip
+
+    task = identifier(core.ResourceType.TASK, "bench.step")
+    interface = core.TypedInterface(inputs=core.VariableMap(), outputs=core.VariableMap())
+    template = core.TaskTemplate(
+        id=task,
+        type="raw-container",
+        interface=interface,
+        container=core.Container(image=TASK_IMAGE, args=["true"]),
+    )
+    yield "CreateTask", admin.TaskCreateRequest(id=task, spec=admin.TaskSpec(template=template))
+    workflow = identifier(core.ResourceType.WORKFLOW, "bench.workflow")
+    made = core.WorkflowTemplate(id=workflow, interface=interface)
+    for number in range(nodes):
+        node = made.nodes.add(id=f"n{number}", task_node=core.TaskNode(reference_id=task))
+        node.metadata.name = f"n{number}"
+        if chain and number:
+            node.upstream_node_ids.append(f"n{number - 1}")
+    yield "CreateWorkflow", admin.WorkflowCreateRequest(id=workflow, spec=admin.WorkflowSpec(template=made))  # fmt: skip
+    plan = identifier(core.ResourceType.LAUNCH_PLAN, "bench.workflow")
+    yield "CreateLaunchPlan", admin.LaunchPlanCreateRequest(id=plan, spec=admin.LaunchPlanSpec(workflow_id=workflow))  # fmt: skip
+
+
+def _execution(nodes: int) -> Any:
+    from flyte_jupyter.idl import admin, core
+
+    where = {"project": "flytesnacks", "domain": "development"}
+    kind = core.ResourceType.LAUNCH_PLAN
+    plan = core.Identifier(resource_type=kind, name="bench.workflow", version="v1", **where)
+    spec = admin.ExecutionSpec(launch_plan=plan, max_parallelism=nodes)
+    return admin.ExecutionCreateRequest(name="bench", spec=spec, **where)
+
+
+def _gaps(cluster: Any, chain: Any) -> tuple[float, float]:
+    """Milliseconds from a pod's success to the next pod's creation, median and 99th, as a process of its own sees them."""
+    namespace = _namespace(cluster)
+    words = [sys.executable, "-m", "benchmarks.fake_nodes", str(cluster.kubeconfig), namespace]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as watcher:
+        assert watcher.stdout is not None
+        watcher.stdout.readline()
+        asyncio.run(chain(cluster, namespace))
+        seen: dict[str, list[float]] = {"created": [], "succeeded": []}
+        while len(seen["succeeded"]) < LONG:
+            what, at = watcher.stdout.readline().split()
+            seen[what].append(float(at))
+        watcher.terminate()
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    pairs = zip(sorted(seen["succeeded"]), sorted(seen["created"])[1:], strict=False)
+    gaps = sorted((created - succeeded) * 1000 for succeeded, created in pairs)
+    return statistics.median(gaps), gaps[int(len(gaps) * 0.99)]
+
+
+async def observe(kubeconfig: str, namespace: str) -> None:
+    """Print when each pod of a namespace was seen to be there, and to have succeeded."""
+    from flyte_jupyter.engine.adapters.kubernetes.api import Api
+    from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+    from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+
+    api = Api(await connect(ConnectionSettings(Path(kubeconfig))))
+    seen: set[tuple[str, str]] = set()
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    version = (await api.read(path))["metadata"]["resourceVersion"]
+    print("ready", flush=True)
+    query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "900"}
+    async for event in api.events(path, query, 900.0):
+        at, name = time.monotonic(), event["object"]["metadata"]["name"]
+        done = event["object"].get("status", {}).get("phase") == "Succeeded"
+        what = "succeeded" if done else "created"
+        if (what, name) not in seen and (done or event["type"] == "ADDED"):
+            seen.add((what, name))
+            print(what, at, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(observe(sys.argv[1], sys.argv[2]))
