@@ -306,33 +306,3 @@ def computed_once(file: str, name: str) -> int:
 @workflow
 def one_at_a_time(file: str, name: str) -> int:
     return computed_once(file=file, name=name)
-
-
-@task(requests=SMALL, limits=SMALL, retries=50)
-def patiently_held(what: str) -> int:
-    """As `held`; it may try again when its outputs have no place."""
-    file, name = what.split("|")
-    note(file, name)
-    while not Path(f"{file}.go").exists():
-        time.sleep(0.05)
-    return 1
-
-
-@workflow
-def patiently_inside(file: str, name: str) -> int:
-    return patiently_held(what=marked(file=file, name=name))
-
-
-@dynamic(retries=10)
-def patient_graph(file: str, n: int) -> int:
-    return total(values=[patiently_inside(file=file, name=f"deep.{i}") for i in range(n)])
-
-
-@workflow
-def patient_holding(file: str, items: int, nodes: int) -> int:
-    return total(
-        values=[
-            total(values=map_task(patiently_held)(what=names(file=file, prefix="item", n=items))),
-            patient_graph(file=file, n=nodes),
-        ]
-    )

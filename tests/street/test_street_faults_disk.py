@@ -21,7 +21,7 @@ def street(tmp_path):
 def test_items_and_dynamic_graphs_wait_for_room(street, tmp_path):
     """F05: launches are refused for the reason, nothing is claimed, the database is whole, and no success is lost or repeated."""
     trace = tmp_path / "trace"
-    name = street.start("patient_holding", file=str(trace), items=4, nodes=3)
+    name = street.start("holding", file=str(trace), items=4, nodes=3)
     eventually(lambda: len(done(trace)) == 7)
     ballast = fill(tmp_path / "disk")
     Path(f"{trace}.go").touch()

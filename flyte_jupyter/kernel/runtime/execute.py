@@ -21,6 +21,8 @@ from flyte_jupyter.kernel.runtime.outputs import Problem
 
 _PAUSE = 1.0
 """Seconds between two looks whether a full disk has room again."""
+_LONGEST_CHAIN = 32
+"""Causes of an error that are looked at: a chain of them may be a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _leave(arguments: Arguments, context: Context, what: core.LiteralMap | Probl
         try:
             outputs.write_problem(arguments.output_prefix, problem)
         except Exception as e:  # noqa: BLE001  # as above
-            if not _full(e):
+            if not is_full(e):
                 _say(f"The error could not be written below {arguments.output_prefix}: {e}")
                 return 1
             if not waiting:
@@ -85,6 +87,24 @@ def _leave(arguments: Arguments, context: Context, what: core.LiteralMap | Probl
         else:
             if problem is not what:
                 _say(problem.message)
+            return 0
+
+
+def leave_for_want_of_room(prefix: str, error: BaseException) -> int:
+    """Wait until there is room for an error below `prefix`, and write it: it is tried again. The exit status, as of `execute`."""
+    problem = _storage_problem(
+        "OutputsNotWritten", "The task's outputs could not be written", error
+    )
+    _say(problem.message)
+    while True:
+        try:
+            outputs.write_problem(prefix, problem)
+        except Exception as e:  # noqa: BLE001  # any storage may raise anything
+            if not is_full(e):
+                _say(f"The error could not be written below {prefix}: {e}")
+                return 1
+            time.sleep(_PAUSE)
+        else:
             return 0
 
 
@@ -158,13 +178,13 @@ def _write_deck(arguments: Arguments, context: Context) -> None:
     try:
         outputs.write_deck(arguments.output_prefix, context.decks, arguments.entity)
     except Exception as e:
-        if _full(e):
+        if is_full(e):
             raise
         _say(f"The deck could not be written: {type(e).__name__}: {e}")
 
 
-def _storage_problem(code: str, what: str, error: Exception) -> Problem:
-    if _full(error):
+def _storage_problem(code: str, what: str, error: BaseException) -> Problem:
+    if is_full(error):
         message = (
             f"No space left on the device. {what}: {error}. Free some space; it is tried again."
         )
@@ -173,8 +193,16 @@ def _storage_problem(code: str, what: str, error: Exception) -> Problem:
     return Problem(code, message, recoverable=True, system=True)
 
 
-def _full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+def is_full(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is want of space on a disk."""
+    seen: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if seen is None:
+            return False
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _say(text: str) -> None:

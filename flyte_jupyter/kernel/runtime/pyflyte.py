@@ -16,9 +16,10 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Any
 
-from flyte_jupyter.kernel.runtime import isolation
+from flyte_jupyter.kernel.runtime import execute, isolation
 
 _MODULE = "flytekit.bin.entrypoint"
 _COMMANDS = {
@@ -55,11 +56,19 @@ def run(argv: Sequence[str]) -> int:
         with _own_context(place):
             _run_here(entrypoint)
             return _invoke(entrypoint, argv)
-    except Exception:  # noqa: BLE001  # a script that raises ends with 1 and its traceback
+    except Exception as error:  # noqa: BLE001  # a script that raises ends with 1 and its traceback
         traceback.print_exc()
+        prefix = _output_prefix(argv)
+        if prefix and execute.is_full(error):
+            return execute.leave_for_want_of_room(prefix, error)
         return 1
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _output_prefix(argv: Sequence[str]) -> str:
+    """Where the attempt leaves what it gives, by its command line; empty when that does not say."""
+    return next((after for word, after in pairwise(argv) if word == "--output-prefix"), "")
 
 
 def _invoke(entrypoint: Any, argv: Sequence[str]) -> int:
