@@ -23,7 +23,7 @@ def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
         known = values.get(match["name"].lower())
         return match[0] if known is None else known or _EMPTY
 
-    return [_TEMPLATE.sub(value, word) for word in words]
+    return [_TEMPLATE.sub(value, word) if "{{" in word else word for word in words]
 
 
 def values_for(

@@ -27,7 +27,7 @@ class LoopSettings:
     """How long acknowledgements wait for something that matters more, to share its commit."""
     gather: float = 0.005
     longest_gather: float = 0.02
-    crowd: int = 64
+    crowd: int = 16
     """With a crowd of attempts in flight a run rests after each turn as long as that took, within these limits.
 
     What ends meanwhile shares a commit.

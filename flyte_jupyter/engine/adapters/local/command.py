@@ -31,14 +31,14 @@ _THREAD_VARIABLES = (
 @once_a_template
 def is_own(template: core.TaskTemplate) -> bool:
     """Whether the task is run by this platform's own entry point."""
-    words = _words(template)
+    words = words_of(template)
     return bool(words) and words[0].rpartition("/")[2] == OWN_PROGRAM
 
 
 @once_a_template
 def is_flytekits(template: core.TaskTemplate) -> bool:
     """Whether the task is run by an entry point of flytekit."""
-    words = _words(template)
+    words = words_of(template)
     return bool(words) and words[0].rpartition("/")[2] in FLYTEKITS_PROGRAMS
 
 
@@ -63,7 +63,7 @@ def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) 
     if is_flytekits(spec.template):
         # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
-    return _at_home(filled(_words(spec.template), values))
+    return _at_home(filled(words_of(spec.template), values))
 
 
 def _at_home(argv: list[str]) -> list[str]:
@@ -76,11 +76,12 @@ def _at_home(argv: list[str]) -> list[str]:
 @once_a_template
 def wants_inputs(template: core.TaskTemplate) -> bool:
     """Whether the command names single inputs, so that their values must be read to write it."""
-    return names_inputs(_words(template))
+    return names_inputs(words_of(template))
 
 
 @once_a_template
-def _words(template: core.TaskTemplate) -> tuple[str, ...]:
+def words_of(template: core.TaskTemplate) -> tuple[str, ...]:
+    """The command with its arguments, their templates as they stand."""
     return (*template.container.command, *template.container.args)
 
 
@@ -100,11 +101,15 @@ def environment_of(
     machine = dict.fromkeys(_THREAD_VARIABLES, str(grant.wants.threads))
     machine["CUDA_VISIBLE_DEVICES"] = ",".join(grant.devices)
     fixed = {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": machine["CUDA_VISIBLE_DEVICES"]}
-    return (
-        passed_on(ambient) | identity_of(spec) | machine | dict(own) | chosen_by_task(spec) | fixed
-    )
+    passed = passed_on(ambient)
+    return {**passed, **identity_of(spec), **machine, **own, **chosen_by_task(spec), **fixed}
 
 
 def chosen_by_task(spec: AttemptSpec) -> dict[str, str]:
     """The variables that the task sets and the execution, whose word counts more."""
-    return {pair.key: pair.value for pair in spec.template.container.env} | dict(spec.env)
+    return {**_chosen(spec.template), **spec.env}
+
+
+@once_a_template
+def _chosen(template: core.TaskTemplate) -> Mapping[str, str]:
+    return {pair.key: pair.value for pair in template.container.env}

@@ -261,10 +261,10 @@ class LocalExecutor:
             await asyncio.sleep(_PAUSE)
 
     async def _message(self, entry: Entry, zygote: Zygote, work: Path) -> Message:
-        log = logs.log_path(self._logs, entry.spec.id)
+        log = logs.log_name(self._logs, entry.spec.id)
         expected = zygote.kind.environment
         if expected not in ("", zygote.hello.environment):
-            await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
+            await asyncio.to_thread(jobs.warn_of_change, Path(log), zygote.kind.interpreter)
         places = jobs.Places(work, log, self._folder / "bundles")
         inputs = await jobs.inputs_of(entry.spec)
         message = jobs.launch_message(entry, inputs, places, self._settings, self._passed)

@@ -16,6 +16,7 @@ from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
 from flyte_jupyter.engine.adapters.local.resources import Wants, memory_limit_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.adapters.local.zygotes import Kind
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
 from flyte_jupyter.idl import core
@@ -31,15 +32,20 @@ class Places:
     """Where an attempt works, where its log goes, and where code bundles are unpacked."""
 
     work: Path
-    log: Path
+    log: str
     bundles: Path
 
 
 def kind_of(spec: AttemptSpec) -> Kind:
     """Which zygote runs the attempt. Commands that are not Python's go by this process's own interpreter."""
-    if not command.is_pythons(spec.template):
+    return _kind_of(spec.template)
+
+
+@once_a_template
+def _kind_of(template: core.TaskTemplate) -> Kind:
+    if not command.is_pythons(template):
         return Kind(sys.executable)
-    config = spec.template.config
+    config = template.config
     return Kind(config.get(_INTERPRETER) or sys.executable, config.get(_ENVIRONMENT, ""))
 
 
@@ -56,7 +62,7 @@ def _path_of(spec: AttemptSpec, environ: Mapping[str, str]) -> str | None:
 
 def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | None:
     """Why no process of this machine can run the task; None when one can."""
-    argv = [*spec.template.container.command, *spec.template.container.args]
+    argv = command.words_of(spec.template)
     if not argv:
         message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
         return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
@@ -112,7 +118,7 @@ def launch_message(
         "argv": argv,
         "env": env,
         "cwd": str(places.work),
-        "log": str(places.log),
+        "log": places.log,
         "log_limit": settings.log_bytes,
         "reuse": config.get(_REUSE) == "true",
         "nice": settings.nice,

@@ -18,12 +18,17 @@ _LONGEST = 80
 
 def log_path(folder: Path, attempt: AttemptId) -> Path:
     """The log of an attempt, always below `folder` whatever the names in the id are."""
-    return _of_run(folder, attempt.run) / _place(attempt.path) / f"{attempt.attempt}.log"
+    return Path(log_name(folder, attempt))
+
+
+def log_name(folder: Path, attempt: AttemptId) -> str:
+    """The same as text: every attempt asks."""
+    return f"{_of_run(folder, attempt.run)}/{_place(attempt.path)}/{attempt.attempt}.log"
 
 
 @lru_cache(maxsize=256)
-def _of_run(folder: Path, run: RunId) -> Path:
-    return folder.joinpath(*(_name(part) for part in (run.project, run.domain, run.name)))
+def _of_run(folder: Path, run: RunId) -> str:
+    return str(folder.joinpath(*(_name(part) for part in (run.project, run.domain, run.name))))
 
 
 def _place(path: NodePath) -> str:
@@ -35,9 +40,8 @@ def _place(path: NodePath) -> str:
 
 def _name(text: str) -> str:
     """A file name for any text: the text itself when it is a plain one, else one that its digest keeps apart."""
-    plain = _plain(text)
-    if plain == text:
-        return plain
+    if _SAFE.issuperset(text) and 0 < len(text) <= _LONGEST and text[0] != ".":
+        return text
     return _told_apart(text, text)
 
 

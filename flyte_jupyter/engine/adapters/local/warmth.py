@@ -11,7 +11,9 @@ from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
+from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.adapters.local.zygotes import Kind, Zygote, Zygotes
+from flyte_jupyter.idl import core
 
 _PRELOAD = "flyte_jupyter.preload"
 # Variables that no library looks at when it is imported.
@@ -51,7 +53,7 @@ class Warmth:
 
     async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
         """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
-        uri = _code_of(entry)
+        uri = _code_of(entry.spec.template)
         if not uri or not may_share(entry):
             return plain
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
@@ -136,9 +138,9 @@ def _digest(variables: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(variables.items())).encode()).hexdigest()[:16]
 
 
-def _code_of(entry: Entry) -> str:
-    """Which libraries the attempt wants, in a word: the URI of its bundle, or flytekit itself; empty when nobody knows."""
-    template = entry.spec.template
+@once_a_template
+def _code_of(template: core.TaskTemplate) -> str:
+    """Which libraries an attempt wants, in a word: the URI of its bundle, or flytekit itself; empty when nobody knows."""
     if command.is_flytekits(template):
         return _FLYTEKIT
-    return command.bundle_of([*template.container.command, *template.container.args])
+    return command.bundle_of(command.words_of(template))
