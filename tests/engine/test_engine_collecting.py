@@ -41,7 +41,7 @@ def error(code, *, at=None, worker=""):
     return core.ErrorDocument(error=made).SerializeToString()
 
 
-def ended(files, how, settings=None):
+def ended(files, how, settings=None, only=ADD):
     """The failure (None: success) of a run with one task whose attempt leaves these files."""
 
     async def main():
@@ -49,7 +49,7 @@ def ended(files, how, settings=None):
         world.answers = settings or AnswerSettings()
         engine = world.engine()
         await engine.start()
-        world.create(Shelf(ADD).compiled(ONE))
+        world.create(Shelf(only).compiled(ONE if only is ADD else flow("one", [node("n0", only)], {})))
         await until(lambda: world.executor.queued)
         attempt = min(world.executor.queued)
         world.executor.begin(attempt)
@@ -89,6 +89,12 @@ def test_files_are_judged_in_flytes_order(files, how, code):
     assert (failure is None) == (code is None), failure
     if failure is not None:
         assert code in failure.code
+
+
+def test_a_task_that_declares_no_outputs_need_write_none():
+    quiet = task("quiet", {}, {})
+    assert ended({}, Exit(code=0), only=quiet) is None
+    assert ended({}, Exit(code=3), only=quiet).code == "NonZeroExit"
 
 
 def test_outputs_that_are_too_large_are_refused_for_good():
