@@ -31,7 +31,7 @@ class Served:
     def __init__(self, folder: Path, cluster: Cluster, s3: S3Server, extra: str = "") -> None:
         self.folder, self.cluster, self.s3 = folder, cluster, s3
         self.config = folder / "serve.toml"
-        self.config.write_text(configuration(cluster, s3, extra))
+        self.config.write_text(configuration(account(cluster, folder), s3, extra))
         self.log = folder / "serve.out"
         self.process: subprocess.Popen | None = None
         self.endpoint = Endpoint("")
@@ -101,7 +101,7 @@ class Served:
         return table.split()
 
 
-def configuration(cluster: Cluster, s3: S3Server, extra: str = "") -> str:
+def configuration(kubeconfig: Path, s3: S3Server, extra: str = "") -> str:
     env = "\n".join(f'{name} = "{value}"' for name, value in s3.environment.items())
     return f"""
 blobs = "s3://flyte/served"
@@ -110,7 +110,7 @@ max_parallelism = 50
 [kubernetes]
 kill_seconds = 1
 [kubernetes.connection]
-kubeconfig = "{cluster.kubeconfig}"
+kubeconfig = "{kubeconfig}"
 [kubernetes.graces]
 image_pull = 3
 [kubernetes.pods]
@@ -125,6 +125,18 @@ limits = {{cpu = "2", memory = "1Gi"}}
 [kubernetes.pods.env]
 {env}
 """
+
+
+def account(cluster: Cluster, folder: Path) -> Path:
+    """A kubeconfig of the service account that `deploy/rbac.yaml` makes, so that its rights are known to be enough."""
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flyte-jupyter"}})
+    cluster.kubectl("apply", "-f", str(CRD.with_name("rbac.yaml")))
+    token = cluster.kubectl("create", "token", "flyte-jupyter", "-n", "flyte-jupyter", "--duration=8h")  # fmt: skip
+    file = folder / "account.kubeconfig"
+    file.write_bytes(cluster.kubeconfig.read_bytes())
+    cluster.kubectl("config", "set-credentials", "account", f"--token={token.strip()}", kubeconfig=file)  # fmt: skip
+    cluster.kubectl("config", "set-context", "--current", "--user=account", kubeconfig=file)
+    return file
 
 
 def define(cluster: Cluster) -> None:
