@@ -69,6 +69,7 @@ def test_a_recovered_execution_tells_what_was_taken_over(street, broken):
     assert not street.nodes(name, "n1"), (
         "what stands in a recovered node is the earlier execution's"
     )
+    assert not street.attempts(name, "n2"), "its graph is there already"
     graph = street.node_data(name, "n2").dynamic_workflow
     assert (
         graph.compiled_workflow == street.node_data(broken, "n2").dynamic_workflow.compiled_workflow

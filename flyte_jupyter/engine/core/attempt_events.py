@@ -35,6 +35,9 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
     """The events of every attempt that this change touches, the earliest attempt first."""
     number, told = _attempt(place.before)
     reached, following = _attempt(place.after)
+    if number is None and isinstance(place.after, Nested):
+        # The graph is an earlier execution's: no attempt made it here.
+        return
     if reached is None:
         reached = _ended_attempt(place.after, number, began=bool(told))
         if reached is None:
