@@ -10,7 +10,7 @@ import pytest
 from fault_planes import NODE, Plane, done, plane
 from processes import eventually
 
-from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl import admin, core, literals
 
 LEAST, MOST = -(2**63), 2**63 - 1
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
@@ -124,3 +124,29 @@ def test_damaged_outputs_of_an_item_fail_its_map_with_the_index(street, tmp_path
     assert DAMAGE[how][1] in error.message
     assert str(file) in error.message or "0" in error.message
     assert done(trace).total() == 3, "no item ran again"
+
+
+@pytest.mark.parametrize("content", ["printf garbage", ":"], ids=["garbage", "empty"])
+def test_futures_that_are_no_graph_fail_the_task_that_left_them(street, content):
+    fan = street.made.tasks[street.made.name("fan")]
+    broken = admin.TaskSpec()
+    broken.CopyFrom(fan)
+    broken.template.id.version = f"no-graph-{content[0]}"
+    words = [
+        "/bin/sh",
+        "-c",
+        f'mkdir -p "${{1#file://}}"; {content} > "${{1#file://}}/futures.pb"',
+        "sh",
+    ]
+    broken.template.container.ClearField("command")
+    broken.template.container.args[:] = [*words, "{{.outputPrefix}}"]
+    task = broken.template.id
+    made = admin.TaskCreateRequest(id=task, spec=broken).SerializeToString()
+    assert street.call("POST", "/api/v1/tasks", made).status == 200
+    wish = street.wish("child", file="nowhere", prefix="p", n=4)
+    wish.spec.launch_plan.CopyFrom(task)
+    answer = street.call("POST", "/api/v1/executions", wish.SerializeToString())
+    assert answer.status == 200, answer.body
+    error = street.failed(admin.ExecutionCreateResponse.FromString(answer.body).id.name)
+    assert (error.kind, error.code) == (core.ExecutionError.USER, "DynamicWorkflowBuildFailed")
+    assert "Error parsing message" in error.message or "has no nodes" in error.message

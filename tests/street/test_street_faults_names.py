@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from fault_planes import CACHE, Plane, done, plane, workers
+from flytekit_specs import DOMAIN, PROJECT
 from processes import eventually
 
 from flyte_jupyter.idl import core, literals
 from flyte_jupyter.idl.digests import literals_digest
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
 from flyte_jupyter.store.rows import moment
 
 AT_ONCE = 50
@@ -44,6 +46,24 @@ def test_of_fifty_who_create_one_name_at_once_one_does(street, tmp_path):
     assert answers == {200: 1, 409: AT_ONCE - 1}
     street.succeeded("the-same")
     assert done(trace) == {"ran": 1}
+
+
+def test_a_child_whose_name_a_stranger_has_taken_gets_another(street, tmp_path):
+    """The stranger is neither taken for the child nor touched; the next attempt has another name."""
+    trace = tmp_path / "trace"
+    parent = RunId(PROJECT, DOMAIN, "parent")
+    first, second = (child_run(AttemptId(parent, ("n1", 0), tries)).name for tries in (0, 1))
+    assert street.insist("one_at_a_time", first, file=str(trace), name="stranger")
+    eventually(lambda: done(trace)["stranger"] == 1)
+    street.start("parents", called=parent.name, file=str(trace), n=1)
+    eventually(lambda: done(trace)["child.0"] == 1)
+    (item,) = street.items(parent.name, "n1").values()
+    assert (item.external_id, item.retry_attempt) == (second, 1)
+    Path(f"{trace}.go").touch()
+    for name in (first, second, parent.name):
+        street.succeeded(name)
+    assert not street.execution(first).spec.metadata.HasField("parent_node_execution")
+    assert done(trace) == {"stranger": 1, "child.0": 1}
 
 
 @pytest.mark.parametrize("many", [2, 8])
