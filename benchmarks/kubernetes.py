@@ -94,7 +94,7 @@ def _chains(served: Any, s3: Any) -> Iterator[Figure]:
     s3.put("flyte", "code/programs.tar.gz", programs())
     made = served.register("lengths")
     run = served.platform.launch(made, "ten")
-    took = _took(served.platform.ended(run)) / 10
+    took = _took(served.ended(run)) / 10
     yield Figure("chain of 10 pods, flytekit's tasks, a node", took, "s", None, FLYTE)
     yield Figure("chain of 10 pods, our tasks, a node", _ours(served, pod_chains.cold), "s", None, FLYTE)  # fmt: skip
     first = _ours(served, pod_chains.warm)

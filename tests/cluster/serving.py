@@ -17,7 +17,7 @@ from object_storage import S3Server
 from processes import eventually
 from task_image import TASK_IMAGE
 
-from flyte_jupyter.idl import admin
+from flyte_jupyter.idl import admin, core
 from flyte_jupyter.supervisor import Endpoint, status
 
 NAMESPACE = f"{PROJECT}-{DOMAIN}"
@@ -89,6 +89,22 @@ class Served:
         answer = self.platform.call("POST", path, message.SerializeToString())
         assert answer.status == 200, answer.body
         return answer.body
+
+    def ended(self, run: str) -> admin.Execution:
+        """The execution at its end; importing flytekit in many pods takes its time on a busy machine."""
+        over = (
+            core.WorkflowExecution.SUCCEEDED,
+            core.WorkflowExecution.FAILED,
+            core.WorkflowExecution.ABORTED,
+        )
+
+        def look() -> admin.Execution | None:
+            found = self.platform.execution(run)
+            return found if found.closure.phase in over else None
+
+        found = eventually(look, within=500, what=f"the end of {run}")
+        assert isinstance(found, admin.Execution)
+        return found
 
     def pods(self, run: str = "") -> list[dict]:
         """Pods, of one execution or of all."""

@@ -133,11 +133,12 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.timeout(600)
 def test_programs_of_flytekits_run_unchanged_in_pods(served):
     made = {module: served.register(module) for module, *_ in PROGRAMS}
     started = [(served.platform.launch(made[m], short, **given), expected) for m, short, given, expected in PROGRAMS]  # fmt: skip
     for run, expected in started:
-        found = served.platform.ended(run)
+        found = served.ended(run)
         if isinstance(expected, str):
             assert found.closure.phase == core.WorkflowExecution.FAILED
             assert expected in found.closure.error.message
@@ -188,10 +189,10 @@ def test_containers_that_cannot_start_or_outgrow_their_memory_fail_by_name(serve
         answer = launched(served, task, **given)
         assert answer.status == 200, answer.body
         runs[task.name] = admin.ExecutionCreateResponse.FromString(answer.body).id.name
-    assert served.platform.ended(runs["raw.doubles"]).closure.phase == core.WorkflowExecution.SUCCEEDED  # fmt: skip
+    assert served.ended(runs["raw.doubles"]).closure.phase == core.WorkflowExecution.SUCCEEDED  # fmt: skip
     assert served.platform.outputs(runs["raw.doubles"]) == {"x": 42}
     for name, code in (("raw.absent", "ImagePull"), ("raw.hungry", "OOMKilled")):
-        error = served.platform.ended(runs[name]).closure.error
+        error = served.ended(runs[name]).closure.error
         assert code in f"{error.code} {error.message}", error
         nobody_left(served, runs[name])
 
