@@ -568,8 +568,11 @@ def test_names_of_any_language(name):
     assert name in made.nodes
 
 
-@pytest.mark.parametrize("name", ["..", ".", "../../etc", "a/b", "a\\b", "a\0b", "a\nb", "n" * 201])
-def test_names_that_would_leave_their_folder(name):
+@pytest.mark.parametrize(
+    "name",
+    ["..", ".", "../../etc", "a/b", "a\\b", "a\0b", "a\nb", "n" * 201, "outputs.pb", "deck.html"],
+)
+def test_names_that_no_folder_of_a_node_can_have(name):
     assert problems(workflow(node(name, ADD, x=scalar(1))), ADD) == [(Code.INVALID_VALUE, name)]
 
 

@@ -255,6 +255,8 @@ def _unfit(node: str) -> str | None:
         return f"an id has at most {_LONGEST_ID} bytes"
     if node in (".", "..") or any(sign in "/\\" or not sign.isprintable() for sign in node):
         return "an id names a folder: it has no slashes and nothing that does not print"
+    if node.endswith((".pb", ".html")):
+        return "an id names a folder, and beside it stand files like outputs.pb and deck.html: it does not end like them"
     return None
 
 
