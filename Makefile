@@ -22,7 +22,7 @@ $(VENV)/.lab: $(BIN)/python pyproject.toml hatch_build.py $(LOCK) $(FRONTEND)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.lab
-	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[lab,examples,test,check]'
+	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[lab,kubernetes,examples,test,check]'
 	@touch $@
 
 demo: $(VENV)/.lab ## Set up and run the quickstart notebook on the embedded control plane
