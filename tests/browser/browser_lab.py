@@ -28,6 +28,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 # Patience for a machine with little to spare; a passing test never uses it up.
 WITHIN_MS = 60_000
+# Chromium drops what is under way when a network interface comes or goes, as those of containers do.
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {
         "fetchNews": "false",
@@ -231,8 +233,8 @@ class Window:
         self.page.evaluate("() => window.jupyterapp?.serviceManager.sessions.shutdownAll()")
 
     def errors(self) -> list[str]:
-        """What went wrong in the browser, with our extension or with anything at all."""
-        return [text for kind, text in self.said if kind == "error"]
+        """What went wrong in the browser, with our extension or with anything at all but the machine's network."""
+        return [t for kind, t in self.said if kind == "error" and NETWORK_CHANGED not in t]
 
     def asked_of_us(self) -> list[str]:
         """What was requested of the control plane, by whatever way."""

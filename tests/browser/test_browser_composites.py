@@ -78,6 +78,8 @@ def test_what_runs_only_on_failure_is_shown(window: Window, lab: Laboratory):
     page = window.open_execution(launched(lab, "handlers", "handled_by_workflow", x=1))
     expect(page.phase).to_have_text("Failed")
     expect(page.box("broken")).to_have_class(look("failed"))
+    handler = page.box("cleaning").locator(".jp-Flyte-boxDetail")
+    expect(handler).to_have_text("On failure · Succeeded")
     page.enter("cleaning")
     expect(page.box("clean")).to_have_class(look("succeeded"))
     assert window.errors() == []

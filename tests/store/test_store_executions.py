@@ -104,6 +104,8 @@ def test_children_are_listed_by_their_parent(play):
         await runs.commit(commit_of(run(), 0, await lease(runs), events=events))
         top = await executions.node_executions(run(), ALL)
         below = await executions.node_executions(run(), ALL, parent="n0")
+        both = await executions.node_executions(run(), ALL, parent=None)
+        assert {n.id.node_id for n in both.items} == {"n0", "n0-0-n1"}
         assert [n.id.node_id for n in top.items] == ["n0"]
         assert [n.id.node_id for n in below.items] == ["n0-0-n1"]
 

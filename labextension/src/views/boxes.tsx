@@ -136,13 +136,15 @@ export function BoxContent(props: {
   if (node.kind === 'start' || node.kind === 'end') {
     return <span className="jp-Flyte-boxEnd">{nameOf(trans, node)}</span>;
   }
+  const handles = node.handler && state?.phase !== 'ONLY_ON_FAILURE';
   const details = [
+    handles ? trans.__('On failure') : '',
     // The icon says the phase too, and there is little room.
     itemsText(trans, state?.items) || phaseText(trans, state?.phase),
     // Nor is there room for how long a gate has been waiting.
     state?.cached
       ? trans.__('cached')
-      : lookOf(state?.phase) === 'asking'
+      : handles || lookOf(state?.phase) === 'asking'
         ? ''
         : brief(state?.duration),
     state && state.attempts > 1 ? trans.__('attempt %1', state.attempts) : ''
