@@ -37,9 +37,21 @@ def street(plane, tmp_path):
 def broken(street):
     """An execution of `everything` that has failed in all the places that break."""
     name = street.start(EFFECTS, "everything", n=2)
+    ended(street, name, "n3", 3)
+    street.open("item")
     street.failed(name)
     assert street.all_marks() == ONCE | {"leaf-last": 1, "item2": 1, "childs-last": 1}
     return name
+
+
+def ended(street, name, node, count):
+    """Wait until so many items of an array node have succeeded."""
+
+    def look():
+        items = street.items(name, node).values() if street.nodes(name).get(node) else ()
+        return [each.phase for each in items].count(TASK.SUCCEEDED) == count
+
+    eventually(look, what=f"the end of {count} items")
 
 
 def child_of(street, name):
@@ -94,12 +106,7 @@ def test_a_child_execution_is_recovered_in_its_turn(street, broken):
 
 def test_items_that_are_executions_are_recovered_each_for_itself(street):
     name = street.start(EFFECTS, "many_below")
-
-    def all_but_one():
-        items = street.items(name, "n0").values() if "n0" in street.nodes(name) else ()
-        return [each.phase for each in items].count(TASK.SUCCEEDED) == 2
-
-    eventually(all_but_one, what="the end of two items")
+    ended(street, name, "n0", 2)
     street.open("odd")
     street.failed(name)
     street.mend("odd")
