@@ -1,9 +1,7 @@
 """Tasks that leave a mark each time they run, wait at doors, and break until they are mended: what happened can be counted in files."""
 
 import os
-import signal
 import time
-from datetime import timedelta
 from pathlib import Path
 
 from flytekit import (
@@ -276,47 +274,6 @@ def handled(what: str = "report") -> int:
 def handled_while_held(what: str = "report") -> int:
     fragile(mark="handled")
     return held(mark="beside-handled")
-
-
-# -- what runs out of time, and what is tried again --
-
-
-@task(requests=LITTLE, timeout=timedelta(seconds=3), retries=1)
-def late_once(mark: str) -> int:
-    leave(mark)
-    if os.environ["FLYTE_ATTEMPT_NUMBER"] == "0":
-        wait_for("never")
-    return 1
-
-
-@workflow
-def second_in_time(mark: str = "late") -> int:
-    return late_once(mark=mark)
-
-
-@task(requests=LITTLE, retries=1)
-def dies(mark: str, times: int) -> int:
-    """Its process is taken away the first times, which is nobody's fault in it."""
-    leave(mark)
-    if marks(mark) <= times:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return marks(mark)
-
-
-@workflow
-def dying(mark: str, times: int) -> int:
-    return dies(mark=mark, times=times)
-
-
-@task(requests=LITTLE, retries=1)
-def writes_nothing(mark: str) -> int:
-    leave(mark)
-    return os._exit(0)
-
-
-@workflow
-def silent(mark: str = "silent") -> int:
-    return writes_nothing(mark=mark)
 
 
 @workflow(failure_policy=GOES_ON)

@@ -11,8 +11,8 @@ from processes import eventually
 
 from flyte_jupyter.idl import admin, core, event
 
-MODULES = ("policies", "handlers", "branches", "gates", "maps", "effects")
-EFFECTS = specs("effects")
+MODULES = ("policies", "handlers", "branches", "gates", "maps", "effects", "troubles")
+EFFECTS, TROUBLES = specs("effects"), specs("troubles")
 USER, SYSTEM = core.ExecutionError.USER, core.ExecutionError.SYSTEM
 AUTO_ABORT = "Some node execution failed, auto-abort."
 
@@ -90,7 +90,7 @@ def test_an_exception_of_the_users_is_not_tried_again(street):
 
 
 def test_a_process_that_was_taken_away_costs_the_user_no_retry(street):
-    name = street.start(EFFECTS, "dying", mark="dies", times=3)
+    name = street.start(TROUBLES, "dying", mark="dies", times=3)
     assert street.succeeded(name) == {"o0": 4}
     told = street.attempts(name, "n0")
     assert phases(told) == [*((i, "RETRYABLE_FAILED") for i in range(3)), (3, "SUCCEEDED")]
@@ -100,7 +100,7 @@ def test_a_process_that_was_taken_away_costs_the_user_no_retry(street):
 
 
 def test_the_systems_patience_ends_too(street):
-    name = street.start(EFFECTS, "dying", mark="dies-on", times=9)
+    name = street.start(TROUBLES, "dying", mark="dies-on", times=9)
     error = street.failed(name)
     assert error.code == "RetriesExhausted|Killed"
     assert "[4/4]" in error.message
@@ -108,7 +108,7 @@ def test_the_systems_patience_ends_too(street):
 
 
 def test_an_attempt_that_leaves_nothing_is_tried_again(street):
-    name = street.start(EFFECTS, "silent")
+    name = street.start(TROUBLES, "silent")
     assert street.failed(name).code == "RetriesExhausted|OutputsNotFound"
     assert street.marks("silent") == 2
 
@@ -122,7 +122,7 @@ def test_attempts_say_whether_they_may_be_interrupted(street):
     )
     kind = admin.ExecutionSpec()
     kind.interruptible.value = True
-    name = street.launched(EFFECTS, "dying", kind, mark="dies-cheaply", times=3)
+    name = street.launched(TROUBLES, "dying", kind, mark="dies-cheaply", times=3)
     street.succeeded(name)
     assert interruptible(street, name, "n0") == [True, True, True, False]
 
@@ -137,7 +137,7 @@ def interruptible(street, name, node):
 
 def test_an_attempt_out_of_time_is_the_users_and_tried_again(street):
     street.succeeded(street.start(EFFECTS, "named"))  # by now attempts begin at once
-    name = street.start(EFFECTS, "second_in_time")
+    name = street.start(TROUBLES, "second_in_time")
     assert street.succeeded(name) == {"o0": 1}
     first, second = street.attempts(name, "n0")
     assert (first.closure.phase, first.closure.error.code) == (
