@@ -49,7 +49,9 @@ def ended(files, how, settings=None, only=ADD):
         world.answers = settings or AnswerSettings()
         engine = world.engine()
         await engine.start()
-        world.create(Shelf(only).compiled(ONE if only is ADD else flow("one", [node("n0", only)], {})))
+        world.create(
+            Shelf(only).compiled(ONE if only is ADD else flow("one", [node("n0", only)], {}))
+        )
         await until(lambda: world.executor.queued)
         attempt = min(world.executor.queued)
         world.executor.begin(attempt)
@@ -259,3 +261,10 @@ def test_no_two_attempts_share_a_place_for_raw_outputs_though_they_share_an_id()
     )
     assert path_text(one.path) == path_text(other.path)
     assert layout.raw_output_prefix("r", one) != layout.raw_output_prefix("r", other)
+
+
+def test_an_error_too_large_to_be_read_is_said_to_be():
+    settings = AnswerSettings(most_output_bytes=100)
+    failure = ended({"error.pb": error("Told") + b" " * 200}, Exit(code=0), settings)
+    assert failure.code == "ErrorSizeExceeded"
+    assert not failure.retryable

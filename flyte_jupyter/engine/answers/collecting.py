@@ -19,6 +19,8 @@ from flyte_jupyter.idl import core, types
 from flyte_jupyter.idl.ids import AttemptId
 
 MOST_OUTPUT_BYTES = 10 * 1024 * 1024
+MOST_GRAPH_BYTES = 256 * 1024 * 1024
+"""What a dynamic task leaves as its graph is not read when it is larger: 50,000 nodes take a tenth of that."""
 """Larger outputs are refused (Flyte: ``max-output-size-bytes``)."""
 FUTURES, OUTPUTS, ERROR, DECK = "futures.pb", "outputs.pb", "error.pb", "deck.html"
 
@@ -54,6 +56,8 @@ class Collector:
             return Remains(how.why, deck=deck)
         killed = how.signal is not None
         if FUTURES in names and not killed and not how.code:
+            if names[FUTURES] > MOST_GRAPH_BYTES:
+                return Remains(_huge_graph(place, names[FUTURES]), deck=deck)
             return Remains(futures=True, deck=deck)
         why = await self._declared_error(prefix, names)
         if why is not None:
@@ -72,6 +76,9 @@ class Collector:
             for name in sorted(names)
             if name == ERROR or (name.startswith("error-") and name.endswith(".pb"))
         ]
+        if huge := [name for name in documents if names[name] > self._most_bytes]:
+            message = f"its error {huge[0]} has {names[huge[0]]} bytes, too many to be read"
+            return Failure("ErrorSizeExceeded", message)
         errors = [await self._error(f"{prefix}/{name}") for name in documents]
         valid = [error for error in errors if error is not None]
         return min(valid, key=_when)[1] if valid else None
@@ -122,6 +129,11 @@ class Collector:
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, deck=deck, outputs=given, size=len(data))
+
+
+def _huge_graph(place: Place, size: int) -> Failure:
+    message = f"node {place.name}: its graph has {size} bytes, the most is {MOST_GRAPH_BYTES}"
+    return Failure("DynamicWorkflowBuildFailed", message)
 
 
 def _when(error: tuple[datetime | None, Failure]) -> datetime:
