@@ -221,6 +221,8 @@ class KubernetesExecutor:
                 log.warning("the pod %s/%s says of no attempt that it is its: left alone", *key)
                 return
             entry = self._enter(attempt, found)
+        # Another one of the same name: the one before has left.
+        entry.uid = uid
         self._judge(entry, found)
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:
@@ -274,12 +276,12 @@ class KubernetesExecutor:
         assert attempt is not None, "a pod of ours says whose it is"
         key = key_of(pod)
         known = [r.note(pod) for r in self._reflectors if r.covers(key[0])]
-        if attempt not in self._entries:
-            entry = self._enter(attempt, pod)
-            if all(known):
-                self._judge(entry, pod)
-            else:
-                self._finish(entry, Ended(vanished()))
+        entry = self._entries.get(attempt)
+        if not all(known):
+            if entry is None:
+                self._finish(self._enter(attempt, pod), Ended(vanished()))
+        elif entry is None or entry.uid != pod["metadata"]["uid"]:
+            self.seen(pod)
 
     def _enter(self, attempt: AttemptId, pod: Json) -> Entry:
         entry = Entry(attempt, key_of(pod), pod["metadata"]["uid"], container_of(pod))
@@ -353,11 +355,8 @@ class KubernetesExecutor:
         """Have the pod deleted; what is heard of it from then on is no news."""
         self._leaving.add(key, uid)
         try:
-            await self._api.delete(objects.pod(key), uid=uid, grace=grace)
-        except Refused as error:
-            self._leaving.gone(key, uid)
-            if error.status not in (objects.NOT_FOUND, objects.CONFLICT):
-                raise
+            if not await objects.delete(self._api, objects.pod(key), uid, grace):
+                self._leaving.gone(key, uid)
         except BaseException:
             self._leaving.gone(key, uid)
             raise

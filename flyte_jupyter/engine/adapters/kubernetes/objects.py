@@ -1,7 +1,8 @@
-"""Where things stand in the API: paths of collections and objects."""
+"""Where things stand in the API: paths of collections and objects; and how one is deleted."""
 
 from __future__ import annotations
 
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
 
 FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
@@ -22,3 +23,25 @@ def pod(key: Key) -> str:
 def pod_log(key: Key) -> str:
     """The logs of a pod's containers."""
     return f"{pod(key)}/log"
+
+
+async def delete(api: Api, path: str, uid: str, grace: int | None) -> bool:
+    """Have the object with this uid deleted. False when it is not there any more; raises what may pass."""
+    try:
+        await api.delete(path, uid=uid, grace=grace)
+    except Refused as error:
+        if error.status == NOT_FOUND:
+            return False
+        if error.status == CONFLICT and not await _is_there(api, path, uid):
+            return False  # another object has its name
+        raise
+    return True
+
+
+async def _is_there(api: Api, path: str, uid: str) -> bool:
+    try:
+        return bool((await api.read(path))["metadata"]["uid"] == uid)
+    except Refused as error:
+        if error.status == NOT_FOUND:
+            return False
+        raise

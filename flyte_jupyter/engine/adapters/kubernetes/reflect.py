@@ -194,7 +194,10 @@ class Reflector:
         }
         async with aclosing(self._api.events(self._path, query, settings.silence)) as events:
             async for event in events:
-                self._version = self._hear(event) or self._version
+                heard_of = self._hear(event)
+                # Never back: what was heard once would be asked for again and again.
+                if heard_of and _number(heard_of) >= _number(self._version):
+                    self._version = heard_of
                 if not heard:
                     heard = True
                     self._backoff.reset()

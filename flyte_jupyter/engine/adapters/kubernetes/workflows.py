@@ -332,7 +332,7 @@ class Workflows:
             self._ttl.set(key, until)
             return
         self._runs.pop(key, None)
-        await self._api.delete(handles.path_of(*key), uid=handle["metadata"]["uid"])
+        await objects.delete(self._api, handles.path_of(*key), handle["metadata"]["uid"], None)
 
     async def _show(self, key: Key, handle: Json, status: Json) -> None:
         """Write the status, if it is not what the handle says already."""

@@ -201,11 +201,8 @@ class Crew:
 
     async def _delete(self, worker: Worker) -> None:
         try:
-            await self._api.delete(objects.pod(worker.key), uid=worker.uid, grace=0)
-        except Refused as error:
-            if error.status not in (objects.NOT_FOUND, objects.CONFLICT):
-                log.warning("%s", error)
-        except Unreachable as error:
+            await objects.delete(self._api, objects.pod(worker.key), worker.uid, 0)
+        except (Refused, Unreachable) as error:
             log.warning("the worker pod %s/%s ends by itself later: %s", *worker.key, error)
 
     def _staff(self, pool: Pool) -> None:
