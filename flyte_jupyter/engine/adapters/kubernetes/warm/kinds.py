@@ -33,7 +33,6 @@ POOL = f"{DOMAIN}/worker-of"
 WORKER_KIND = f"{DOMAIN}/worker-kind"
 _PRELOAD = "flyte_jupyter.preload"
 _STORES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
-_STORES = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs"}
 _OWN_PROGRAM = "flyte-jupyter-execute"
 _OF_ATTEMPT = (
     "execution-id",
@@ -109,7 +108,6 @@ def launch_frame(spec: AttemptSpec, told: Mapping[str, Any], log_bytes: int) -> 
         "argv": told["argv"],
         "env": told["env"],
         "log_limit": log_bytes,
-        "preload": _preload(spec),
         "preload": _preloads(spec),
     }
 
@@ -120,13 +118,6 @@ def _preloads(spec: AttemptSpec) -> list[str]:
     stores = (spec.inputs, spec.output_prefix, spec.raw_output_prefix)
     readers = (_STORES.get(uri.partition("://")[0], "") for uri in stores)
     return sorted(set(filter(None, [*named, *readers])))
-
-
-def _preload(spec: AttemptSpec) -> list[str]:
-    """What the worker imports before it forks: what the task asks for, and what reaches its data, which costs most of a second."""
-    asked = spec.template.config.get("flyte_jupyter.preload", "").split(",")
-    store = _STORES.get(spec.output_prefix.partition("://")[0], "")
-    return [module for module in (*asked, store) if module]
 
 
 def facts(attempt: AttemptId) -> Json:
