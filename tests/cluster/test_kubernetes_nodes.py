@@ -6,22 +6,13 @@ import asyncio
 
 import pytest
 from cluster_attempts import live_bench, settings_for
-from fake_nodes import FakeNodes
 from kubernetes_bench import attempt_id
 
 from flyte_jupyter.engine.core.state import Blame
 from flyte_jupyter.engine.pods.naming import pod_name
 
 
-@pytest.fixture
-def neighbours(node_cluster):
-    """Nodes that stay well: a cluster whose nodes are all lost gives nobody up."""
-    made = FakeNodes.start(node_cluster, number=4, closed=True)
-    yield made
-    made.stop()
-
-
-@pytest.mark.usefixtures("neighbours")
+@pytest.mark.usefixtures("spare_node")
 def test_a_lost_node_costs_an_attempt_and_its_ghost_is_refused(node_cluster, namespace, tmp_path):
     async def main():
         settings = settings_for(namespace, kill_seconds=1)

@@ -129,6 +129,7 @@ class FakeCluster:
         self.programs: list[Program] = []
         self.watching = 0
         self._uids = itertools.count(1)
+        self._pages: dict[str, tuple[int, list[dict]]] = {}
         self._more = asyncio.Event()
         self.add_namespace("p-d")
 
@@ -264,17 +265,18 @@ class FakeCluster:
 
     def _list(self, place: Place, call: Call) -> Answer:
         matches = matcher(call.query.get("labelSelector", ""))
-        found = [
+        token = call.query.get("continue", "")
+        version, found = self._pages.pop(token) if token else (self.version, [
             o
             for (plural, namespace, _), o in sorted(self.objects.items())
             if plural == place.plural and place.namespace in ("", namespace) and matches(o)
-        ]
-        start = int(call.query.get("continue", "0"))
-        stop = start + int(call.query.get("limit", "100000"))
-        metadata = {"resourceVersion": str(self.version)}
-        if stop < len(found):
-            metadata["continue"] = str(stop)
-        return ok({"metadata": metadata, "items": found[start:stop]})
+        ])  # fmt: skip
+        stop = int(call.query.get("limit", "100000"))
+        metadata = {"resourceVersion": str(version)}
+        if stop < len(found):  # of the state at the first page, as etcd's snapshots are
+            metadata["continue"] = f"page-{next(self._uids)}"
+            self._pages[metadata["continue"]] = version, found[stop:]
+        return ok({"metadata": metadata, "items": found[:stop]})
 
     def _create(self, place: Place, made: dict) -> Answer:
         metadata = made["metadata"]

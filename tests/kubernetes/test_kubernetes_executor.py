@@ -321,7 +321,7 @@ def test_a_cluster_that_is_away_at_the_start_holds_up_nothing(tmp_path):
             assert listing.as_of.year == 1, "nobody may be missed in it"
             away.times = 0
             spec = await b.running()
-            await b.until(b.executor._reflectors[0].synced.is_set)
+            await b.until(lambda: b.executor._reflectors.synced)
             assert (await b.executor.listing()).running == {spec.id}
 
     asyncio.run(main())

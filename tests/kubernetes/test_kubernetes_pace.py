@@ -5,36 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import selectors
 
 import pytest
+from virtual_time import virtually
 
 from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff, Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
 
 SETTINGS = PaceSettings(qps=10, burst=5, first_wait=1, longest_wait=8)
-
-
-class Jumping(selectors.SelectSelector):
-    """Never waits: time goes on by as much as would have been waited."""
-
-    now = 0.0
-
-    def select(self, timeout=None):
-        if timeout and timeout > 0:
-            self.now += timeout
-            timeout = 0
-        return super().select(timeout)
-
-
-def virtually(main):
-    selector = Jumping()
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now
-    try:
-        return loop.run_until_complete(main())
-    finally:
-        loop.close()
 
 
 async def times(gate, number):

@@ -16,11 +16,12 @@ from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, containe
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
-from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Stage
+from flyte_jupyter.engine.core.state import Failure, Stage
 from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning, vanished
 from flyte_jupyter.engine.pods.naming import (
     attempt_of,
@@ -76,7 +77,8 @@ class KubernetesExecutor:
         self._room = Room(self._try_again, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
-        self._reflectors: list[Reflector] = []
+        wanted = selector(self._settings.pods)
+        self._reflectors = Reflectors(api, objects.pods, wanted, self, self._settings)
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
@@ -87,25 +89,16 @@ class KubernetesExecutor:
         self._news = news
         self._entries.clear()
         self._by_key.clear()
-        wanted = selector(self._settings.pods)
-        self._reflectors = [
-            Reflector(self._api, objects.pods(namespace), wanted, self, self._settings.watch)
-            for namespace in self._settings.namespaces or ("",)
-        ]
-        for reflector in self._reflectors:
-            reflector.start()
         await self._owners.start()
         self._do(self._alarms.keep())
         self._do(self._room.keep())
-        if not await self._synced():
+        if not await self._reflectors.start():
             log.warning("the cluster has not told what it has yet: going on without")
 
     async def stop(self) -> None:
         """Stop watching. Pods go on and are adopted by the next `start`."""
         await self._owners.stop()
-        for reflector in self._reflectors:
-            await reflector.stop()
-        self._reflectors = []
+        await self._reflectors.stop()
         for entry in self._entries.values():
             entry.hush()
         tasks = [*self._tasks, *(task for e in self._entries.values() for task in e.chores)]
@@ -123,6 +116,9 @@ class KubernetesExecutor:
         if spec.id in self._entries or spec.id in self._room:
             return Accepted()
         key = namespace_of(spec.id.run, self._settings.pods), pod_name(spec.id)
+        if not self._reflectors.covers(key[0]):
+            why = f"the namespace {key[0]} is not among those that this installation uses"
+            return Rejected(Failure("NamespaceNotUsed", why))
         await self._leaving.wait(key, self._settings.patience)
         try:
             made = await self._maker.make(spec)
@@ -173,7 +169,7 @@ class KubernetesExecutor:
         While the cluster cannot be reached the listing is as of the beginning of time, so that nothing is missed in it.
         """
         as_of = self._clock.now()
-        if not all(r.synced.is_set() for r in self._reflectors) and not await self._look():
+        if not self._reflectors.synced and not await self._reflectors.look():
             as_of = _NEVER
         entries = self._entries.items()
         pending = {a for a, e in entries if e.is_ is Is.PENDING}
@@ -191,24 +187,6 @@ class KubernetesExecutor:
 
     # -- looking --
 
-    async def _synced(self) -> bool:
-        try:
-            async with asyncio.timeout(self._settings.patience):
-                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
-        except TimeoutError:
-            return False
-        return True
-
-    async def _look(self) -> bool:
-        try:
-            async with asyncio.timeout(self._settings.patience):
-                for reflector in self._reflectors:
-                    await reflector.look()
-        except (Refused, Unreachable, TimeoutError) as error:
-            log.warning("the cluster does not tell what it has: %s", error)
-            return False
-        return True
-
     def seen(self, found: Json) -> None:
         """A pod is there, new or changed (for the reflector)."""
         key, uid = key_of(found), found["metadata"]["uid"]
@@ -221,6 +199,7 @@ class KubernetesExecutor:
                 log.warning("the pod %s/%s says of no attempt that it is its: left alone", *key)
                 return
             entry = self._enter(attempt, found)
+            self._room.drop(attempt)  # made after all, although the answer was lost
         # Another one of the same name: the one before has left.
         entry.uid = uid
         self._judge(entry, found)
@@ -246,6 +225,8 @@ class KubernetesExecutor:
 
     async def _ask_whether_gone(self, entry: Entry, last: Json | None) -> None:
         """Labels can be edited by hand: a pod that is still there gets them back, and nothing has happened."""
+        # Before the look: what is heard after it counts.
+        self._reflectors.unbury(entry.uid)
         while True:
             try:
                 found = await self._api.read(objects.pod(entry.key))
@@ -262,8 +243,8 @@ class KubernetesExecutor:
             self._finish_gone(entry, last)
             return
         log.warning("the pod %s/%s had lost its labels: they are put back", *entry.key)
-        for reflector in self._reflectors:
-            reflector.unbury(entry.uid)
+        self._reflectors.note(found)
+        self._judge(entry, found)
         labels = dict(
             pair.split("=", 1) for pair in selector(self._settings.pods, entry.id.run).split(",")
         )
@@ -274,13 +255,11 @@ class KubernetesExecutor:
     def _made(self, pod: Json) -> None:
         attempt = attempt_of(pod)
         assert attempt is not None, "a pod of ours says whose it is"
-        key = key_of(pod)
-        known = [r.note(pod) for r in self._reflectors if r.covers(key[0])]
-        entry = self._entries.get(attempt)
-        if not all(known):
-            if entry is None:
+        news = self._reflectors.note(pod)
+        if self._reflectors.has_gone(pod["metadata"]["uid"]):
+            if attempt not in self._entries:
                 self._finish(self._enter(attempt, pod), Ended(vanished()))
-        elif entry is None or entry.uid != pod["metadata"]["uid"]:
+        elif news:
             self.seen(pod)
 
     def _enter(self, attempt: AttemptId, pod: Json) -> Entry:
@@ -376,15 +355,15 @@ class KubernetesExecutor:
         made = await self._maker.make(spec)
         if isinstance(made, TryAgain):
             return False
-        if spec.id not in self._room:  # killed meanwhile
-            if not isinstance(made, Rejected):
-                await self._remove(key_of(made), made["metadata"]["uid"], 0)
-            return True
+        waited = spec.id in self._room
         self._room.drop(spec.id)
         if isinstance(made, Rejected):
-            self._news(AttemptNews(spec.id, Exit(why=made.why)))
-        else:
+            if waited:
+                self._news(AttemptNews(spec.id, Exit(why=made.why)))
+        elif waited or spec.id in self._entries:
             self._made(made)
+        else:  # killed meanwhile, or even over
+            await self._remove(key_of(made), made["metadata"]["uid"], 0)
         return True
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:

@@ -86,9 +86,13 @@ class Reflector:
         self._complained = ""
         self.synced = asyncio.Event()
         """Set while the sink has been told of everything, up to the delay of a watch."""
+        self.answered = asyncio.Event()
+        """Set once the server has said anything, if only no."""
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Begin to follow, as one that knows of nothing."""
+        self._known.clear()
+        self._graves.clear()
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -99,6 +103,7 @@ class Reflector:
             await asyncio.gather(task, return_exceptions=True)
         self._version = ""
         self.synced.clear()
+        self.answered.clear()
 
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace are in the collection."""
@@ -108,14 +113,19 @@ class Reflector:
         """The object is there after all (it had only lost the labels it is found by)."""
         self._graves.pop(uid, None)
 
+    def has_gone(self, uid: str) -> bool:
+        """Whether the object with this uid is known to be gone."""
+        return uid in self._graves
+
     def note(self, found: Json) -> bool:
-        """The sink has this object from elsewhere (it made it). False when it is known to be gone again."""
+        """The sink has this object from elsewhere (it made it, or looked). Whether that is newer than what it was told from here."""
         key, known = key_of(found), known_of(found)
+        before = self._known.get(key)
         if known.uid in self._graves:
             return False
-        before = self._known.get(key)
-        if before is None or before.version < known.version:
-            self._known[key] = known
+        if before is not None and before.version >= known.version > 0:
+            return False
+        self._known[key] = known
         return True
 
     # -- list --
@@ -137,6 +147,7 @@ class Reflector:
         self._bury_all_but(found, _number(version))
         self._listed_at = asyncio.get_running_loop().time()
         self.synced.set()
+        self.answered.set()
         return version
 
     def _bury_all_but(self, found: set[Key], version: int) -> None:
@@ -162,6 +173,7 @@ class Reflector:
                 log.warning("%s: the watch fell silent, listing again", self._path)
                 self._version = ""
             except Refused as error:
+                self.answered.set()
                 self._complain(error)
                 wait = self._backoff.next(error.wait)
                 if error.status == _GONE:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -14,7 +13,8 @@ from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
 from flyte_jupyter.engine.adapters.kubernetes.handles import BadWish, Launcher, Standing
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
-from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.workqueue import WorkQueue
 from flyte_jupyter.engine.pods.manifests import Manifest
@@ -67,35 +67,27 @@ class Workflows:
         self._making: dict[Key, asyncio.Lock] = {}
         self._look_again_at = 0.0
         """Until then no handle is made: the cluster does not know such objects, or does not let us have any."""
-        self._reflectors: list[Reflector] = []
+        self._reflectors = Reflectors(api, handles.path_of, "", self, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, api)
         self._ttl: Alarms[Key] = Alarms(clock, self._queue.add)
 
     async def start(self) -> None:
         """Begin to look after handles. A cluster without the custom resource is left in peace, and looked at again later."""
-        self._reflectors = [
-            Reflector(self._api, handles.path_of(namespace), "", self, self._settings.watch)
-            for namespace in self._settings.namespaces or ("",)
-        ]
-        for reflector in self._reflectors:
-            reflector.start()
+        # First: an execution whose handle has a name that somebody else gave it must not get another.
+        await self._reflectors.start()
         self._tasks = [
             asyncio.create_task(work)
             for work in (self._queue.keep(), self._ttl.keep(), self._hear())
         ]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.patience):
-                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
 
     async def stop(self) -> None:
         """Stop. Handles stay as they are."""
-        for reflector in self._reflectors:
-            await reflector.stop()
+        await self._reflectors.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._reflectors, self._tasks = [], []
+        self._tasks = []
         self._handles.clear()
         self._runs.clear()
         self._keys.clear()
@@ -201,7 +193,7 @@ class Workflows:
 
     def _note(self, handle: Json) -> Json:
         key = key_of(handle)
-        if all(r.note(handle) for r in self._reflectors if r.covers(key[0])):
+        if self._reflectors.note(handle):
             self._handles[key] = handles.slim(handle)
         self._queue.add(key)
         return handle

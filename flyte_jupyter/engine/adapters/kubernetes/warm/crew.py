@@ -14,7 +14,8 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unr
 from flyte_jupyter.engine.adapters.kubernetes.entries import container_of
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
 from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
-from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, Reflector, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
+from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.warm import kinds
 from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind
@@ -73,30 +74,23 @@ class Crew:
         self._settings = settings
         self._namespaces = Namespaces(api, settings)
         self._pools: dict[str, Pool] = {}
-        self._reflectors: list[Reflector] = []
+        wanted = kinds.worker_selector(settings.pods)
+        self._reflectors = Reflectors(api, objects.pods, wanted, self, settings)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Find the workers of an earlier engine, and what they do."""
-        wanted = kinds.worker_selector(self._settings.pods)
-        self._reflectors = [
-            Reflector(self._api, objects.pods(namespace), wanted, self, self._settings.watch)
-            for namespace in self._settings.namespaces or ("",)
-        ]
-        for reflector in self._reflectors:
-            reflector.start()
-        try:
-            async with asyncio.timeout(self._settings.patience):
-                await asyncio.gather(*(r.synced.wait() for r in self._reflectors))
-                while joins := self._joins():
-                    await asyncio.wait(joins)
-        except TimeoutError:
+        if await self._reflectors.start():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.patience):
+                    while joins := self._joins():
+                        await asyncio.wait(joins)
+        if not self.complete:
             log.warning("not all worker pods have told what they do yet: going on without")
 
     async def stop(self) -> None:
         """Hang up. Workers go on with what they do, and then wait for the next engine for a while."""
-        for reflector in self._reflectors:
-            await reflector.stop()
+        await self._reflectors.stop()
         for task in self._tasks:
             if task.get_name() != _CLOSE:
                 task.cancel()
@@ -106,13 +100,12 @@ class Crew:
                 self._unwind(worker)
                 if worker.link is not None:
                     await worker.link.close()
-        self._reflectors = []
         self._pools.clear()
 
     @property
     def complete(self) -> bool:
         """Whether every worker that there is has told what it does."""
-        return all(r.synced.is_set() for r in self._reflectors) and not self._joins()
+        return self._reflectors.synced and not self._joins()
 
     def add(self, kind: Kind, turn: Turn) -> None:
         """Let an attempt wait for a worker of this kind."""
@@ -223,10 +216,8 @@ class Crew:
         manifest = pool.kind.manifest(secrets.token_hex(4))
         try:
             found = await self._namespaces.create(objects.pods(pool.kind.namespace), manifest)
-            for reflector in self._reflectors:
-                if reflector.covers(pool.kind.namespace):
-                    reflector.note(found)
-            self.seen(found)
+            if self._reflectors.note(found):
+                self.seen(found)
         except Refused as error:
             await self._not_made(pool, error)
         except Unreachable:
