@@ -15,7 +15,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import WatchSettings
 
 log = logging.getLogger(__name__)
 
-_GONE = 410
+_FORBIDDEN, _NOT_FOUND, _GONE = 403, 404, 410
 _GRAVES = 10_000
 """Deleted objects that are remembered, so that a late word about one does not bring it back."""
 _LIVELY = 1.0
@@ -87,7 +87,7 @@ class Reflector:
         self.synced = asyncio.Event()
         """Set while the sink has been told of everything, up to the delay of a watch."""
         self.answered = asyncio.Event()
-        """Set once the server has said anything, if only no."""
+        """Set once the server has told of everything, or said that it will not."""
 
     def start(self) -> None:
         """Begin to follow, as one that knows of nothing."""
@@ -173,7 +173,8 @@ class Reflector:
                 log.warning("%s: the watch fell silent, listing again", self._path)
                 self._version = ""
             except Refused as error:
-                self.answered.set()
+                if error.status in (_FORBIDDEN, _NOT_FOUND):
+                    self.answered.set()
                 self._complain(error)
                 wait = self._backoff.next(error.wait)
                 if error.status == _GONE:

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _KILL_PATIENCE = 5.0
+_JOINING = 15.0
+"""Seconds that a worker without an engine stays longer than one with: a new one must be there when it is joined."""
 
 
 class WarmExecutor:
@@ -74,7 +76,7 @@ class WarmExecutor:
         if spec.id in self._turns:
             return Accepted()
         try:
-            linger = self._settings.warm.idle_seconds
+            linger = self._settings.warm.idle_seconds + _JOINING
             kind, told = kinds.kind_of(spec, self._settings.pods, linger)
         except PodRefused as error:
             return Rejected(error.why)
