@@ -74,7 +74,9 @@ def test_a_killed_pod_goes_and_the_same_attempt_can_be_made_anew(node_cluster, n
             again = b.shell("echo anew")
             assert await b.executor.launch(again) == Accepted()
             assert (await b.ended(again.id)).code == 0
-            assert [n.how is not None for n in b.said if n.waits is None] == [False, False, True]
+            # A short run may be over before anybody has seen it running.
+            ends = [n.how is not None for n in b.said if n.waits is None]
+            assert ends in ([False, False, True], [False, True]), "the killed one's end is no news"
 
     asyncio.run(main())
 
