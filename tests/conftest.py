@@ -8,6 +8,16 @@ from pathlib import Path
 import pytest
 from processes import stop_control_plane
 
+_REAL = ("browser", "cluster", "street")
+"""Folders whose tests drive browsers, clusters and dozens of processes: what a slow machine does to them says nothing about us."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of the real world that fails is tried once more; the summary tells of it."""
+    for item in items:
+        if item.path.parent.name in _REAL:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
 
 @pytest.fixture
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
