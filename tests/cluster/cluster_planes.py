@@ -1,4 +1,4 @@
-"""A control plane over a real cluster and an S3 server, without what serves clients; programs registered as clients register them."""
+"""A control plane over a real cluster and an S3 server, without what serves clients."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from cluster_attempts import settings_for
-from flytekit_attempts import fast
-from flytekit_specs import specs
 from kubernetes_cluster import Cluster
 from object_storage import S3Server
 
@@ -58,30 +56,6 @@ class Stack:
                 request = admin.LaunchPlanCreateRequest(id=name, spec=spec)
                 await self.call("CreateLaunchPlan", request)
 
-    async def register_module(self, module: str) -> None:
-        """A module of flytekit's, its code uploaded apart from the image."""
-        self.s3.put("flyte", "code/programs.tar.gz", programs())
-        for name, spec in specs(module).entities:
-            here = isinstance(spec, admin.TaskSpec)
-            await self.register(name, shipped(spec) if here else spec)
-
-    async def launch(self, plan: str, name: str, **inputs: int) -> RunId:
-        given = core.LiteralMap()
-        for key, value in inputs.items():
-            given.literals[key].scalar.primitive.integer = value
-        entity = core.Identifier(
-            resource_type=core.ResourceType.LAUNCH_PLAN, project=PROJECT, domain=DOMAIN, name=plan
-        )
-        request = admin.ExecutionCreateRequest(
-            project=PROJECT,
-            domain=DOMAIN,
-            name=name,
-            spec=admin.ExecutionSpec(launch_plan=entity),
-            inputs=given,
-        )
-        await self.call("CreateExecution", request)
-        return RunId(PROJECT, DOMAIN, name)
-
     async def ended(self, run: RunId, *, within: float = 240.0) -> admin.Execution:
         async with asyncio.timeout(within):
             while True:
@@ -110,16 +84,6 @@ def programs() -> bytes:
         for file in sorted((HERE.parents[1] / "flytekit_programs").glob("*.py")):
             tar.add(file, f"flytekit_programs/{file.name}")
     return packed.getvalue()
-
-
-def shipped(spec: admin.TaskSpec) -> admin.TaskSpec:
-    made = admin.TaskSpec()
-    made.CopyFrom(spec)
-    container = made.template.container
-    command = fast(list(container.args), "s3://flyte/code/programs.tar.gz", "/tmp")
-    container.args[:] = command
-    del container.env[:]
-    return made
 
 
 def own_task(name: str, bundle: str, entity: str) -> tuple[core.Identifier, admin.TaskSpec]:

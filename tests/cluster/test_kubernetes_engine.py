@@ -1,4 +1,4 @@
-"""Workflows on a real cluster: flytekit's tasks and our own, the custom resource, and an engine that dies."""
+"""The custom resource on a real cluster, and an engine of its own that dies."""
 
 from __future__ import annotations
 
@@ -71,31 +71,6 @@ def handle(cluster, namespace, name):
 def phase(cluster, namespace, name):
     found = handle(cluster, namespace, name)
     return ((found or {}).get("status") or {}).get("phase")
-
-
-def test_flytekits_workflows_run_as_pods(place, storage, tmp_path):
-    node_cluster, namespace = place
-
-    async def main():
-        async with stack(node_cluster, storage, namespace, tmp_path / "data") as s:
-            await s.register_module("subworkflows")
-            run = await s.launch("flytekit_programs.subworkflows.innermost", "good", x=1)
-            assert list((await s.outputs(run)).values()) == [4]
-            assert phase(node_cluster, namespace, handle_of(run)) in ("RUNNING", "SUCCEEDED")
-            bad = await s.launch("flytekit_programs.subworkflows.around_failing", "bad", x=1)
-            found = await s.ended(bad)
-            assert found.closure.phase == core.WorkflowExecution.FAILED
-            assert "is never right" in found.closure.error.message
-            await seen(lambda: gone(s))
-
-    asyncio.run(main())
-
-
-def handle_of(run):
-    from flyte_jupyter.engine.adapters.kubernetes.handles import handle_name
-    from flyte_jupyter.engine.pods.settings import PodSettings
-
-    return handle_name(run, PodSettings(namespace="fixed"))
 
 
 async def gone(s):

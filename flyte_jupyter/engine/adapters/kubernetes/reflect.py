@@ -160,33 +160,39 @@ class Reflector:
 
     async def _follow(self) -> None:
         while True:
-            wait = None
             try:
                 if not self._version:
                     self._version = await self.look()
                 await self._watch()
-            except MissedChanges:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                wait = self._after(error)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+
+    def _after(self, error: Exception) -> float | None:
+        """What to do about it: how long to wait before going on, and whether to list again."""
+        match error:
+            case MissedChanges():
                 log.info("%s: changes were missed, listing again", self._path)
-                self._version, wait = "", self._backoff.next()
-            except Silent:
+                self._version = ""
+            case Silent():
                 self.synced.clear()
                 log.warning("%s: the watch fell silent, listing again", self._path)
                 self._version = ""
-            except Refused as error:
+                return None
+            case Refused():
                 if error.status in (_FORBIDDEN, _NOT_FOUND):
                     self.answered.set()
-                self._complain(error)
-                wait = self._backoff.next(error.wait)
                 if error.status == _GONE:
                     self._version = ""
-            except Unreachable as error:
                 self._complain(error)
-                wait = self._backoff.next()
-            except Exception:
-                log.exception("%s cannot be followed, trying again", self._path)
-                self._version, wait = "", self._backoff.next()
-            if wait is not None:
-                await asyncio.sleep(wait)
+                return self._backoff.next(error.wait)
+            case Unreachable():
+                self._complain(error)
+            case _:
+                log.error("%s cannot be followed, trying again", self._path, exc_info=error)
+                self._version = ""
+        return self._backoff.next()
 
     def _complain(self, error: Exception) -> None:
         text = str(error)
