@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from processes import stop_control_plane
 
-_REAL = ("browser", "cluster", "street")
-"""Folders whose tests drive browsers, clusters and dozens of processes: what a slow machine does to them says nothing about us."""
+_REAL = {
+    "browser", "cluster", "extension", "kernel", "kubernetes", "local", "notebook", "runtime", "street", "supervisor",
+}  # fmt: skip
+"""Folders whose tests drive real browsers, clusters and processes: what a slow machine does to them says nothing about us."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

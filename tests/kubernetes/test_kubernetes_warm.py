@@ -314,7 +314,7 @@ def test_the_next_engine_finds_what_workers_do_and_did(tmp_path, home):
 
 def test_a_worker_that_nobody_needs_goes(tmp_path, home):
     async def main():
-        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+        async with bench(tmp_path, home, idle_seconds=1.0) as b:
             spec = b.spec("pid")
             await b.executor.launch(spec)
             assert (await b.ended(spec.id)).code == 0
