@@ -85,10 +85,17 @@ def identity_of(spec: AttemptSpec) -> dict[str, str]:
         "FLYTE_INTERNAL_EXECUTION_ID": run.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
         "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
-        "FLYTE_ATTEMPT_NUMBER": str(spec.id.attempt),
         "FLYTE_INTERNAL_TASK_PROJECT": task.project,
         "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
         "FLYTE_INTERNAL_TASK_NAME": task.name,
         "FLYTE_INTERNAL_TASK_VERSION": task.version,
+        **place_of(spec),
+    }
+
+
+def place_of(spec: AttemptSpec) -> dict[str, str]:
+    """Those of them that tell an attempt from others of its task in its execution."""
+    return {
+        "FLYTE_ATTEMPT_NUMBER": str(spec.id.attempt),
         "FLYTE_INTERNAL_NODE_ID": path_text(spec.id.path),
     }

@@ -14,6 +14,9 @@ from flyte_jupyter.idl.ids import Path, RunId
 
 log = logging.getLogger(__name__)
 
+_LONGEST_STRETCH = 16
+"""Deliveries after which a worker lets others have a turn."""
+
 Lane = tuple[RunId, Path]
 """What is owed to one node of one run is delivered one after the other."""
 
@@ -52,6 +55,8 @@ class Outbox:
         self._ready: deque[Lane] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
+        self._idle = False
+        """Whether a worker has been called that has not begun yet."""
         self._held = True
         self._open = True
 
@@ -67,6 +72,7 @@ class Outbox:
     def add(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         """Deliver these, after what is owed to the same nodes already."""
         cancelled: list[int] = []
+        fresh: list[Lane] = []
         for item in owed:
             action = item.action
             assert not isinstance(action, WakeAt), "a timer is no effect"
@@ -76,7 +82,11 @@ class Outbox:
                 cancelled += _cancel_launch(queue, action)
             queue.owed.append(item)
             if len(queue.owed) == 1 and not queue.busy and not queue.failures:
-                self._make_ready(lane, queue)
+                fresh.append(lane)
+        # What is to run is waited for; what is to be forgotten is not.
+        fresh.sort(key=lambda lane: not isinstance(self._lanes[lane].owed[0].action, Launch))
+        for lane in fresh:
+            self._make_ready(lane, self._lanes[lane])
         if cancelled:
             self._done(run, cancelled)
         self._staff()
@@ -92,13 +102,15 @@ class Outbox:
         await asyncio.gather(*workers, return_exceptions=True)
 
     def _staff(self) -> None:
-        if self._held or not self._open:
+        """Have one more worker if there is work for it. It calls for the next itself, should it have to wait for something."""
+        if self._held or not self._open or not self._ready:
             return
-        wanted = min(len(self._ready), self._pace.workers - len(self._workers))
-        for _ in range(wanted):
-            worker = asyncio.get_running_loop().create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._relieve)
+        if self._idle or len(self._workers) >= self._pace.workers:
+            return
+        self._idle = True
+        worker = asyncio.get_running_loop().create_task(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._relieve)
 
     def _relieve(self, worker: asyncio.Task[None]) -> None:
         """A worker has gone. What became ready while it was on its way out has not been told to anybody."""
@@ -106,10 +118,16 @@ class Outbox:
         self._staff()
 
     async def _work(self) -> None:
+        self._idle = False
+        loop = asyncio.get_running_loop()
+        served = 0
         while self._open and self._ready:
             lane = self._ready.popleft()
             queue = self._lanes[lane]
             queue.ready, queue.busy = False, True
+            if served % _LONGEST_STRETCH == 0:
+                # Comes to pass only once this worker waits.
+                loop.call_soon(self._staff)
             try:
                 await self._serve(lane, queue)
             finally:
@@ -120,8 +138,10 @@ class Outbox:
                 self._later(lane, queue)
             else:
                 self._make_ready(lane, queue)
-            # A delivery that never waits would otherwise keep everybody else waiting.
-            await asyncio.sleep(0)
+            served += 1
+            if served % _LONGEST_STRETCH == 0:
+                # Deliveries that never wait would otherwise keep everybody else waiting.
+                await asyncio.sleep(0)
 
     async def _serve(self, lane: Lane, queue: _Queue) -> None:
         while queue.owed:

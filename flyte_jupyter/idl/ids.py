@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 Path = tuple[str | int, ...]
 """Where a node stands in an execution: ``("n0",)``; inside a composite at its attempt 0 ``("n0", 0, "dn3")``.
@@ -41,8 +42,10 @@ def short_id(text: str, *, bits: int = 32) -> str:
     return "f" + "".join(_DIGITS[(mark >> (5 * at)) & 31] for at in reversed(range(places)))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RunId:
+# Tuples: every queue and table of a running engine looks them up, and a tuple is hashed without Python's help.
+
+
+class RunId(NamedTuple):
     """The name of one execution (Flyte: ``WorkflowExecutionIdentifier``)."""
 
     project: str
@@ -53,8 +56,7 @@ class RunId:
         return f"{self.project}/{self.domain}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AttemptId:
+class AttemptId(NamedTuple):
     """One try at one node of one execution: the unit that an executor knows."""
 
     run: RunId

@@ -607,4 +607,4 @@ def test_long_ids_are_hashed_as_flyte_hashes_them():
     assert short_id("x" * 24, bits=64) == "fyuigwrqamd3yk"
     run = RunId("p", "d", "a" * 20)
     child = child_run(AttemptId(run, ("n0",), 1))
-    assert child == replace(run, name=short_id(f"{run.name}-n0-1", bits=64))
+    assert child == run._replace(name=short_id(f"{run.name}-n0-1", bits=64))

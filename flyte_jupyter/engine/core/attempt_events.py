@@ -70,17 +70,11 @@ def task_event(
 ) -> event.TaskExecutionEvent:
     """One event of one attempt."""
     context, after, now = place.change.context, place.after, place.change.now
-    made = event.TaskExecutionEvent(
-        task_id=place.task,
-        parent_node_execution_id=place.id,
-        retry_attempt=attempt,
-        phase=phase,  # type: ignore[arg-type]  # enum values are ints
-        producer_id=PRODUCER,
-        occurred_at=stamp(when or now),
-        reported_at=stamp(now),
-        task_type=place.node.task_type,
-        input_uri=layout.inputs_uri(context.root, context.run, place.path),
-    )
+    made = event.TaskExecutionEvent()
+    made.CopyFrom(_common(place))
+    made.retry_attempt = attempt
+    made.phase = phase  # type: ignore[assignment]  # enum values are ints
+    made.occurred_at.CopyFrom(stamp(when or now))
     if _interruptible(place, attempt):
         made.metadata.instance_class = event.TaskExecutionMetadata.INTERRUPTIBLE
     if why is not None:
@@ -91,6 +85,21 @@ def task_event(
         outputs = after.outputs if isinstance(after, Succeeded) else ""
         made.output_uri = outputs or place.outputs(attempt)
     return made
+
+
+def _common(place: Place) -> event.TaskExecutionEvent:
+    """What all events of a node's attempts in one step have alike, made once."""
+    if place.attempts is None:
+        context = place.change.context
+        place.attempts = event.TaskExecutionEvent(
+            task_id=place.task,
+            parent_node_execution_id=place.id,
+            producer_id=PRODUCER,
+            reported_at=stamp(place.change.now),
+            task_type=place.node.task_type,
+            input_uri=layout.inputs_uri(context.root, context.run, place.path),
+        )
+    return place.attempts
 
 
 def _interruptible(place: Place, attempt: int) -> bool:

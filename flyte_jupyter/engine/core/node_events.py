@@ -101,13 +101,33 @@ def _going(state: Kept) -> tuple[int, ...]:
 
 
 def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
-    context, node, after, now = place.change.context, place.node, place.after, place.change.now
-    made = event.NodeExecutionEvent(
+    after, now = place.after, place.change.now
+    made = event.NodeExecutionEvent()
+    made.CopyFrom(_common(place))
+    made.phase = phase  # type: ignore[assignment]  # enum values are ints
+    made.occurred_at.CopyFrom(stamp(place.when(going=phase in _GOING)))
+    if place.node.kind is NodeKind.TASK:
+        _add_task(place, made, phase)
+    if phase in (NODE.SUCCEEDED, NODE.RECOVERED) and isinstance(after, Succeeded):
+        made.output_uri = after.outputs or place.outputs(after.attempt)
+        made.deck_uri = after.deck
+    elif phase in (NODE.FAILED, NODE.TIMED_OUT) and isinstance(after, Failed):
+        made.error.CopyFrom(error(after.failure, now))
+        made.deck_uri = after.deck
+    elif phase == NODE.ABORTED and isinstance(after, Aborted):
+        made.error.CopyFrom(error(Failure("NodeAborted", after.cause), now))
+    return made
+
+
+def _common(place: Place) -> event.NodeExecutionEvent:
+    """What all events of a node in one step have alike, made once."""
+    if place.common is not None:
+        return place.common
+    context, node = place.change.context, place.node
+    made = place.common = event.NodeExecutionEvent(
         id=place.id,
         producer_id=PRODUCER,
-        phase=phase,  # type: ignore[arg-type]  # enum values are ints
-        occurred_at=stamp(place.when(going=phase in _GOING)),
-        reported_at=stamp(now),
+        reported_at=stamp(place.change.now),
         spec_node_id=node.id,
         node_name=node.task_name or node.id,
         is_parent=node.kind is NodeKind.WORKFLOW,
@@ -117,18 +137,8 @@ def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
         _add_parent(place, made)
     if node.kind is not NodeKind.START:
         made.input_uri = layout.inputs_uri(context.root, context.run, place.path)
-    if node.kind is NodeKind.TASK:
-        _add_task(place, made, phase)
-    elif node.kind is NodeKind.LAUNCH_PLAN:
+    if node.kind is NodeKind.LAUNCH_PLAN:
         _add_child(place, made)
-    if phase in (NODE.SUCCEEDED, NODE.RECOVERED) and isinstance(after, Succeeded):
-        made.output_uri = after.outputs or place.outputs(after.attempt)
-        made.deck_uri = after.deck
-    elif phase in (NODE.FAILED, NODE.TIMED_OUT) and isinstance(after, Failed):
-        made.error.CopyFrom(error(after.failure, now))
-        made.deck_uri = after.deck
-    elif phase == NODE.ABORTED and isinstance(after, Aborted):
-        made.error.CopyFrom(error(Failure("NodeAborted", after.cause), now))
     return made
 
 

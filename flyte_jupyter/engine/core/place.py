@@ -19,7 +19,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
 )
 from flyte_jupyter.engine.core.wording import execution, tries_of
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
 
 TaskOf = Callable[[str, str], "core.Identifier | None"]
@@ -63,6 +63,9 @@ class Place:
     after: Kept
     items: Sequence[int]
     id: core.NodeExecutionIdentifier
+    common: event.NodeExecutionEvent | None = None
+    """What the events of the node have alike, once one of them was made; `attempts`: those of its attempts."""
+    attempts: event.TaskExecutionEvent | None = None
 
     @staticmethod
     def of(change: Change, path: Path, items: Sequence[int]) -> Place | None:

@@ -67,7 +67,9 @@ def error(why: Failure, now: datetime) -> core.ExecutionError:
     )
 
 
-@lru_cache(maxsize=1)  # one moment for all events of a step; a message that takes it copies it
+@lru_cache(
+    maxsize=2
+)  # one moment for all events of a step, or two; a message that takes it copies it
 def stamp(now: datetime) -> Timestamp:
     """A moment."""
     made = Timestamp()

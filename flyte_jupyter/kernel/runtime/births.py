@@ -8,17 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from flyte_jupyter.kernel.runtime import isolation, worker
 from flyte_jupyter.kernel.runtime.capture import Capture
+from flyte_jupyter.kernel.runtime.job import Job
 from flyte_jupyter.kernel.runtime.peers import Peer
 from flyte_jupyter.kernel.runtime.records import Ended
 from flyte_jupyter.kernel.runtime.watch import Verdict
-from flyte_jupyter.kernel.runtime.worker import Job
 from flyte_jupyter.kernel.types import default_registry
 
 Fork = Callable[[Callable[[], int]], int]
@@ -66,6 +66,27 @@ class Process:
     serves: tuple[str, ...] = ()
     retired: bool = False
     verdict: Verdict | None = None
+    _shared: dict[int, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is a worker that waits for its next attempt."""
+        return self.channel is not None and not self.key and not self.retired
+
+    def give(self, job: Job) -> None:
+        """Have this worker run the attempt."""
+        assert self.channel is not None
+        self.capture.aim(job.log, job.limit)
+        fields = {"argv": job.argv, "own": job.own, "cwd": job.cwd, "of": job.of}
+        if self._shared.get(job.of) is not job.shared:
+            self._shared[job.of] = fields["shared"] = job.shared
+        self.channel.send(fields)
+
+
+def idle_worker(processes: Iterable[Process], job: Job) -> Process | None:
+    """A worker that has nothing to do and may serve this job."""
+    serves = job.worker
+    return next((p for p in processes if p.idle and p.serves == serves), None)
 
 
 def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:

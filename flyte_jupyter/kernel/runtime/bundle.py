@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -85,7 +86,14 @@ def fetch(uri: str, cache: Path | None = None) -> Unpacked:
         raise BundleUnavailable(
             f"The code bundle {uri} could not be unpacked: {e}. Check the disk of this machine."
         ) from e
-    return Unpacked(target, _cells(target, uri))
+    return _described(target, uri)
+
+
+@lru_cache(
+    maxsize=64
+)  # a worker's next attempt has the same bundle, and a folder of this name never changes
+def _described(folder: Path, uri: str) -> Unpacked:
+    return Unpacked(folder, _cells(folder, uri))
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:

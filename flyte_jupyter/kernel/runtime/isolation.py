@@ -47,6 +47,22 @@ def thread_count() -> int:
         return 1
 
 
+class Preloads:
+    """What a parent was asked to import, each once."""
+
+    def __init__(self) -> None:
+        self._tried: set[str] = set()
+
+    def have(self, modules: Sequence[str]) -> None:
+        """Import those that were not asked for before, if that is safe; what is not imported is said on standard error."""
+        fresh = [m for m in modules if m not in self._tried]
+        if fresh:
+            self._tried.update(fresh)
+            why = preload(fresh)
+            if why:
+                print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the parent's log
+
+
 def preload(modules: Sequence[str]) -> str:
     """Import modules for all children to share, if that leaves the process fit to be forked.
 

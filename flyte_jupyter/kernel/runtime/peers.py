@@ -67,13 +67,17 @@ class Peer:
 
 
 class Peers:
-    """All connections of a zygote, served by its selector; `answer` gets each message and who sent it."""
+    """All connections of a zygote, served by its selector; `answer` gets each message and who sent it, `gone` who has left."""
 
     def __init__(
-        self, selector: selectors.BaseSelector, answer: Callable[[Peer, frames.Message], None]
+        self,
+        selector: selectors.BaseSelector,
+        answer: Callable[[Peer, frames.Message], None],
+        gone: Callable[[Peer], None],
     ) -> None:
         self._selector = selector
         self._answer = answer
+        self._gone = gone
         self._peers: list[Peer] = []
         self._listener: socket.socket | None = None
 
@@ -103,6 +107,11 @@ class Peers:
         for peer in self._peers:
             peer.send(message)
             self._want_write(peer)
+
+    def post_all(self, message: Mapping[str, Any]) -> None:
+        """Send to everybody soon."""
+        for peer in self._peers:
+            peer.post(message)
 
     def abandon(self) -> None:
         """Close everything in a forked child, whose selector is its parent's."""
@@ -143,6 +152,7 @@ class Peers:
         self._selector.unregister(peer.socket)
         peer.socket.close()
         self._peers.remove(peer)
+        self._gone(peer)
 
 
 def bound(path: Path) -> socket.socket:

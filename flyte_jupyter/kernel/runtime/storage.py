@@ -8,9 +8,15 @@ from pathlib import Path
 
 def local_path(uri: str) -> Path | None:
     """The file that a ``file:`` URI or a plain path names; None for anything else. As in fsspec, nothing is unquoted."""
+    name = local_name(uri)
+    return None if name is None else Path(name)
+
+
+def local_name(uri: str) -> str | None:
+    """The same as text: each attempt asks several times."""
     if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
-    return None if "://" in uri else Path(uri)
+        return uri.removeprefix("file://")
+    return None if "://" in uri else uri
 
 
 def join(prefix: str, name: str) -> str:
@@ -20,9 +26,10 @@ def join(prefix: str, name: str) -> str:
 
 def read(uri: str) -> bytes:
     """The whole content. Raises `OSError` (or what the file system behind fsspec raises)."""
-    path = local_path(uri)
-    if path is not None:
-        return path.read_bytes()
+    name = local_name(uri)
+    if name is not None:
+        with open(name, "rb", buffering=0) as file:  # noqa: PTH123  # every attempt waits for this
+            return file.readall()
     import fsspec
 
     with fsspec.open(uri, "rb") as file:
@@ -32,7 +39,7 @@ def read(uri: str) -> bytes:
 
 def write(uri: str, data: bytes) -> None:
     """Put `data` at `uri` so that a reader sees all of it or nothing."""
-    path = local_path(uri)
+    path = local_name(uri)
     if path is None:
         import fsspec
 
@@ -41,18 +48,18 @@ def write(uri: str, data: bytes) -> None:
             file.write(data)
         return
     folder, name = os.path.split(path)
-    part = f"{folder}/.{name}.{os.getpid()}.part"
+    part = f"{folder}/.{name}.{os.getpid()}.part" if folder else f".{name}.{os.getpid()}.part"
     try:
         _write_new(part, data)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # as above
         _write_new(part, data)
-    os.replace(part, path)  # noqa: PTH105
+    os.replace(part, path)  # noqa: PTH105  # as above
 
 
 def _write_new(path: str, data: bytes) -> None:
     try:
-        with open(path, "wb") as file:  # noqa: PTH123  # every attempt waits for this
+        with open(path, "wb") as file:  # noqa: PTH123  # as above
             file.write(data)
     except OSError:
         Path(path).unlink(missing_ok=True)

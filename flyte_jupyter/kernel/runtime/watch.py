@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flyte_jupyter.kernel.runtime import isolation
+from flyte_jupyter.kernel.runtime.records import Ended
 
 OUTGROWN, STARVED, STOPPED = "outgrown", "starved", "stopped"
 _SHORTEST, _LONGEST = 0.1, 5.0
@@ -85,6 +87,14 @@ class Watch:
         """Whether the system has killed a process for want of memory that nobody has been told of. Asked after a SIGKILL."""
         known, self._kills = self._kills, isolation.kills_for_memory()
         return self._kills > known
+
+    def explained(self, ended: Ended, verdict: Verdict | None) -> Ended:
+        """An end with why the process was killed, as far as that is known."""
+        if ended.signal != signal.SIGKILL:
+            return ended
+        if verdict:
+            return replace(ended, cause=verdict.cause, limit=verdict.limit, held=verdict.held)
+        return replace(ended, cause=STARVED) if self.starved() else ended
 
     def _too_large(self) -> Iterator[Verdict]:
         families = isolation.families(self._limits)

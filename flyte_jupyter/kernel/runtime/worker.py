@@ -8,90 +8,25 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte
+from flyte_jupyter.kernel.runtime.job import Job
 
-PROGRAM = "flyte-jupyter-execute"
 _CHANNEL = 3
 _OUT = 4
 _CANNOT_RUN, _NOT_FOUND = 126, 127
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one attempt's process is to be. `limit` is the log's, in bytes; `nice` is added to the parent's.
-
-    `memory` is the most it may hold, in bytes, and `patience` how many seconds it may stand still once somebody has stopped it.
-    """
-
-    key: str
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    cwd: str
-    log: str
-    limit: int
-    reuse: bool = False
-    nice: int = 0
-    memory: int = 0
-    patience: float = 0.0
-    bundle: str = ""
-    preload: Sequence[str] = ()
-
-    @classmethod
-    def read(cls, message: Mapping[str, Any]) -> Job:
-        """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
-        argv = [str(word) for word in message["argv"]]
-        cwd = str(message["cwd"])
-        if not argv or not os.path.isdir(cwd):  # noqa: PTH112  # asked for every attempt
-            raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
-        return cls(
-            key=message["key"],
-            argv=argv,
-            env={str(k): str(v) for k, v in message["env"].items()},
-            cwd=cwd,
-            log=str(message["log"]),
-            limit=int(message["log_limit"]),
-            reuse=bool(message.get("reuse", False)),
-            nice=int(message.get("nice", 0)),
-            memory=int(message.get("memory", 0)),
-            patience=float(message.get("patience", 0)),
-            bundle=str(message.get("bundle", "")),
-            preload=[str(m) for m in message.get("preload", [])],
-        )
-
-    @property
-    def apart(self) -> bool:
-        """Whether its author asks for a process that is started anew, for a library that we do not know to be unsafe."""
-        return self.env.get("FLYTE_JUPYTER_NO_FORK") == "1"
-
-    @property
-    def ours(self) -> bool:
-        """Whether the command is this runtime's own, so that a worker can run it."""
-        return os.path.basename(self.argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
-
-    @property
-    def flytekits(self) -> bool:
-        """Whether the command is flytekit's, which a fork can run without exec too."""
-        return pyflyte.is_command(self.argv[0])
-
-    @property
-    def worker(self) -> tuple[str, ...]:
-        """Attempts may share a process when this is equal: a started library never looks at these variables again."""
-        devices = self.env.get("CUDA_VISIBLE_DEVICES", "")
-        return (self.bundle, str(self.nice), devices, self.env.get("OMP_NUM_THREADS", ""))
 
 
 def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
     settle_in(job.nice, {1: out, 2: out})
     try:
-        _dress(job.env, job.cwd)
+        os.chdir(job.cwd)
     except OSError as e:
         return _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
+    _dress(job.env)
     if not (job.ours or job.flytekits):
         return _exec(job)
     isolation.reseed()
@@ -106,26 +41,43 @@ def be_worker(nice: int, channel: int, out: int) -> int:
     os.set_inheritable(_CHANNEL, False)
     os.set_inheritable(_OUT, False)
     isolation.reseed()
-    decoder = frames.Decoder()
+    decoder, shared = frames.Decoder(), _Shared()
     with socket.socket(fileno=_CHANNEL) as connection:
         while data := connection.recv(64 * 1024):
             for message in decoder.feed(data):
-                answer = _serve(Job.read(message))
+                answer = _serve(message, shared.of(message))
                 connection.sendall(frames.encode(answer))
                 if answer["retire"]:
                     return _finished(0)
     return _finished(0)
 
 
-def _serve(job: Job) -> frames.Message:
+class _Shared:
+    """Variables that many attempts of a worker have in common: they come with the first of them, under a number."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Mapping[str, str]] = {}
+
+    def of(self, message: frames.Message) -> Mapping[str, str]:
+        """All variables of the attempt."""
+        number = message["of"]
+        if "shared" in message:
+            self._known[number] = message["shared"]
+        return {**self._known[number], **message["own"]}
+
+
+def _serve(message: frames.Message, env: Mapping[str, str]) -> frames.Message:
+    argv = message["argv"]
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
     try:
-        _dress(job.env, job.cwd)
-        sys.argv = list(job.argv)
-        code = entrypoint.run(job.argv[1:])
+        os.chdir(message["cwd"])
     except OSError as e:
         code = _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
+    else:
+        _dress(env)
+        sys.argv = list(argv)
+        code = entrypoint.run(argv[1:])
     _flush()
     # A task that leaves processes behind takes its worker with it, and them.
     return {"code": code, "retire": _has_children()}
@@ -166,13 +118,15 @@ def _lift(fd: int, above: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)
 
 
-def _dress(env: Mapping[str, str], cwd: str) -> None:
-    os.chdir(cwd)
+def _dress(env: Mapping[str, str]) -> None:
     # A worker's next attempt has most of them already, and each change is a call into the system's library.
-    for name in os.environ.keys() - env.keys():
+    has = os.environ.copy()
+    if has == env:
+        return
+    for name in has.keys() - env.keys():
         del os.environ[name]
     for name, value in env.items():
-        if os.environ.get(name) != value:
+        if has.get(name) != value:
             os.environ[name] = value
 
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,16 +24,18 @@ from flyte_jupyter.kernel.runtime import births, frames, isolation, pyflyte, war
 from flyte_jupyter.kernel.runtime.births import (
     InChild,
     Process,
+    idle_worker,
     kill_group,
     next_ended,
     next_stopped,
 )
+from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.sweeping import Sweep
+from flyte_jupyter.kernel.runtime.waiting import Waiting
 from flyte_jupyter.kernel.runtime.warming import Warming
-from flyte_jupyter.kernel.runtime.watch import STARVED, Watch
-from flyte_jupyter.kernel.runtime.worker import Job
+from flyte_jupyter.kernel.runtime.watch import Watch
 
 PROTOCOL = 1
 _IDLE_WORKERS = 8
@@ -54,12 +56,14 @@ class Zygote:
     environment: str = field(default_factory=fingerprint)
     warmings: dict[int, Warming] = field(default_factory=dict)
     watch: Watch = field(default_factory=Watch)
-    _tried: set[str] = field(default_factory=set)
+    waiting: Waiting = field(default_factory=Waiting)
+    environments: Environments = field(default_factory=Environments)
+    preloads: isolation.Preloads = field(default_factory=isolation.Preloads)
     _ended: bool = True
     _since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.peers = Peers(self.selector, self._answer)
+        self.peers = Peers(self.selector, self._answer, self.waiting.drop)
         self.sweep = Sweep(self.records.folder)
 
     def live(self, path: Path) -> int:
@@ -96,7 +100,8 @@ class Zygote:
     def _child(self, reader: int) -> None:
         """A signal came: something has become of a child."""
         self._ended = True
-        _swallow(reader)
+        with suppress(BlockingIOError):
+            os.read(reader, 4096)
 
     def _patience(self) -> float | None:
         asked = (self.sweep.next_at, self.watch.next_at, self.peers.next_at)
@@ -122,18 +127,29 @@ class Zygote:
             peer.send(self._hello())
         elif op == "ping":
             peer.send({"op": "pong"})
-        elif not is_key(key):
-            peer.send(
-                {"op": "refused", "key": key, "code": "BadKey", "message": f"bad key {key!r}"}
-            )
-        elif op == "launch":
-            self._launch(peer, message)
-        elif op == "warm":
-            self._warm(peer, message)
-        elif op == "kill":
-            self._kill(str(key))
-        elif op == "reap":
-            self._reap(str(key))
+        elif op == "env":
+            with suppress(KeyError, TypeError, ValueError):  # who launches with it is refused
+                self.environments.keep(message)
+        elif is_key(key):
+            self._order(peer, str(key), message)
+        else:
+            why = f"bad key {key!r}"
+            peer.send({"op": "refused", "key": key, "code": "BadKey", "message": why})
+
+    def _order(self, peer: Peer, key: str, message: frames.Message) -> None:
+        match message.get("op"):
+            case "launch":
+                self._launch(peer, message)
+            case "begin":
+                waited = self.waiting.take(key)
+                if waited:
+                    self._begin(*waited)
+            case "warm":
+                self._warm(peer, message)
+            case "kill":
+                self._kill(key)
+            case "reap":
+                self._reap(key)
 
     def _hello(self) -> frames.Message:
         return {
@@ -143,6 +159,7 @@ class Zygote:
             "identity": isolation.identity(os.getpid()),
             "python": sys.version.split()[0],
             "environment": self.environment,
+            "waits": True,
             "attempts": [r.wire() for r in self.attempts.values()],
         }
 
@@ -150,6 +167,9 @@ class Zygote:
         record = self.attempts.get(key)
         if record and record.exit is None:
             kill_group(record.pid)
+        if self.waiting.take(key):
+            never = Record(key, 0, "", time.time()).over(Ended(None, signal.SIGKILL))
+            self.peers.tell_all(never.farewell())
         for begun in self.warmings.values():
             if begun.key == key:
                 begun.stop()
@@ -171,20 +191,33 @@ class Zygote:
                 peer.send(known.farewell())
             return
         try:
-            job = Job.read(message)
-            process, mode = self._process_for(job)
+            job = Job.read(message, self.environments)
         except (KeyError, TypeError, ValueError) as e:
-            answer = {"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)}
-            peer.send(answer)
-        except ModuleNotFoundError as e:
-            peer.send({"op": "refused", "key": key, "code": "FlytekitMissing", "message": str(e)})
-        except (OSError, MemoryError) as e:
-            why = f"no process could be started: {getattr(e, 'strerror', None) or 'no memory is left'}"
-            peer.send({"op": "refused", "key": key, "code": "NoProcess", "message": why})
+            peer.send({"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)})
+            return
+        if job.ahead and job.shares:
+            self.waiting.add(peer, job)
         else:
-            self._remember(key, process)
-            self.watch.begin(process.pid, job.memory, job.patience)
-            peer.post({"op": "started", "key": key, "pid": process.pid, "mode": mode})
+            self._begin(peer, job)
+
+    def _begin(self, peer: Peer, job: Job) -> None:
+        try:
+            process, mode = self._process_for(job)
+        except ModuleNotFoundError as e:
+            self._refuse(peer, job, "FlytekitMissing", str(e))
+        except (OSError, MemoryError) as e:
+            why = getattr(e, "strerror", None) or "no memory is left"
+            self._refuse(peer, job, "NoProcess", f"no process could be started: {why}")
+        else:
+            self._begun(peer, job, process, mode)
+
+    def _refuse(self, peer: Peer, job: Job, code: str, message: str) -> None:
+        peer.send({"op": "refused", "key": job.key, "code": code, "message": message})
+
+    def _begun(self, peer: Peer, job: Job, process: Process, mode: str) -> None:
+        self._remember(job.key, process)
+        self.watch.begin(process.pid, job.memory, job.patience)
+        peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
 
     def _remember(self, key: str, process: Process) -> None:
         process.key = key
@@ -199,33 +232,16 @@ class Zygote:
         why = pyflyte.missing() if job.flytekits else ""
         if why:
             raise ModuleNotFoundError(why)
-        self._preload(job.preload)
-        if job.reuse and job.ours and not job.apart:
-            idle = self._idle_worker(job)
+        self.preloads.have(job.preload)
+        if job.shares:
+            idle = idle_worker(self.processes.values(), job)
             if idle or not isolation.fork_hazard():
-                return self._worker_for(job, idle)
+                process, mode = (idle, "reused") if idle else (self._new_worker(job), "fork")
+                process.give(job)
+                return process, mode
         process, mode = births.new_attempt(job, self._fork)
         process.capture.aim(job.log, job.limit)
         return self._watch(process), mode
-
-    def _idle_worker(self, job: Job) -> Process | None:
-        serves = job.worker
-        idle = (
-            p
-            for p in self.processes.values()
-            if p.channel and not p.key and not p.retired and p.serves == serves
-        )
-        return next(idle, None)
-
-    def _worker_for(self, job: Job, process: Process | None) -> tuple[Process, str]:
-        mode = "reused"
-        if process is None:
-            process, mode = self._new_worker(job), "fork"
-        process.capture.aim(job.log, job.limit)
-        assert process.channel is not None
-        fields = {"key": job.key, "argv": job.argv, "env": job.env, "cwd": job.cwd}
-        process.channel.send(fields | {"log": job.log, "log_limit": job.limit})
-        return process, mode
 
     def _new_worker(self, job: Job) -> Process:
         process = self._watch(births.new_worker(job, self._fork))
@@ -245,14 +261,6 @@ class Zygote:
         if process.pid in self.processes and not process.capture.pump():
             # Every writer is closed, which would be told again and again; the process may go on.
             self.selector.unregister(process.capture.reader)
-
-    def _preload(self, modules: Sequence[str]) -> None:
-        fresh = [m for m in modules if m not in self._tried]
-        if fresh:
-            self._tried.update(fresh)
-            why = isolation.preload(fresh)
-            if why:
-                print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the zygote's log
 
     def _fork(self, run: Callable[[], int]) -> int:
         pid = os.fork()
@@ -305,14 +313,14 @@ class Zygote:
         assert process.channel is not None
         try:
             for message in process.channel.receive():
-                process.retired = bool(message["retire"])
+                process.retired = process.retired or bool(message["retire"])
                 self._end(process, Ended(int(message["code"]), None))
         except (OSError, frames.BadFrame, KeyError, TypeError, ValueError):
             process.retired = True
             with suppress(KeyError):
                 self.selector.unregister(process.channel.socket)
             return
-        idle = [p for p in self.processes.values() if p.channel and not p.key]
+        idle = [p for p in self.processes.values() if p.idle]
         if len(idle) > _IDLE_WORKERS:
             kill_group(idle[0].pid)
             idle[0].retired = True
@@ -336,7 +344,8 @@ class Zygote:
             if process is None:
                 continue
             if process.channel:
-                # An answer that was sent just before the end counts.
+                # An answer that was sent just before the end counts; nobody else is served.
+                process.retired = True
                 self._hear(process)
                 with suppress(KeyError):
                     self.selector.unregister(process.channel.socket)
@@ -354,24 +363,19 @@ class Zygote:
         record = self.attempts.get(key)
         if record is None:
             return
-        record = record.over(self._explained(process, ended))
+        record = record.over(self.watch.explained(ended, process.verdict))
         self.attempts[key] = record
         with suppress(OSError):
             self.records.keep(record)
-        self.peers.tell_all(record.farewell())
-
-    def _explained(self, process: Process, ended: Ended) -> Ended:
-        verdict = process.verdict
-        if ended.signal != signal.SIGKILL:
-            return ended
-        if verdict:
-            return replace(ended, cause=verdict.cause, limit=verdict.limit, held=verdict.held)
-        return replace(ended, cause=STARVED) if self.watch.starved() else ended
-
-
-def _swallow(fd: int) -> None:
-    with suppress(BlockingIOError):
-        os.read(fd, 4096)
+        following = self.waiting.next_for(process.serves) if process.idle else None
+        if following is None:
+            self.peers.tell_all(record.farewell())
+            return
+        # Its slot goes to who has waited; nobody else waits for this news, so it may have company.
+        sender, job = following
+        self.peers.post_all({**record.farewell(), "next": job.key})
+        process.give(job)
+        self._begun(sender, job, process, "reused")
 
 
 def main(words: Sequence[str]) -> NoReturn:

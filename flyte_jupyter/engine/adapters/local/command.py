@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
-from flyte_jupyter.engine.command import filled, identity_of, names_inputs, values_for
+from flyte_jupyter.engine.command import (
+    filled,
+    identity_of,
+    names_inputs,
+    place_of,
+    values_for,
+)
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 
@@ -98,11 +104,29 @@ def environment_of(
     `ambient` is the control plane's environment, of which a known few are passed on; `own` is set by the executor. The task's
     own variables win over those, and the execution's over the task's.
     """
+    shared = shared_environment(spec, grant, ambient, own)
+    return {**shared, **environment_alone(spec, grant, shared)}
+
+
+def shared_environment(
+    spec: AttemptSpec, grant: Grant, ambient: Mapping[str, str], own: Mapping[str, str]
+) -> dict[str, str]:
+    """The part that an attempt has in common with others of its task in its execution that have such a grant."""
     machine = dict.fromkeys(_THREAD_VARIABLES, str(grant.wants.threads))
-    machine["CUDA_VISIBLE_DEVICES"] = ",".join(grant.devices)
-    fixed = {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": machine["CUDA_VISIBLE_DEVICES"]}
-    passed = passed_on(ambient)
-    return {**passed, **identity_of(spec), **machine, **own, **chosen_by_task(spec), **fixed}
+    passed, chosen = passed_on(ambient), _chosen(spec.template)
+    return {**passed, **identity_of(spec), **machine, **own, **chosen, **_fixed(grant)}
+
+
+def environment_alone(spec: AttemptSpec, grant: Grant, shared: Mapping[str, str]) -> dict[str, str]:
+    """What an attempt has otherwise than `shared`, which may be made from another of its task in its execution."""
+    chosen = _chosen(spec.template)
+    place = {name: value for name, value in place_of(spec).items() if name not in chosen}
+    alone = {**place, **spec.env, **_fixed(grant)}
+    return {name: value for name, value in alone.items() if shared.get(name) != value}
+
+
+def _fixed(grant: Grant) -> dict[str, str]:
+    return {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ",".join(grant.devices)}
 
 
 def chosen_by_task(spec: AttemptSpec) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Is(Enum):
 class Entry:
     """One attempt. `killed` says that its end is nobody's news, `engine` runs its container.
 
+    `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
     `over` is there when somebody waits for the end, and set with it.
     """
 
@@ -63,4 +64,6 @@ class Entry:
     how: Exit | None = None
     engine: str = ""
     killed: bool = False
+    ahead: bool = False
+    sent: bool = False
     over: asyncio.Event | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,11 +28,11 @@ from flyte_jupyter.engine.adapters.local.resources import (
     wants_of,
 )
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
+from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import (
     Orphan,
     Zygote,
-    ZygoteFailed,
     Zygotes,
     forget_record,
     records_in,
@@ -50,8 +49,8 @@ from flyte_jupyter.engine.ports import (
 )
 from flyte_jupyter.idl.ids import AttemptId
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_PAUSE = 1.0
+_AHEAD = 16
+"""How many attempts may be with their zygotes before there are slots for them."""
 
 
 class KillPending(Exception):
@@ -76,11 +75,9 @@ class LocalExecutor:
     ) -> None:
         self.capacity = capacity or machine(environ)
         self._settings = settings or LocalSettings()
-        self._folder = folder
         self._logs = logs_folder
         self._clock = clock
         self._environ = dict(environ)
-        self._passed = command.passed_on(environ)
         self._devices = devices(environ)[: self.capacity.gpu]
         self._slots = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
@@ -91,8 +88,15 @@ class LocalExecutor:
             most_bytes=self._settings.idle_bytes,
             silence=self._settings.silence_seconds,
         )
-        self._warmth = Warmth(self._zygotes, folder / "bundles", self._settings)
         self._engines = Engines(self._environ)
+        bundles = folder / "bundles"
+        self._starter = Starter(
+            Grounds(bundles, logs_folder, self._environ, self._settings),
+            self._folders,
+            self._zygotes,
+            Warmth(self._zygotes, bundles, self._settings),
+            self._engines,
+        )
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
         self._beginning: set[asyncio.Task[None]] = set()
@@ -155,7 +159,7 @@ class LocalExecutor:
         try:
             self._folders.keep(entry.key, Kept(spec, entry.grant))
         except OSError as e:
-            if e.errno in _NO_ROOM:
+            if e.errno in NO_ROOM:
                 raise  # asked again until there is room
             message = f"{task_of(spec)} could not be written down: {e}."
             return Rejected(system_failure("LaunchFailed", message))
@@ -169,7 +173,7 @@ class LocalExecutor:
         entry = self._entries.get(attempt)
         if entry is None:
             return
-        if entry.is_ in (Is.STARTING, Is.RUNNING):
+        if entry.ahead or entry.is_ in (Is.STARTING, Is.RUNNING):
             entry.killed = True
             if entry.zygote:
                 entry.zygote.link.send({"op": "kill", "key": entry.key})
@@ -213,63 +217,44 @@ class LocalExecutor:
             entry = self._entries[attempt]
             entry.grant = grant
             entry.is_ = Is.STARTING
-            task = asyncio.get_running_loop().create_task(self._begin(entry))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+            if not entry.ahead:
+                self._start(entry)
+            elif entry.sent and entry.zygote:
+                entry.zygote.link.send({"op": "begin", "key": entry.key})
+        self._feed()
+
+    def _feed(self) -> None:
+        """Send the head of the queue ahead, as far as it can follow what runs: no worker stands idle for want of news."""
+        for attempt in self._slots.waiting(_AHEAD):
+            entry = self._entries[attempt]
+            if entry.ahead:
+                continue
+            if not self._may_follow(entry):
+                return
+            entry.ahead = True
+            self._start(entry)
+
+    def _may_follow(self, entry: Entry) -> bool:
+        template, wants = entry.spec.template, entry.grant.wants
+        if not jobs.may_follow(template) or wants.gpu:
+            return False
+        leading = (self._entries.get(attempt) for attempt in self._slots.granted)
+        return any(
+            one is not None and one.spec.template is template and one.grant.wants == wants
+            for one in leading
+        )
+
+    def _start(self, entry: Entry) -> None:
+        if self._starter.at_once(entry):
+            return
+        task = asyncio.get_running_loop().create_task(self._begin(entry))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
 
     async def _begin(self, entry: Entry) -> None:
-        try:
-            zygote = await self._parent_of(entry)
-            entry.zygote = zygote
-            work = await self._work(entry)
-            if jobs.needs_image(entry.spec, self._environ):
-                entry.engine = await self._engines.usable()
-            message = await self._message(entry, zygote, work)
-        except ZygoteFailed as e:
-            self._finish(entry, Exit(why=refused(e.code, str(e))))
-        except Exception as e:  # noqa: BLE001  # nothing may leave an attempt starting for ever
-            why = system_failure("LaunchFailed", f"{task_of(entry.spec)} could not be started: {e}")
-            self._finish(entry, Exit(why=why))
-        else:
-            if entry.is_ is Is.ENDED:  # its parent died meanwhile
-                return
-            zygote.link.send(message)
-            if entry.killed:
-                zygote.link.send({"op": "kill", "key": entry.key})
-
-    async def _parent_of(self, entry: Entry) -> Zygote:
-        """The zygote that the attempt is forked from, which from now on is not idle."""
-        plain = await self._zygotes.get(jobs.kind_of(entry.spec))
-        plain.keys.add(entry.key)
-        try:
-            zygote = await self._warmth.parent_of(entry, plain)
-        except BaseException:
-            plain.keys.discard(entry.key)
-            raise
-        plain.keys.discard(entry.key)
-        zygote.keys.add(entry.key)
-        return zygote
-
-    async def _work(self, entry: Entry) -> Path:
-        """The attempt's working directory, once the disk has room for it."""
-        while True:
-            try:
-                return self._folders.begin(entry.key, entry.grant)
-            except OSError as e:
-                if e.errno not in _NO_ROOM or entry.killed:
-                    raise
-            await asyncio.sleep(_PAUSE)
-
-    async def _message(self, entry: Entry, zygote: Zygote, work: Path) -> Message:
-        log = logs.log_name(self._logs, entry.spec.id)
-        expected = zygote.kind.environment
-        if expected not in ("", zygote.hello.environment):
-            await asyncio.to_thread(jobs.warn_of_change, Path(log), zygote.kind.interpreter)
-        places = jobs.Places(work, log, self._folder / "bundles")
-        inputs = await jobs.inputs_of(entry.spec)
-        message = jobs.launch_message(entry, inputs, places, self._settings, self._passed)
-        # A warm parent has them, or is better off without.
-        return message | {"preload": []} if zygote.kind.generation else message
+        how = await self._starter.start(entry)
+        if how is not None:
+            self._finish(entry, how)
 
     # -- news from zygotes --
 
@@ -278,17 +263,27 @@ class LocalExecutor:
         if entry is None or entry.zygote is not zygote:
             return
         match message["op"]:
-            case "started" if entry.is_ is Is.STARTING:
+            case "started" if entry.is_ in (Is.QUEUED, Is.STARTING):
+                # Who followed one that is forgotten here has that one's slot.
+                self._slots.adopt(entry.spec.id, entry.grant)
                 entry.is_ = Is.RUNNING
                 if not entry.killed:
                     self._news(AttemptNews(entry.spec.id, None))
             case "ended":
+                self._hand_over(entry, message.get("next", ""))
                 self._finish(entry, exit_of(message, task_of(entry.spec)))
             case "refused":
                 zygote.keys.discard(entry.key)
                 entry.zygote = None
                 text = f"{task_of(entry.spec)} could not be started: {message['message']}."
                 self._finish(entry, Exit(why=refused(message["code"], text)))
+
+    def _hand_over(self, entry: Entry, key: str) -> None:
+        """Its worker goes on with this one, which has the slot from now on."""
+        following = self._by_key.get(key)
+        if following is not None and following.is_ is Is.QUEUED:
+            self._slots.hand_over(entry.spec.id, following.spec.id)
+            following.is_ = Is.STARTING
 
     def _lost(self, zygote: Zygote) -> None:
         """The zygote died: what it had recorded holds, the rest ends as lost."""
@@ -298,7 +293,11 @@ class LocalExecutor:
             entry = self._by_key.get(key)
             if entry and entry.zygote is zygote:
                 entry.zygote = None
-                self._finish(entry, Exit(why=LOST))
+                if entry.is_ is Is.QUEUED and not entry.killed:  # it was there too early
+                    entry.ahead = entry.sent = False
+                else:
+                    self._finish(entry, Exit(why=LOST))
+        self._dispatch()
 
     def _adopt(self, zygote: Zygote, found: Message) -> None:
         entry = self._by_key.get(found["key"])

@@ -29,11 +29,10 @@ _PRELOAD = "flyte_jupyter.preload"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where an attempt works, where its log goes, and where code bundles are unpacked."""
+    """Where an attempt works, and where its log goes."""
 
     work: Path
     log: str
-    bundles: Path
 
 
 def kind_of(spec: AttemptSpec) -> Kind:
@@ -97,36 +96,39 @@ async def inputs_of(spec: AttemptSpec) -> core.LiteralMap | None:
 
 
 def launch_message(
-    entry: Entry,
-    inputs: core.LiteralMap | None,
-    places: Places,
-    settings: LocalSettings,
-    environ: Mapping[str, str],
+    entry: Entry, inputs: core.LiteralMap | None, places: Places, settings: LocalSettings
 ) -> Message:
-    """The ``launch`` frame of an attempt that has its slot."""
-    spec, config = entry.spec, entry.spec.template.config
+    """The ``launch`` frame of an attempt, without its environment."""
+    spec = entry.spec
     argv = command.argv_of(spec, entry.key, inputs)
-    own = {"FLYTE_JUPYTER_BUNDLES": str(places.bundles)}
-    env = command.environment_of(spec, entry.grant, environ, own)
-    limit = memory_limit_of(spec.template) or settings.memory_limit
-    if entry.engine:
-        # The container has the limit; this process only waits for it.
-        argv, limit = containers.argv_of(entry, argv, env), 0
     return {
         "op": "launch",
         "key": entry.key,
         "argv": argv,
-        "env": env,
         "cwd": str(places.work),
         "log": places.log,
         "log_limit": settings.log_bytes,
-        "reuse": config.get(_REUSE) == "true",
         "nice": settings.nice,
-        "memory": limit,
         "patience": settings.stopped_seconds,
         "bundle": command.bundle_of(argv),
+        **_asked(spec.template, settings.memory_limit, entry.grant.wants),
+    }
+
+
+def _asked(template: core.TaskTemplate, limit: int, wants: Wants) -> Message:
+    config = template.config
+    return {
+        "reuse": config.get(_REUSE) == "true",
+        "memory": memory_limit_of(template) or limit,
+        "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
         "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
     }
+
+
+@once_a_template
+def may_follow(template: core.TaskTemplate) -> bool:
+    """Whether a worker that has done with one attempt of the task may go on with the next by itself."""
+    return template.config.get(_REUSE) == "true" and command.is_own(template)
 
 
 def warn_of_change(log: Path, interpreter: str) -> None:

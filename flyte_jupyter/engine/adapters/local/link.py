@@ -17,6 +17,7 @@ _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
 _PATIENCE = 30.0
 _POST_SECONDS = 0.02
+_MOST_ENVIRONMENTS = 64
 _text = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -32,6 +33,8 @@ class Hello:
     identity: str
     environment: str
     attempts: tuple[Message, ...]
+    waits: bool = False
+    """Whether it takes variables by number, and attempts ahead of their slots; one of an older release does not."""
 
 
 class Link(asyncio.Protocol):
@@ -49,6 +52,7 @@ class Link(asyncio.Protocol):
         self._early: list[Message] = []
         self._heard: Callable[[Message], None] = self._greeted
         self._lost: Callable[[], None] = lambda: None
+        self._environments: dict[int, tuple[int, Mapping[str, str]]] = {}
 
     @classmethod
     async def open(cls, socket: Path) -> tuple[Link, Hello]:
@@ -72,6 +76,7 @@ class Link(asyncio.Protocol):
                 identity=answer.get("identity", ""),
                 environment=answer["environment"],
                 attempts=tuple(answer["attempts"]),
+                waits=answer.get("waits", False),
             )
         except BaseException:
             self._drop()
@@ -101,6 +106,20 @@ class Link(asyncio.Protocol):
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def environment(self, variables: Mapping[str, str]) -> int:
+        """The number under which the zygote knows these variables, which are sent once and must never change."""
+        known = self._environments.get(id(variables))
+        if known is not None:
+            return known[0]
+        number = len(self._environments) + 1
+        if number > _MOST_ENVIRONMENTS:
+            # The oldest number is given anew: attempts that were sent with it have what it meant then.
+            number, _ = self._environments.pop(next(iter(self._environments)))
+        # Held here, so that no others can have their place in memory.
+        self._environments[id(variables)] = number, variables
+        self._put({"op": "env", "number": number, "env": variables})
+        return number
 
     def post(self, message: Mapping[str, Any]) -> None:
         """Send within some milliseconds, with what is sent until then: nobody waits for it, and it wakes nobody by itself."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity, Wants
 from flyte_jupyter.idl.ids import AttemptId
@@ -45,6 +46,7 @@ class Slots:
 
     def adopt(self, attempt: AttemptId, grant: Grant) -> None:
         """Count one that runs already, even if that takes more than there is."""
+        self._queue.pop(attempt, None)
         if attempt not in self._granted:
             self._take(attempt, grant)
 
@@ -57,6 +59,22 @@ class Slots:
         self._cpu += _share(grant.wants)
         self._memory += grant.wants.memory
         self._free += [d for d in grant.devices if d in self._devices]
+
+    def waiting(self, most: int) -> Iterator[AttemptId]:
+        """The first in the queue, at most so many."""
+        return islice(self._queue, most)
+
+    @property
+    def granted(self) -> Iterable[AttemptId]:
+        """Who has a slot."""
+        return self._granted
+
+    def hand_over(self, attempt: AttemptId, following: AttemptId) -> None:
+        """Give the slot of an attempt that is over to one of the queue that asks for the same."""
+        grant = self._granted.get(attempt)
+        self.release(attempt)
+        if grant is not None:
+            self.adopt(following, Grant(grant.wants))
 
     def grant(self) -> list[tuple[AttemptId, Grant]]:
         """Everybody who may run now, in the order in which they came."""

@@ -51,20 +51,26 @@ class Warmth:
         self._settings = settings
         self._lines: dict[tuple[str, str, str], _Line] = {}
 
-    async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
-        """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
+    def ready(self, entry: Entry, plain: Zygote) -> Zygote | None:
+        """The parent for the attempt if nothing has to be made for it."""
         uri = _code_of(entry.spec.template)
         if not uri or not may_share(entry):
             return plain
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
+        return self._ready(self._line(kind), kind, plain, uri)
+
+    async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
+        """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
+        parent = self.ready(entry, plain)
+        if parent is not None:
+            return parent
+        uri = _code_of(entry.spec.template)
+        kind = replace(plain.kind, variables=_digest(variables_of(entry)))
         line = self._line(kind)
-        parent = self._ready(line, kind, plain, uri)
-        if parent is None:
-            # One after the other: each begins with what the one before it has imported.
-            async with line.busy:
-                parent = self._ready(line, kind, plain, uri)
-                parent = parent or await self._warm(line, entry, plain, uri)
-        return parent
+        # One after the other: each begins with what the one before it has imported.
+        async with line.busy:
+            parent = self._ready(line, kind, plain, uri)
+            return parent or await self._warm(line, entry, plain, uri)
 
     def _line(self, kind: Kind) -> _Line:
         if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:

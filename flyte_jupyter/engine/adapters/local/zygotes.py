@@ -130,15 +130,22 @@ class Zygotes:
 
     async def get(self, kind: Kind) -> Zygote:
         """A zygote of this kind. Raises `ZygoteFailed`."""
-        for zygote in self._live.values():
-            if zygote.kind == kind:
-                return self.touch(zygote)
+        zygote = self.ready(kind)
+        if zygote is not None:
+            return zygote
         task = self._starting.get(kind)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._start(kind))
             self._starting[kind] = task
             task.add_done_callback(lambda _: self._starting.pop(kind, None))
         return self.touch(await asyncio.shield(task))
+
+    def ready(self, kind: Kind) -> Zygote | None:
+        """One that lives already; None when there is none yet."""
+        for zygote in self._live.values():
+            if zygote.kind == kind:
+                return self.touch(zygote)
+        return None
 
     async def close(self) -> None:
         """Leave all zygotes to themselves; they and their attempts go on."""

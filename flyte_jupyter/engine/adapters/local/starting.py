@@ -1,0 +1,165 @@
+"""Gets attempts to their zygotes: chooses the parent, makes the working directory, and sends what is to be run."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flyte_jupyter.engine.adapters.local import command, containers, jobs, logs
+from flyte_jupyter.engine.adapters.local.containers import Engines
+from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
+from flyte_jupyter.engine.adapters.local.folders import Folders
+from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
+from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.warmth import Warmth
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
+from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.idl import core
+from flyte_jupyter.idl.ids import RunId
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_PAUSE = 1.0
+_MOST_ENVIRONMENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Where attempts are started from. `environ` is the control plane's own environment."""
+
+    bundles: Path
+    logs: Path
+    environ: Mapping[str, str]
+    settings: LocalSettings
+
+
+@dataclass(slots=True)
+class Starter:
+    """Starts attempts, one call for each; what it needs of a task is found out once."""
+
+    grounds: Grounds
+    folders: Folders
+    zygotes: Zygotes
+    warmth: Warmth
+    engines: Engines
+    _environments: dict[tuple[int, RunId, Grant], tuple[core.TaskTemplate, Mapping[str, str]]] = (
+        field(default_factory=dict)
+    )
+
+    async def start(self, entry: Entry) -> Exit | None:
+        """Send the attempt to a zygote, to be begun there at once or, when it has no slot yet, after another one.
+
+        Gives how it ended when it could not be started, else None.
+        """
+        try:
+            zygote = await self._parent_of(entry)
+            entry.zygote = zygote
+            work = await self._work(entry)
+            if jobs.needs_image(entry.spec, self.grounds.environ):
+                entry.engine = await self.engines.usable()
+            await self._warn(entry, zygote)
+            message = self._message(entry, zygote, work, await jobs.inputs_of(entry.spec))
+        except ZygoteFailed as e:
+            return Exit(why=refused(e.code, str(e)))
+        except Exception as e:  # noqa: BLE001  # nothing may leave an attempt starting for ever
+            text = f"{task_of(entry.spec)} could not be started: {e}"
+            return Exit(why=system_failure("LaunchFailed", text))
+        if entry.is_ is not Is.ENDED and entry.zygote is zygote:  # its parent lives
+            self._send(entry, zygote, message)
+        return None
+
+    def at_once(self, entry: Entry) -> bool:
+        """The same without waiting for anything, for an attempt like others before it. False when that cannot be."""
+        spec = entry.spec
+        if not command.is_pythons(spec.template) or command.wants_inputs(spec.template):
+            return False
+        plain = self.zygotes.ready(jobs.kind_of(spec))
+        zygote = self.warmth.ready(entry, plain) if plain is not None else None
+        if zygote is None or _is_changed(zygote):
+            return False
+        try:
+            work = self.folders.begin(entry.key, entry.grant)
+        except OSError:
+            return False
+        zygote.keys.add(entry.key)
+        entry.zygote = zygote
+        self._send(entry, zygote, self._message(entry, zygote, work))
+        return True
+
+    def _send(self, entry: Entry, zygote: Zygote, message: Message) -> None:
+        entry.sent = True
+        if entry.is_ is Is.QUEUED:
+            message["ahead"] = True
+        zygote.link.send(message)
+        if entry.killed:
+            zygote.link.send({"op": "kill", "key": entry.key})
+
+    async def _parent_of(self, entry: Entry) -> Zygote:
+        """The zygote that the attempt is forked from, which from now on is not idle."""
+        plain = await self.zygotes.get(jobs.kind_of(entry.spec))
+        plain.keys.add(entry.key)
+        try:
+            zygote = await self.warmth.parent_of(entry, plain)
+        except BaseException:
+            plain.keys.discard(entry.key)
+            raise
+        plain.keys.discard(entry.key)
+        zygote.keys.add(entry.key)
+        return zygote
+
+    async def _work(self, entry: Entry) -> Path:
+        """The attempt's working directory, once the disk has room for it."""
+        while True:
+            try:
+                return self.folders.begin(entry.key, entry.grant)
+            except OSError as e:
+                if e.errno not in NO_ROOM or entry.killed:
+                    raise
+            await asyncio.sleep(_PAUSE)
+
+    async def _warn(self, entry: Entry, zygote: Zygote) -> None:
+        if _is_changed(zygote):
+            log = logs.log_path(self.grounds.logs, entry.spec.id)
+            await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
+
+    def _message(
+        self, entry: Entry, zygote: Zygote, work: Path, inputs: core.LiteralMap | None = None
+    ) -> Message:
+        shared = self._shared(entry)
+        alone = command.environment_alone(entry.spec, entry.grant, shared)
+        places = jobs.Places(work, logs.log_name(self.grounds.logs, entry.spec.id))
+        message = jobs.launch_message(entry, inputs, places, self.grounds.settings)
+        if entry.engine:
+            # The container has the limit; this process only waits for it.
+            argv = containers.argv_of(entry, message["argv"], {**shared, **alone})
+            message |= {"argv": argv, "memory": 0}
+        if zygote.hello.waits:
+            message |= {"of": zygote.link.environment(shared), "env": alone}
+        else:
+            message["env"] = {**shared, **alone}
+        if zygote.kind.generation:
+            # A warm parent has them, or is better off without.
+            message["preload"] = []
+        return message
+
+    def _shared(self, entry: Entry) -> Mapping[str, str]:
+        """Variables that are one and the same object for attempts of a task in an execution."""
+        spec, grant = entry.spec, entry.grant
+        key = (id(spec.template), spec.id.run, grant)
+        known = self._environments.get(key)
+        if known is not None and known[0] is spec.template:
+            return known[1]
+        own = {"FLYTE_JUPYTER_BUNDLES": str(self.grounds.bundles)}
+        made = command.shared_environment(spec, grant, self.grounds.environ, own)
+        if len(self._environments) >= _MOST_ENVIRONMENTS:
+            self._environments.clear()
+        self._environments[key] = spec.template, made
+        return made
+
+
+def _is_changed(zygote: Zygote) -> bool:
+    """Whether its packages are no longer those that its tasks were registered with."""
+    return zygote.kind.environment not in ("", zygote.hello.environment)

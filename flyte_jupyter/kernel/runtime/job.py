@@ -1,0 +1,122 @@
+"""What one attempt's process is to be, as a ``launch`` message says it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flyte_jupyter.kernel.runtime import pyflyte
+
+PROGRAM = "flyte-jupyter-execute"
+_NOTHING: Mapping[str, str] = {}
+
+
+class Environments:
+    """Variables that many attempts have in common, by the number under which they were sent; zero is none."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Mapping[str, str]] = {0: _NOTHING}
+
+    def keep(self, message: Mapping[str, Any]) -> None:
+        """From an ``env`` message, in place of what had this number. Raises `KeyError`, `TypeError` or `ValueError`."""
+        self._known[int(message["number"])] = variables(message["env"])
+
+    def __getitem__(self, number: int) -> Mapping[str, str]:
+        return self._known[number]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt. `limit` is the log's, in bytes; `nice` is added to the parent's.
+
+    `memory` is the most it may hold, in bytes, and `patience` how many seconds it may stand still once somebody has stopped it.
+    Its environment is `own` laid over `shared`, which many attempts have in common, came as number `of` and never changes.
+    `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
+    """
+
+    key: str
+    argv: Sequence[str]
+    own: Mapping[str, str]
+    cwd: str
+    log: str
+    limit: int
+    shared: Mapping[str, str] = field(default_factory=dict)
+    of: int = 0
+    reuse: bool = False
+    nice: int = 0
+    memory: int = 0
+    patience: float = 0.0
+    bundle: str = ""
+    preload: Sequence[str] = ()
+    ahead: bool = False
+    slot: str = ""
+
+    @classmethod
+    def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
+        """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
+        argv = [str(word) for word in message["argv"]]
+        cwd, of = str(message["cwd"]), int(message.get("of", 0))
+        if not argv or not os.path.isdir(cwd):  # noqa: PTH112  # asked for every attempt
+            raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
+        return cls(
+            key=message["key"],
+            argv=argv,
+            own=variables(message["env"]),
+            cwd=cwd,
+            log=str(message["log"]),
+            limit=int(message["log_limit"]),
+            shared=environments[of],
+            of=of,
+            reuse=bool(message.get("reuse", False)),
+            nice=int(message.get("nice", 0)),
+            memory=int(message.get("memory", 0)),
+            patience=float(message.get("patience", 0)),
+            bundle=str(message.get("bundle", "")),
+            preload=[str(m) for m in message.get("preload", [])],
+            ahead=bool(message.get("ahead", False)),
+            slot=str(message.get("slot", "")),
+        )
+
+    @property
+    def env(self) -> dict[str, str]:
+        """All of its variables."""
+        return {**self.shared, **self.own}
+
+    def variable(self, name: str) -> str:
+        """One variable; empty when it is not set."""
+        return self.own.get(name) or self.shared.get(name, "")
+
+    @property
+    def apart(self) -> bool:
+        """Whether its author asks for a process that is started anew, for a library that we do not know to be unsafe."""
+        return self.variable("FLYTE_JUPYTER_NO_FORK") == "1"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the command is this runtime's own, so that a worker can run it."""
+        return os.path.basename(self.argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
+
+    @property
+    def flytekits(self) -> bool:
+        """Whether the command is flytekit's, which a fork can run without exec too."""
+        return pyflyte.is_command(self.argv[0])
+
+    @property
+    def shares(self) -> bool:
+        """Whether a worker that serves others may serve it."""
+        return self.reuse and self.ours and not self.apart
+
+    @property
+    def worker(self) -> tuple[str, ...]:
+        """Attempts may share a process when this is equal: a started library never looks at these variables again."""
+        devices, threads = self.variable("CUDA_VISIBLE_DEVICES"), self.variable("OMP_NUM_THREADS")
+        return (self.bundle, str(self.nice), devices, threads, self.slot)
+
+
+def variables(found: object) -> dict[str, str]:
+    """Environment variables as they came. Raises `TypeError` when they are none."""
+    if not isinstance(found, Mapping):
+        raise TypeError(f"variables are an object, not {type(found).__name__}")
+    return {str(name): str(value) for name, value in found.items()}
