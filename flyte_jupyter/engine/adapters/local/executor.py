@@ -29,7 +29,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
 )
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
 from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
-from flyte_jupyter.engine.adapters.local.warmth import Warmth
+from flyte_jupyter.engine.adapters.local.warmth import Warmth, variables_of
 from flyte_jupyter.engine.adapters.local.zygotes import (
     Orphan,
     Zygote,
@@ -240,7 +240,10 @@ class LocalExecutor:
             return False
         leading = (self._entries.get(attempt) for attempt in self._slots.granted)
         return any(
-            one is not None and one.spec.template is template and one.grant.wants == wants
+            one is not None
+            and one.spec.template is template
+            and one.grant.wants == wants
+            and variables_of(one) == variables_of(entry)  # else it has another parent
             for one in leading
         )
 
@@ -286,17 +289,19 @@ class LocalExecutor:
             following.is_ = Is.STARTING
 
     def _lost(self, zygote: Zygote) -> None:
-        """The zygote died: what it had recorded holds, the rest ends as lost."""
+        """The zygote died: what it had recorded holds, the rest ends as lost, and what had not begun waits as before."""
+        held = (self._by_key.get(key) for key in zygote.keys)
+        lost = [entry for entry in held if entry and entry.zygote is zygote]
+        for entry in lost:
+            if entry.is_ is Is.QUEUED and not entry.killed:
+                entry.zygote, entry.ahead, entry.sent = None, False, False
+        # Only now: the end of one is the beginning of another.
         for orphan in records_in(zygote.folder):
             self._bury(orphan)
-        for key in zygote.keys:
-            entry = self._by_key.get(key)
-            if entry and entry.zygote is zygote:
+        for entry in lost:
+            if entry.zygote is zygote:
                 entry.zygote = None
-                if entry.is_ is Is.QUEUED and not entry.killed:  # it was there too early
-                    entry.ahead = entry.sent = False
-                else:
-                    self._finish(entry, Exit(why=LOST))
+                self._finish(entry, Exit(why=LOST))
         self._dispatch()
 
     def _adopt(self, zygote: Zygote, found: Message) -> None:
