@@ -49,7 +49,7 @@ from flyte_jupyter.engine.ports import (
 )
 from flyte_jupyter.idl.ids import AttemptId
 
-_AHEAD = 16
+_AHEAD = 32
 """How many attempts may be with their zygotes before there are slots for them."""
 
 
@@ -243,6 +243,8 @@ class LocalExecutor:
             one is not None
             and one.spec.template is template
             and one.grant.wants == wants
+            and one.zygote is not None
+            and one.zygote.hello.waits
             and variables_of(one) == variables_of(entry)  # else it has another parent
             for one in leading
         )

@@ -90,9 +90,13 @@ class Starter:
         return True
 
     def _send(self, entry: Entry, zygote: Zygote, message: Message) -> None:
-        entry.sent = True
         if entry.is_ is Is.QUEUED:
+            if not zygote.hello.waits:  # it would begin there and then
+                zygote.keys.discard(entry.key)
+                entry.zygote, entry.ahead = None, False
+                return
             message["ahead"] = True
+        entry.sent = True
         zygote.link.send(message)
         if entry.killed:
             zygote.link.send({"op": "kill", "key": entry.key})
