@@ -24,6 +24,7 @@ from flyte_jupyter.engine.core.actions import (
 from flyte_jupyter.engine.core.index import node_at, rebuild
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
+    AttemptEnded,
     AttemptFailed,
     AttemptStarted,
     CacheMiss,
@@ -179,22 +180,22 @@ class RunActor:
         Raises `Fenced`, `StoreFull` or `BlobFailure` (and whatever else goes wrong) with everything still to be heard.
         """
         await self._world.ready()
-        batch = list(self._inbox)
+        heard = list(self._inbox)
         settled, consumed = self._settled[:], self._consumed[:]
-        if not batch and not consumed:
+        if not heard and not consumed:
             await self._world.runs.settle(self.context.id, settled, self._world.epoch())
             self._written(settled, ())
             return
         self._inbox.clear()
         try:
-            thought = await self._think(batch)
+            thought = await self._think(_without_overtaken(heard))
             unchanged = not thought.changed and thought.state.summary == self.state.summary
             if unchanged and not thought.owed and not consumed:
                 self.strikes = 0
                 return
             await self._commit(thought, await self._events(thought), settled, consumed)
         except BaseException:
-            self._inbox.extendleft(reversed(batch))
+            self._inbox.extendleft(reversed(heard))
             raise
         self.strikes = 0
 
@@ -343,6 +344,18 @@ class RunActor:
             if isinstance(node, IN_FLIGHT)
         ]
         return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
+
+
+def _without_overtaken(heard: Sequence[Observation]) -> Sequence[Observation]:
+    """What was heard, but for the starts of attempts whose ends were heard too: an end says all that they say."""
+    ended = {(seen.path, seen.attempt) for seen in heard if isinstance(seen, AttemptEnded)}
+    if not ended:
+        return heard
+    return [
+        seen
+        for seen in heard
+        if not (isinstance(seen, _CAN_WAIT) and (seen.path, seen.attempt) in ended)
+    ]
 
 
 def given_up(question: Question, error: Exception) -> Observation:
