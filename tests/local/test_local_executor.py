@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
-from local_attempts import attempt_id, bench, seen
+from local_attempts import alive, attempt_id, bench, seen
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.logs import log_path
@@ -77,6 +81,60 @@ def test_a_reused_worker_serves_the_next_attempt(tmp_path):
             assert len(pids) == 1
 
     asyncio.run(main())
+
+
+SELF = """
+    import os, random
+
+    def do_self(inputs):
+        left = os.environ.get("LEFT", "-")
+        os.environ["LEFT"] = "behind"
+        print(random.random(), os.environ.get("MINE", "-"), left, os.getcwd(), os.getpid())
+"""
+
+
+def test_processes_that_are_made_ahead_are_as_fresh_as_others(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            said = []
+            for at in range(6):
+                spec = b.task(SELF, "self", attempt_id(f"n{at}"))
+                spec = replace(spec, env={**spec.env, "MINE": f"{at}"})
+                assert (await b.run(spec)).code == 0
+                said.append((await b.log(spec)).split())
+            numbers, mine, left, places, pids = zip(*said, strict=True)
+            assert len(set(numbers)) == len(set(places)) == len(set(pids)) == 6
+            assert mine == tuple("012345")
+            assert set(left) == {"-"}
+
+    asyncio.run(main())
+
+
+def test_processes_that_were_made_ahead_go_with_their_parent(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            assert (await b.run(b.task(SELF, "self"))).code == 0
+
+            async def waiting():
+                return [child for pid in b.zygote_pids() for child in children(pid)]
+
+            pids = await seen(waiting)
+            for pid in b.zygote_pids():
+                os.kill(pid, signal.SIGKILL)
+
+            async def gone():
+                return not any(alive(pid) for pid in pids)
+
+            assert await seen(gone)
+
+    asyncio.run(main())
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def test_without_reuse_every_attempt_has_its_own_process(tmp_path):

@@ -53,7 +53,7 @@ def lead(run: Callable[[], int]) -> int:
 
 @dataclass(slots=True)
 class Process:
-    """A child. `channel` is set for a worker that serves one attempt after the other.
+    """A child. `channel` is set for a worker that serves one attempt after the other, `door` for one that waits for its only one.
 
     `key` is its present attempt, `verdict` why it was killed.
     """
@@ -63,10 +63,29 @@ class Process:
     key: str = ""
     identity: str = ""
     channel: Peer | None = None
+    door: Peer | None = None
     serves: tuple[str, ...] = ()
     retired: bool = False
     verdict: Verdict | None = None
     _shared: dict[int, Mapping[str, str]] = field(default_factory=dict)
+
+    def become(self, job: Job) -> bool:
+        """Have this child, which has waited for that, be the attempt. False when it does not hear it."""
+        assert self.door is not None
+        door, self.door = self.door, None
+        fields = {"argv": job.argv, "env": job.env, "cwd": job.cwd, "nice": job.nice}
+        with door.socket:
+            heard = door.pass_all(fields)
+        if heard:
+            self.capture.aim(job.log, job.limit)
+        return heard
+
+    def dismiss(self) -> None:
+        """Let a child go that waits for an attempt."""
+        if self.door:
+            self.door.socket.close()
+            self.door = None
+        kill_group(self.pid)
 
     @property
     def idle(self) -> bool:
@@ -91,43 +110,57 @@ def idle_worker(processes: Iterable[Process], job: Job) -> Process | None:
 
 def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:
     """A process for this one attempt, and how it was made: ``fork`` or ``exec``. Raises `OSError` when there is no room."""
-    reader, writer = os.pipe()
-    capture = Capture(reader)
-    try:
-        if job.apart or isolation.fork_hazard():
-            mode, pid = "exec", _spawn(job, writer)
-        else:
-            mode, pid = "fork", fork(lambda: worker.be_attempt(job, writer))
-    except OSError:
-        capture.close()
-        os.close(writer)
-        raise
-    os.close(writer)
-    return Process(pid, capture), mode
+    apart = job.apart or isolation.fork_hazard()
+
+    def make(out: int) -> int:
+        return _spawn(job, out) if apart else fork(lambda: worker.be_attempt(job, out))
+
+    pid, capture = _captured(make)
+    return Process(pid, capture), "exec" if apart else "fork"
 
 
 def new_worker(job: Job, fork: Fork) -> Process:
     """A worker that may serve this job and others like it. Raises `OSError` when there is no room."""
+    nice = job.nice
+    pid, capture, peer = _attached(fork, lambda channel, out: worker.be_worker(nice, channel, out))
+    return Process(pid, capture, channel=peer, serves=job.worker)
+
+
+def new_spare(fork: Fork) -> Process:
+    """A child that waits for the one attempt that it will be. Raises `OSError` when there is no room."""
+    pid, capture, peer = _attached(fork, worker.be_spare)
+    return Process(pid, capture, identity=isolation.identity(pid), door=peer)
+
+
+def _captured(make: Callable[[int], int]) -> tuple[int, Capture]:
+    """A child that `make` starts with the writing end of a pipe, and the reading end."""
     reader, writer = os.pipe()
     capture = Capture(reader)
-    nice = job.nice
     try:
-        here, there = socket.socketpair()
+        pid = make(writer)
     except OSError:
         capture.close()
         os.close(writer)
         raise
+    os.close(writer)
+    return pid, capture
+
+
+def _attached(fork: Fork, be: Callable[[int, int], int]) -> tuple[int, Capture, Peer]:
+    """A forked child with a connection to it beside its output."""
+    here, there = socket.socketpair()
+
+    def make(out: int) -> int:
+        return fork(lambda: be(there.detach(), out))
+
     try:
-        pid = fork(lambda: worker.be_worker(nice, there.detach(), writer))
+        pid, capture = _captured(make)
     except OSError:
-        capture.close()
-        os.close(writer)
         here.close()
         there.close()
         raise
-    os.close(writer)
     there.close()
-    return Process(pid, capture, channel=Peer(here), serves=job.worker)
+    return pid, capture, Peer(here)
 
 
 def _spawn(job: Job, out: int) -> int:

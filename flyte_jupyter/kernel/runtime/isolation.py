@@ -53,14 +53,19 @@ class Preloads:
     def __init__(self) -> None:
         self._tried: set[str] = set()
 
-    def have(self, modules: Sequence[str]) -> None:
-        """Import those that were not asked for before, if that is safe; what is not imported is said on standard error."""
+    def have(self, modules: Sequence[str]) -> bool:
+        """Import those that were not asked for before, if that is safe; what is not imported is said on standard error.
+
+        Gives whether anything was imported.
+        """
         fresh = [m for m in modules if m not in self._tried]
-        if fresh:
-            self._tried.update(fresh)
-            why = preload(fresh)
-            if why:
-                print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the parent's log
+        if not fresh:
+            return False
+        self._tried.update(fresh)
+        why = preload(fresh)
+        if why:
+            print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the parent's log
+        return not why
 
 
 def preload(modules: Sequence[str]) -> str:

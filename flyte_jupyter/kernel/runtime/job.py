@@ -96,7 +96,7 @@ class Job:
     @property
     def ours(self) -> bool:
         """Whether the command is this runtime's own, so that a worker can run it."""
-        return os.path.basename(self.argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
+        return is_ours(self.argv)
 
     @property
     def flytekits(self) -> bool:
@@ -120,3 +120,8 @@ def variables(found: object) -> dict[str, str]:
     if not isinstance(found, Mapping):
         raise TypeError(f"variables are an object, not {type(found).__name__}")
     return {str(name): str(value) for name, value in found.items()}
+
+
+def is_ours(argv: Sequence[str]) -> bool:
+    """Whether a command is this runtime's own."""
+    return os.path.basename(argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt

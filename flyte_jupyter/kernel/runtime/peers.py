@@ -53,6 +53,14 @@ class Peer:
             self.send_at = time.monotonic() + _POST_SECONDS
         self._unsent += frames.encode(message)
 
+    def pass_all(self, message: Mapping[str, Any]) -> bool:
+        """Send the whole of it at once. False when that cannot be: nobody is there, or it is too long."""
+        data = frames.encode(message)
+        try:
+            return self.socket.send(data) == len(data)
+        except OSError:
+            return False
+
     def flush(self) -> None:
         """Send more of what is left."""
         self.send_at = None

@@ -8,11 +8,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte
-from flyte_jupyter.kernel.runtime.job import Job
+from flyte_jupyter.kernel.runtime.job import Job, is_ours
 
 _CHANNEL = 3
 _OUT = 4
@@ -22,16 +22,38 @@ _CANNOT_RUN, _NOT_FOUND = 126, 127
 def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
     settle_in(job.nice, {1: out, 2: out})
+    isolation.reseed()
+    return _become(job.argv, job.env, job.cwd)
+
+
+def be_spare(channel: int, out: int) -> int:
+    """Wait for the one attempt to run, which comes as a frame over `channel` (a connected socket); end when none comes."""
+    settle_in(0, {1: out, 2: out, _CHANNEL: channel})
+    isolation.reseed()
+    decoder = frames.Decoder()
+    with socket.socket(fileno=_CHANNEL) as connection:
+        found: list[frames.Message] = []
+        while not found:
+            data = connection.recv(64 * 1024)
+            if not data:
+                return 0
+            found += decoder.feed(data)
+    with suppress(OSError):
+        os.nice(found[0]["nice"])
+    return _become(found[0]["argv"], found[0]["env"], found[0]["cwd"])
+
+
+def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
     try:
-        os.chdir(job.cwd)
+        os.chdir(cwd)
     except OSError as e:
         return _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
-    _dress(job.env)
-    if not (job.ours or job.flytekits):
-        return _exec(job)
-    isolation.reseed()
-    sys.argv = list(job.argv)
-    return _finished(entrypoint.run(job.argv[1:]) if job.ours else pyflyte.run(job.argv))
+    _dress(env)
+    ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
+    if not (ours or flytekits):
+        return _exec(argv)
+    sys.argv = list(argv)
+    return _finished(entrypoint.run(argv[1:]) if ours else pyflyte.run(argv))
 
 
 def be_worker(nice: int, channel: int, out: int) -> int:
@@ -130,15 +152,15 @@ def _dress(env: Mapping[str, str]) -> None:
             os.environ[name] = value
 
 
-def _exec(job: Job) -> int:
+def _exec(argv: Sequence[str]) -> int:
     # Python ignores this one, and what it ignores stays ignored after exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        os.execvpe(job.argv[0], list(job.argv), dict(job.env))  # noqa: S606  # running the task's command is the job
+        os.execvp(argv[0], list(argv))  # noqa: S606  # running the task's command is the job
     except FileNotFoundError:
-        return _complain(f"{job.argv[0]}: no such command", _NOT_FOUND)
+        return _complain(f"{argv[0]}: no such command", _NOT_FOUND)
     except OSError as e:
-        return _complain(f"{job.argv[0]}: {e.strerror}", _CANNOT_RUN)
+        return _complain(f"{argv[0]}: {e.strerror}", _CANNOT_RUN)
 
 
 def _complain(text: str, status: int) -> int:

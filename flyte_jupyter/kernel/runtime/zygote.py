@@ -32,9 +32,10 @@ from flyte_jupyter.kernel.runtime.births import (
 from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
+from flyte_jupyter.kernel.runtime.spares import Spares
 from flyte_jupyter.kernel.runtime.sweeping import Sweep
+from flyte_jupyter.kernel.runtime.trials import Trials
 from flyte_jupyter.kernel.runtime.waiting import Waiting
-from flyte_jupyter.kernel.runtime.warming import Warming
 from flyte_jupyter.kernel.runtime.watch import Watch
 
 PROTOCOL = 1
@@ -51,10 +52,11 @@ class Zygote:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     peers: Peers = field(init=False)
     sweep: Sweep = field(init=False)
+    spares: Spares = field(init=False)
     processes: dict[int, Process] = field(default_factory=dict)
     attempts: dict[str, Record] = field(default_factory=dict)
     environment: str = field(default_factory=fingerprint)
-    warmings: dict[int, Warming] = field(default_factory=dict)
+    trials: Trials = field(init=False)
     watch: Watch = field(default_factory=Watch)
     waiting: Waiting = field(default_factory=Waiting)
     environments: Environments = field(default_factory=Environments)
@@ -65,6 +67,8 @@ class Zygote:
     def __post_init__(self) -> None:
         self.peers = Peers(self.selector, self._answer, self.waiting.drop)
         self.sweep = Sweep(self.records.folder)
+        self.spares = Spares(self._fork, self._watch)
+        self.trials = Trials(self.selector, self._fork, self._next_life, self.peers.tell_all)
 
     def live(self, path: Path) -> int:
         """A whole life; `path` is where the listener stands. Raises as `serve` does."""
@@ -86,6 +90,7 @@ class Zygote:
             self.peers.send_due()
             self._judge()
             self.sweep.if_due(self.processes)
+            self.spares.refill()
 
     def _listen(self) -> None:
         # A signal that comes just before the selector waits must wake it all the same.
@@ -145,7 +150,9 @@ class Zygote:
                 if waited:
                     self._begin(*waited)
             case "warm":
-                self._warm(peer, message)
+                failed = self.trials.begin(message)
+                if failed:
+                    peer.send(failed)
             case "kill":
                 self._kill(key)
             case "reap":
@@ -170,9 +177,7 @@ class Zygote:
         if self.waiting.take(key):
             never = Record(key, 0, "", time.time()).over(Ended(None, signal.SIGKILL))
             self.peers.tell_all(never.farewell())
-        for begun in self.warmings.values():
-            if begun.key == key:
-                begun.stop()
+        self.trials.stop(key)
 
     def _reap(self, key: str) -> None:
         record = self.attempts.get(key)
@@ -232,13 +237,17 @@ class Zygote:
         why = pyflyte.missing() if job.flytekits else ""
         if why:
             raise ModuleNotFoundError(why)
-        self.preloads.have(job.preload)
+        if self.preloads.have(job.preload):
+            self.spares.drop()
         if job.shares:
             idle = idle_worker(self.processes.values(), job)
             if idle or not isolation.fork_hazard():
                 process, mode = (idle, "reused") if idle else (self._new_worker(job), "fork")
                 process.give(job)
                 return process, mode
+        spare = self.spares.take(job)
+        if spare:
+            return spare, "fork"
         process, mode = births.new_attempt(job, self._fork)
         process.capture.aim(job.log, job.limit)
         return self._watch(process), mode
@@ -274,21 +283,9 @@ class Zygote:
         self.selector.close()
         self.peers.abandon()
         for process in self.processes.values():
-            if process.channel:
-                process.channel.socket.close()
-
-    # -- warm parents --
-
-    def _warm(self, peer: Peer, message: frames.Message) -> None:
-        try:
-            order = warming.Order.read(message)
-            begun = warming.begin(order, self._fork, self._next_life)
-        except (KeyError, TypeError, ValueError, OSError) as e:
-            failed = {"op": "warmed", "key": message["key"], "outcome": "cold", "what": ""}
-            peer.send(failed | {"why": f"{type(e).__name__}: {e}"})
-            return
-        self.warmings[begun.reader] = begun
-        self.selector.register(begun.reader, selectors.EVENT_READ, lambda _: self._follow(begun))
+            for peer in (process.channel, process.door):
+                if peer:
+                    peer.socket.close()
 
     def _next_life(self, order: warming.Order) -> int:
         """In the fork, once it is warm: a zygote of its own, with nothing of this one but what is imported."""
@@ -297,14 +294,6 @@ class Zygote:
         return Zygote(listener, records, self.linger, environment=self.environment).live(
             order.socket
         )
-
-    def _follow(self, begun: Warming, *, ended: bool = False) -> None:
-        if begun.listen() and not begun.over and not ended:
-            return
-        del self.warmings[begun.reader]
-        self.selector.unregister(begun.reader)
-        os.close(begun.reader)
-        self.peers.tell_all(begun.answer())
 
     # -- ends --
 
@@ -339,10 +328,10 @@ class Zygote:
             pid, ended = found
             process = self.processes.pop(pid, None)
             self.sweep.soon()
-            for begun in [w for w in self.warmings.values() if w.pid == pid]:
-                self._follow(begun, ended=True)
+            self.trials.ended(pid)
             if process is None:
                 continue
+            self.spares.gone(process)
             if process.channel:
                 # An answer that was sent just before the end counts; nobody else is served.
                 process.retired = True
