@@ -244,7 +244,7 @@ class SqlRuns:
 def send(db: Database, transaction: Transaction, run_id: int, run: RunId, message: bytes) -> None:
     """Put an encoded observation into a run's durable inbox, and announce it once it is on disk."""
     _send.run(transaction.connection, {"run_id": run_id, "observation": message})
-    transaction.after_commit(partial(db.arrivals.publish, run))
+    transaction.after_commit(partial(db.arrived, run))
 
 
 _send = dialect.Prepared(inbox.insert())
