@@ -46,14 +46,15 @@ class Tenure:
         self._lease = lease
 
     async def check(self, gap: Callable[[timedelta], None]) -> None:
-        """Renew first if the clock stood still; `gap` then hears for how long.
+        """Renew first if the clock stood still, or the lease has run out; `gap` hears for how long the clock stood.
 
         Everybody who wants to write waits here meanwhile. Raises `Fenced`.
         """
         async with self._checking:
             stood = self._clock.gap()
-            if stood:
+            if stood or (self._lease is not None and self._clock.now() >= self._lease.expires):
                 await self.renew()
+            if stood:
                 gap(stood)
 
     async def release(self) -> None:

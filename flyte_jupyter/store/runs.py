@@ -139,6 +139,9 @@ class SqlRuns:
         self, holder: str, ttl: timedelta, now: datetime, *, force: bool = False
     ) -> Lease | None:
         """Take or renew the lease; None when another holder's is still good. A new holder gets a higher epoch."""
+        # Who only stands by does not write: each look would be a commit.
+        if not force and await self.holder(now) not in ("", holder):
+            return None
 
         def take(transaction: Transaction) -> Lease | None:
             held = transaction.connection.execute(_lease).one()
@@ -154,6 +157,11 @@ class SqlRuns:
             return taken
 
         return await self._db.write(take)
+
+    async def holder(self, now: datetime) -> str:
+        """Who holds the lease; empty when nobody does."""
+        held = await self._db.read(lambda c: c.execute(_lease).one())
+        return held.holder if held.expires > moment(now) else ""
 
     async def release(self, holder: str) -> None:
         """Give the lease back; nothing if another holds it."""

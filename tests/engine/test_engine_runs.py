@@ -421,6 +421,56 @@ def test_an_engine_that_lost_its_lease_writes_no_more():
     asyncio.run(main())
 
 
+async def stands_by(engine, world):
+    def look():
+        world.clock.advance(timedelta(seconds=1))
+        return engine.status().state is EngineState.STANDBY
+
+    await until(look)
+
+
+def test_an_engine_that_stood_still_kills_nothing_of_what_another_has_begun_meanwhile():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        anothers = AttemptId(RunId("p", "d", "new"), ("a",), 0)
+        await world.executor.launch(AttemptSpec(anothers, core.TaskTemplate(), "", "", "", {}))
+        world.clock.stand_still(timedelta(seconds=20))
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now())
+        world.executor.begin(anothers)
+        await stands_by(first, world)
+        assert set(world.executor.running) == {anothers}
+        await first.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_stood_still_does_nothing_more_that_it_owed():
+    async def main():
+        world = World(by_itself=False)
+        world.create(workflow(ONE))
+        first = world.engine()
+        launch, held = world.executor.launch, asyncio.Event()
+
+        async def slow(spec):
+            await held.wait()
+            raise ConnectionError("the executor did not answer")
+
+        world.executor.launch = slow
+        await first.start()
+        await until(lambda: first.status().undelivered)
+        world.executor.launch = launch
+        world.clock.stand_still(timedelta(seconds=20))
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now())
+        held.set()
+        await stands_by(first, world)
+        assert not world.executor.created
+        await first.stop()
+
+    asyncio.run(main())
+
+
 def test_a_run_created_while_no_engine_ran_is_taken_up():
     async def main():
         world = World()
