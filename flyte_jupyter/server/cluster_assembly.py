@@ -15,7 +15,7 @@ from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, conne
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobBucket
-from flyte_jupyter.server.cluster import ClusterDoor, cluster_machine
+from flyte_jupyter.server.cluster import ClusterDoor, cluster_machine, looking_machine
 from flyte_jupyter.server.control_plane import NotReady
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Ground, Machine, MachineStatus, Parts, make_parts
@@ -50,10 +50,11 @@ async def cluster_parts(
         raise NotReady(str(error)) from error
     api = Api(connection, settings.kubernetes.pace)
     try:
-        door = ClusterDoor(database)
-        machine = cluster_machine(
-            api, clock, blobs, logs=data / "logs" / "pods", door=door, settings=settings.kubernetes
-        )
+        door, logs, cluster = ClusterDoor(database), data / "logs" / "pods", settings.kubernetes
+        if settings.engine:
+            machine = cluster_machine(api, clock, blobs, logs=logs, door=door, settings=cluster)
+        else:
+            machine = looking_machine(api, logs=logs, settings=cluster)
         ground = Ground(
             settings=settings,
             database=database,
