@@ -94,6 +94,7 @@ async def _serve(settings: Settings) -> None:
     from flyte_jupyter.server import ownership
     from flyte_jupyter.server.cluster_assembly import cluster_parts
     from flyte_jupyter.server.engines import engine_over
+    from flyte_jupyter.server.living import LivingEngine
 
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,7 +106,9 @@ async def _serve(settings: Settings) -> None:
             return
         held.push_async_callback(database.close)
         parts = await held.enter_async_context(cluster_parts(settings, database, SystemClock()))
-        engine = engine_over(parts, alone=False)
+        living = LivingEngine(Path(settings.data_dir))
+        held.callback(living.leave)
+        engine = engine_over(parts, living.holder)
         await engine.start()
         held.push_async_callback(engine.stop)
         await _say(engine, ending)

@@ -48,6 +48,8 @@ class EngineSettings:
     holder: str
     """Who takes the lease: unique to this process."""
     lease: timedelta = timedelta(seconds=15)
+    look: timedelta = timedelta(seconds=5)
+    """How often one that stands by looks whether the lease can be had."""
     take_over: bool = False
     """Take the lease at the start whoever holds it: for who knows that no other engine is alive (it has the data's lock)."""
     survey: timedelta = timedelta(seconds=30)
@@ -83,7 +85,9 @@ class Engine:
     def __init__(self, ports: Ports, settings: EngineSettings) -> None:
         self._ports = ports
         self._settings = settings
-        self._tenure = Tenure(ports.runs, ports.clock, settings.holder, settings.lease)
+        self._tenure = Tenure(
+            ports.runs, ports.clock, settings.holder, settings.lease, settings.look
+        )
         self._reign: _Reign | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._notice = ""

@@ -229,4 +229,4 @@ def plane_on(
     )
     parts = make_parts(ground, clock)
     door.open(parts.platform)
-    return ClusterPlane(engine_over(parts, alone=True), parts.platform)
+    return ClusterPlane(engine_over(parts), parts.platform)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState
 from flyte_jupyter.engine.ports import AttemptNews
 from flyte_jupyter.server.control_plane import EngineStatus
+from flyte_jupyter.server.living import is_dead, new_holder
 from flyte_jupyter.server.wiring import Ground, Parts
 from flyte_jupyter.store.runs import SqlRuns
 
 _LITTLE_SPACE = 64 * 1024 * 1024
+_LOOK = timedelta(seconds=1)
+"""An engine that has died is known to be dead at once: who stands by need not wait for its lease to run out."""
 
 
-def engine_over(parts: Parts, *, alone: bool) -> Engine:
-    """An engine; who has the database `alone` knows that no other lives, and need not wait for its lease to run out."""
-    holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-    settings = EngineSettings(holder=holder, take_over=alone, answers=parts.answers)
+def engine_over(parts: Parts, holder: str = "") -> Engine:
+    """An engine that shares the database under this name; without one it has it alone, and knows that no other lives."""
+    settings = EngineSettings(
+        holder=holder or new_holder(), look=_LOOK, take_over=not holder, answers=parts.answers
+    )
     return Engine(parts.ports, settings)
 
 
@@ -28,7 +32,7 @@ class EmbeddedEngine:
     """The engine as the process holds it, with what the status endpoint wants to know."""
 
     def __init__(self, parts: Parts) -> None:
-        self._engine = engine_over(parts, alone=True)
+        self._engine = engine_over(parts)
         self._ground = parts.ground
 
     async def start(self) -> None:
@@ -53,7 +57,8 @@ class EngineApart:
 
     def __init__(self, parts: Parts) -> None:
         self._ground = parts.ground
-        self._runs = SqlRuns(parts.ground.database)
+        dead = partial(is_dead, data_dir=Path(parts.ground.settings.data_dir))
+        self._runs = SqlRuns(parts.ground.database, dead)
 
     async def start(self) -> None:
         """Be able to show what attempts say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -130,10 +130,11 @@ def named(run: RunId) -> dict[str, str]:
 
 
 class SqlRuns:
-    """Implements `flyte_jupyter.engine.ports.Runs`."""
+    """Implements `flyte_jupyter.engine.ports.Runs`. The lease of a holder that is `dead` has ended."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, dead: Callable[[str], bool] = lambda _: False) -> None:
         self._db = db
+        self._dead = dead
 
     async def acquire(
         self, holder: str, ttl: timedelta, now: datetime, *, force: bool = False
@@ -145,7 +146,7 @@ class SqlRuns:
 
         def take(transaction: Transaction) -> Lease | None:
             held = transaction.connection.execute(_lease).one()
-            good = held.expires > moment(now)
+            good = held.expires > moment(now) and not self._dead(held.holder)
             mine = held.holder == holder and held.expires > 0
             if not mine and good and not force:
                 return None
@@ -161,7 +162,8 @@ class SqlRuns:
     async def holder(self, now: datetime) -> str:
         """Who holds the lease; empty when nobody does."""
         held = await self._db.read(lambda c: c.execute(_lease).one())
-        return held.holder if held.expires > moment(now) else ""
+        good = held.expires > moment(now) and not self._dead(held.holder)
+        return held.holder if good else ""
 
     async def release(self, holder: str) -> None:
         """Give the lease back; nothing if another holds it."""

@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
-from processes import eventually
+import pytest
 
 from flyte_jupyter.server import ownership
 
 TAKE_THE_LEASE = """
 import asyncio, sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from flyte_jupyter.server.assembly import open_database
+from flyte_jupyter.server.living import LivingEngine, is_dead
 from flyte_jupyter.store.runs import SqlRuns
 
 async def main():
-    database = open_database(Path(sys.argv[1]), shared=True)
-    runs = SqlRuns(database)
-    await runs.acquire("another", timedelta(hours=1), datetime.now(UTC))
-    print("taken", flush=True)
+    data = Path(sys.argv[1])
+    database, living = open_database(data, shared=True), LivingEngine(data)
+    runs = SqlRuns(database, partial(is_dead, data_dir=data))
+    got = await runs.acquire(living.holder, timedelta(hours=1), datetime.now(UTC))
+    print("taken" if got else "refused", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    await runs.release("another")
+    await runs.release(living.holder)
+    living.leave()
     await database.close()
 
 asyncio.run(main())
 """
 
 
-def test_it_says_whether_some_engine_decides(make_server):
+@pytest.fixture
+def engine():
+    """Starts a process that takes the lease for an hour, if it can."""
+    with ExitStack() as held:
+
+        def start(data):
+            pipe = subprocess.PIPE
+            command = [sys.executable, "-c", TAKE_THE_LEASE, str(data)]
+            process = held.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe))
+            held.callback(process.kill)
+            return process, process.stdout.readline().decode().strip()
+
+        yield start
+
+
+def test_it_says_whether_some_engine_decides(make_server, engine):
     server = make_server(engine=False)
     said = server.ok("GET", "/x/v1/status")
     assert said["engine"] == "absent"
     (notice,) = said["notices"]
     assert f"flyte-jupyter engine --data-dir {server.data}" in notice
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", TAKE_THE_LEASE, str(server.data)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as engine:
-        assert engine.stdout.readline() == b"taken\n"
-        said = server.ok("GET", "/x/v1/status")
-        assert (said["engine"], said["notices"]) == ("active", [])
-        engine.stdin.close()
-        assert engine.wait(30) == 0
-    eventually(lambda: server.ok("GET", "/x/v1/status")["engine"] == "absent")
+    process, word = engine(server.data)
+    assert word == "taken"
+    said = server.ok("GET", "/x/v1/status")
+    assert (said["engine"], said["notices"]) == ("active", [])
+    process.stdin.close()
+    assert process.wait(30) == 0
+    assert server.ok("GET", "/x/v1/status")["engine"] == "absent"
+
+
+def test_a_dead_engines_lease_has_ended_and_a_stopped_ones_has_not(make_server, engine):
+    server = make_server(engine=False)
+    first, word = engine(server.data)
+    assert word == "taken"
+    first.send_signal(signal.SIGSTOP)
+    assert engine(server.data)[1] == "refused"
+    assert server.ok("GET", "/x/v1/status")["engine"] == "active"
+    first.kill()
+    first.wait(30)
+    assert server.ok("GET", "/x/v1/status")["engine"] == "absent"
+    assert engine(server.data)[1] == "taken"
 
 
 def test_processes_that_start_at_once_have_one_secret(tmp_path):
