@@ -21,7 +21,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
 )
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, Rejected, StoreBusy
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -373,6 +373,27 @@ def test_events_tell_the_story_in_order(play):
         outputs = [e.output_uri for e in events if isinstance(e, event.NodeExecutionEvent)]
         for uri in filter(None, outputs):
             assert await world.blobs.exists(uri), f"{uri} was told of and is not there"
+
+    play(scenario)
+
+
+def test_a_store_that_others_keep_busy_costs_no_run(play):
+    async def scenario(world, engine):
+        commit, left = world.runs.commit, 30
+
+        async def busy(committed):
+            nonlocal left
+            left -= 1
+            if left > 0:
+                raise StoreBusy("another process writes and does not come to an end")
+            return await commit(committed)
+
+        world.runs.commit = busy
+        world.create(workflow(ONE))
+        await until(lambda: engine.status().troubles)
+        assert "does not come to an end" in engine.status().troubles[RUN]
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert left <= 0
 
     play(scenario)
 

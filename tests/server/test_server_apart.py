@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from server_under_test import follow
 
 from flyte_jupyter.server import ownership
 
@@ -76,6 +80,44 @@ def test_a_dead_engines_lease_has_ended_and_a_stopped_ones_has_not(make_server, 
     first.wait(30)
     assert server.ok("GET", "/x/v1/status")["engine"] == "absent"
     assert engine(server.data)[1] == "taken"
+
+
+SHARER = Path(__file__).parents[1] / "store" / "sharer.py"
+
+
+def test_whoever_watches_hears_of_what_another_process_commits(make_server):
+    server = make_server(engine=False)
+    command = [sys.executable, str(SHARER), str(server.data / "db" / "flyte.db"), "3600"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=SHARER.parent) as other:
+
+        def ask(*words):
+            other.stdin.write(json.dumps(words).encode() + b"\n")
+            other.stdin.flush()
+            return json.loads(other.stdout.readline())
+
+        async def talk(line):
+            where = {"project": "flytesnacks", "domain": "development"}
+            await line.write_message(
+                json.dumps({"id": 1, "op": "subscribe", "topic": "executions", **where})
+            )
+            assert json.loads(await line.read_message())["items"] == []
+            await asyncio.to_thread(ask, "create", "seen")
+            await asyncio.to_thread(ask, "create", "seen-too")
+            named = set()
+            while len(named) < 2:
+                frame = json.loads(await line.read_message())
+                named |= {item["value"]["id"]["name"] for item in frame["items"]}
+            return named
+
+        try:
+            assert json.loads(other.stdout.readline()) == "open"
+            assert follow(server, talk) == {"seen", "seen-too"}
+            status, _ = server.call("DELETE", "/api/v1/executions/flytesnacks/development/seen", {})
+            assert status == 200
+            assert ask("hear", "seen") == "seen"
+        finally:
+            other.kill()
 
 
 def test_processes_that_start_at_once_have_one_secret(tmp_path):
