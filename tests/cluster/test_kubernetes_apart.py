@@ -79,6 +79,16 @@ def test_what_was_launched_without_an_engine_waits_for_one_and_says_so(served, e
     assert served.handle(execution.name)[:3] == [execution.name, "SUCCEEDED", "3/3"]
 
 
+def test_tasks_that_may_share_run_in_warm_pods_of_an_engine_apart(served, engines):
+    engines.two()
+    execution = launch(served, pod_flows.places)
+    execution.wait(timeout=200)
+    (host,) = {text.split()[0] for text in execution.outputs["o0"]}
+    assert host.startswith("worker-")
+    # The engine has the only line to the worker: a log is shown once it is kept.
+    eventually(lambda: execution.nodes[0].logs() == f"in {host}\n", what="the kept log")
+
+
 def test_an_abort_through_the_api_reaches_the_engine(served, engines):
     engines.two()
     waiting = launch(served, pod_flows.waiting, gate="flyte/never")
