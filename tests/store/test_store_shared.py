@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -154,6 +155,69 @@ def test_one_that_is_killed_in_the_middle_of_a_write_holds_nobody_up(sharer):
     other.kill()
     one.hear()
     one.ask("hear", "a")
+
+
+WRITE_UNTIL_KILLED = """
+import asyncio, sys
+from itertools import count
+from pathlib import Path
+from store_world import new_execution
+from flyte_jupyter.store.database import Database
+from flyte_jupyter.store.executions import Executions
+
+async def main():
+    executions = Executions(Database.open(Path(sys.argv[1]), shared=True))
+    async def work(lane):
+        for number in count():
+            name = f"{sys.argv[2]}-{lane}-{number}"
+            await executions.create(new_execution(name))
+            print(name, flush=True)
+    await asyncio.gather(*map(work, range(4)))
+
+asyncio.run(main())
+"""
+
+
+def test_no_acknowledged_commit_of_any_is_lost_however_often_one_is_killed(path):
+    chance = random.Random(9)
+    told = []
+
+    def writer(name):
+        command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(path), name]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE)
+
+    def read(process, lines):
+        told.extend(process.stdout.readline() for _ in range(lines))
+
+    writers = [writer("first"), writer("second")]
+    for kill in range(6):
+        for process in writers:
+            read(process, chance.randrange(10, 60))
+        one = writers.pop(0)
+        one.kill()
+        told.extend(one.stdout)
+        one.stdout.close()
+        one.wait()
+        # Whoever is left has to get on with it, or this waits for ever.
+        read(writers[0], 20)
+        writers.append(writer(f"next-{kill}"))
+    for process in writers:
+        process.kill()
+        told.extend(process.stdout)
+        process.stdout.close()
+        process.wait()
+    # A last line may have been cut off by the kill.
+    names = {line.strip() for line in told if line.endswith("\n")}
+    assert len(names) > 200
+
+    async def story():
+        db = Database.open(path)
+        kept = await db.read(lambda c: c.exec_driver_sql("SELECT name FROM runs").scalars().all())
+        assert names <= set(kept)
+        assert len(kept) == len(set(kept))
+        await db.close()
+
+    asyncio.run(story())
 
 
 def test_one_that_leaves_takes_nothing_of_the_others_along(sharer, path):
