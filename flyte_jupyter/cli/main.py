@@ -66,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--config", metavar="FILE", help="settings in TOML: [kubernetes] runs tasks as pods"
     )
+    serve.add_argument(
+        "--no-engine",
+        action="store_true",
+        help="serve only: flyte-jupyter engine, beside it, decides (needs --config with [kubernetes])",
+    )
     serve.set_defaults(command=_serve, refuse=serve.error)
 
     engine.add_to(commands)
@@ -128,6 +133,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     command = [*command_for(where), "--stay"]
     if arguments.config:
         command += ["--config", os.path.abspath(arguments.config)]  # noqa: PTH100 - it is only passed on
+    if arguments.no_engine:
+        command += ["--no-engine"]
     environ = dict(os.environ)
     if arguments.token:
         environ["FLYTE_JUPYTER_TOKEN"] = arguments.token

@@ -48,6 +48,8 @@ class EngineSettings:
     holder: str
     """Who takes the lease: unique to this process."""
     lease: timedelta = timedelta(seconds=15)
+    look: timedelta = timedelta(seconds=5)
+    """How often one that stands by looks whether the lease can be had."""
     take_over: bool = False
     """Take the lease at the start whoever holds it: for who knows that no other engine is alive (it has the data's lock)."""
     survey: timedelta = timedelta(seconds=30)
@@ -83,7 +85,9 @@ class Engine:
     def __init__(self, ports: Ports, settings: EngineSettings) -> None:
         self._ports = ports
         self._settings = settings
-        self._tenure = Tenure(ports.runs, ports.clock, settings.holder, settings.lease)
+        self._tenure = Tenure(
+            ports.runs, ports.clock, settings.holder, settings.lease, settings.look
+        )
         self._reign: _Reign | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._notice = ""
@@ -185,7 +189,7 @@ class _Reign:
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
         self._deliveries = Deliveries(ports, answers, self.loop)
-        self.outbox = Outbox(self._deliveries.deliver, self.loop.settle, settings.pace)
+        self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
         self._timers = Timers(ports.clock, self._tick)
         self._keeper = Keeper(answers.cache, ports.clock, settings.answers.cache.heartbeat)
 
@@ -277,12 +281,25 @@ class _Reign:
 
     def _remove_stray(self, attempt: AttemptId) -> None:
         """Kill what belongs to no open run: nobody would ever ask for its end."""
-        log.warning("%s belongs to no open run: killed", attempt)
-        task = asyncio.create_task(self._ports.executor.kill(attempt))
+        task = asyncio.create_task(self._kill_stray(attempt))
         self._strays.add(task)
         task.add_done_callback(self._strays.discard)
 
+    async def _kill_stray(self, attempt: AttemptId) -> None:
+        try:
+            # Who has stood still may see attempts of runs that another engine has begun meanwhile.
+            await self._ready()
+        except Fenced:
+            return
+        if attempt.run not in self.loop:
+            log.warning("%s belongs to no open run: killed", attempt)
+            await self._ports.executor.kill(attempt)
+
     # -- what goes out --
+
+    async def _deliver(self, run: RunId, owed: OwedAction) -> None:
+        await self._ready()
+        await self._deliveries.deliver(run, owed)
 
     def _owe(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         self.outbox.add(run, owed)
@@ -292,7 +309,11 @@ class _Reign:
     async def _ready(self) -> None:
         if self.fenced.is_set():
             raise Fenced("this engine has lost its lease")
-        await self._tenure.check(self._gap)
+        try:
+            await self._tenure.check(self._gap)
+        except Fenced:
+            self.fenced.set()
+            raise
 
     def _gap(self, stood: timedelta) -> None:
         log.warning("the clock stood still for %s: deadlines are extended", stood)

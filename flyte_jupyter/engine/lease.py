@@ -12,11 +12,14 @@ from flyte_jupyter.engine.ports import Clock, Fenced, Lease, Runs
 class Tenure:
     """One engine's hold on the database. `epoch` is 0 while it has none."""
 
-    def __init__(self, runs: Runs, clock: Clock, holder: str, ttl: timedelta) -> None:
+    def __init__(
+        self, runs: Runs, clock: Clock, holder: str, ttl: timedelta, look: timedelta
+    ) -> None:
         self._runs = runs
         self._clock = clock
         self._holder = holder
         self._ttl = ttl
+        self._look = look
         self._lease: Lease | None = None
         self._checking = asyncio.Lock()
 
@@ -27,8 +30,8 @@ class Tenure:
 
     @property
     def renew_at(self) -> datetime:
-        """When to renew: well before it expires."""
-        return self._clock.now() + self._ttl / 3
+        """When to renew: well before it expires. Without it, when to look again whether it can be had."""
+        return self._clock.now() + (self._ttl / 3 if self._lease is not None else self._look)
 
     async def take(self, *, force: bool = False) -> bool:
         """Try to take the lease; False while another holder's is good, unless it is taken by `force`."""
@@ -46,14 +49,15 @@ class Tenure:
         self._lease = lease
 
     async def check(self, gap: Callable[[timedelta], None]) -> None:
-        """Renew first if the clock stood still; `gap` then hears for how long.
+        """Renew first if the clock stood still, or the lease has run out; `gap` hears for how long the clock stood.
 
         Everybody who wants to write waits here meanwhile. Raises `Fenced`.
         """
         async with self._checking:
             stood = self._clock.gap()
-            if stood:
+            if stood or (self._lease is not None and self._clock.now() >= self._lease.expires):
                 await self.renew()
+            if stood:
                 gap(stood)
 
     async def release(self) -> None:

@@ -12,7 +12,7 @@ from flyte_jupyter.engine.answers import RunContext
 from flyte_jupyter.engine.answers.programs import LARGE
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Scope
-from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoredRun, StoreFull
+from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoreBusy, StoredRun, StoreFull
 from flyte_jupyter.engine.program import Policies
 from flyte_jupyter.idl.ids import RunId
 
@@ -205,19 +205,20 @@ class Loop:
     async def _trouble(self, actor: RunActor, error: Exception) -> None:
         run = actor.context.id
         full = isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
-        if not full:
+        busy = isinstance(error, StoreBusy)
+        if not full and not busy:
             actor.strikes += 1
-        reason = f"no space left: {error}" if full else repr(error)
+        reason = f"no space left: {error}" if full else str(error) if busy else repr(error)
         self._events.trouble(run, reason)
         log.warning("run %s: turn failed, trying again: %s", run, reason)
         if isinstance(error, Stale):
             await actor.reload()
-        elif actor.strikes > self._world.most_strikes + 1 and not full:
+        elif actor.strikes > self._world.most_strikes + 1 and not full and not busy:
             await self._give_up(actor, error)
         wait = self._settings.first_wait * 2 ** min(actor.strikes, 20)
-        # A full disk is nobody's failure, so no strikes make these waits longer.
+        # Neither is a run's failure, so no strikes make these waits longer.
         await asyncio.sleep(
-            self._settings.full_wait if full else min(wait, self._settings.longest_wait)
+            self._settings.full_wait if full or busy else min(wait, self._settings.longest_wait)
         )
 
     async def _give_up(self, actor: RunActor, error: Exception) -> None:

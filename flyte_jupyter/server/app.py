@@ -12,12 +12,13 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.server import ownership
@@ -47,13 +48,17 @@ def parse(arguments: Sequence[str]) -> Settings:
         "--token", default=os.environ.get("FLYTE_JUPYTER_TOKEN", ""), help="wanted on TCP"
     )
     parser.add_argument("--config", type=Path, help="a TOML file with settings, for a cluster")
+    parser.add_argument("--no-engine", action="store_true", help="leave deciding to engines apart")
     given = parser.parse_args(arguments)
     if not 0 <= given.linger <= _LONGEST_LINGER:
         parser.error("--linger is a number of seconds; --stay is for ever")
     data = given.data_dir.absolute()
     run = (given.run_dir or data / "run").absolute()
     try:
-        settings = _configured(given.config, data, run)
+        table = dict(read_configuration(given.config)) if given.config else {}
+        if given.no_engine:
+            table["engine"] = False
+        settings = settings_of(table, data, run)
     except BadConfiguration as error:
         parser.error(str(error))
     tcp = settings.tcp
@@ -73,11 +78,10 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
 
 
-def _configured(file: Path | None, data: Path, run: Path) -> Settings:
-    """The settings of a file, if there is one. Raises `BadConfiguration`."""
-    table = dict(read_configuration(file)) if file else {}
+def settings_of(table: Mapping[str, Any], data: Path, run: Path) -> Settings:
+    """The settings that a file's table makes for these folders. Raises `BadConfiguration`."""
     if on_line := sorted(table.keys() & {"data_dir", "run_dir", "linger", "notice", "log_file"}):
-        raise BadConfiguration(f"{on_line[0]} is for the command line, not for {file}")
+        raise BadConfiguration(f"{on_line[0]} is for the command line, not for a file")
     settings = settings_from(Settings, {**table, "data_dir": str(data), "run_dir": str(run)})
     remote = "://" in settings.blobs and not settings.blobs.startswith("file:")
     if settings.kubernetes is not None and not remote:
@@ -86,6 +90,10 @@ def _configured(file: Path | None, data: Path, run: Path) -> Settings:
         )
     if settings.kubernetes is None and settings.blobs:
         raise BadConfiguration("blobs: an object store needs a table [kubernetes]")
+    if settings.kubernetes is None and not settings.engine:
+        raise BadConfiguration(
+            "engine: one that runs apart needs a table [kubernetes]: processes of this machine are this process's own"
+        )
     return settings
 
 

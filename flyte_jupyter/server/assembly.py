@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import secrets
-import shutil
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,54 +12,25 @@ from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.local.executor import LocalExecutor
 from flyte_jupyter.engine.adapters.local.resources import BadQuantity, refusal, wants_of
-from flyte_jupyter.engine.engine import Engine, EngineSettings, EngineState
 from flyte_jupyter.engine.ports import Clock
 from flyte_jupyter.idl import core
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobFolder
-from flyte_jupyter.server.control_plane import ControlPlane, EngineStatus
+from flyte_jupyter.server.control_plane import ControlPlane
+from flyte_jupyter.server.engines import EmbeddedEngine, EngineApart
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Ground, Machine, Parts, make_parts
 from flyte_jupyter.store.database import Database
 
-_LITTLE_SPACE = 64 * 1024 * 1024
 _COLLECTIONS = (20_000, 20, 20)
 """Garbage is looked for rarely: a turn makes thousands of objects, and hardly any of them ends in a circle."""
 
 
-class EmbeddedEngine:
-    """The engine as the process holds it, with what the status endpoint wants to know."""
-
-    def __init__(self, parts: Parts) -> None:
-        holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-        settings = EngineSettings(holder=holder, take_over=True, answers=parts.answers)
-        self._engine = Engine(parts.ports, settings)
-        self._data_dir = Path(parts.ground.settings.data_dir)
-
-    async def start(self) -> None:
-        """Begin; runs that were under way go on."""
-        await self._engine.start()
-
-    async def stop(self) -> None:
-        """Stop deciding; attempts go on."""
-        await self._engine.stop()
-
-    def status(self) -> EngineStatus:
-        """How it stands, and whether the disk has room."""
-        status = self._engine.status()
-        writable = shutil.disk_usage(self._data_dir).free > _LITTLE_SPACE
-        notices = [status.notice] if status.notice else []
-        notices += [f"{run}: {why}" for run, why in sorted(status.troubles.items())]
-        if not writable:
-            notices.append(f"Little space is left for {self._data_dir}: free some.")
-        return EngineStatus(status.state is EngineState.ACTIVE, notices, writable)
-
-
-def open_database(data_dir: Path) -> Database:
-    """The data folder's database. Raises `StoreError` or `StoreFull`, each one line with the remedy."""
+def open_database(data_dir: Path, *, shared: bool = False) -> Database:
+    """The data folder's database, alone or `shared` with other processes. Raises `StoreError` or `StoreFull`, with the remedy."""
     folder = data_dir / "db"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Database.open(folder / "flyte.db")
+    return Database.open(folder / "flyte.db", shared=shared)
 
 
 def local_machine(data_dir: Path, clock: Clock) -> Machine:
@@ -98,8 +66,9 @@ def make_control_plane(
 
 
 def plane_of(parts: Parts) -> ControlPlane:
-    """What listens, with its engine."""
-    return ControlPlane(parts, EmbeddedEngine(parts))
+    """What listens, with its engine or beside engines apart."""
+    here = parts.ground.settings.engine
+    return ControlPlane(parts, EmbeddedEngine(parts) if here else EngineApart(parts))
 
 
 async def serve(settings: Settings) -> None:
@@ -111,7 +80,7 @@ async def serve(settings: Settings) -> None:
         PortTaken: the TCP listener cannot be had.
     """
     async with AsyncExitStack() as held:
-        database = open_database(Path(settings.data_dir))
+        database = open_database(Path(settings.data_dir), shared=not settings.engine)
         held.push_async_callback(database.close)
         clock = SystemClock()
         if settings.kubernetes is None:

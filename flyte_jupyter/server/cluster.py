@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +13,12 @@ from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
 from flyte_jupyter.engine.adapters.kubernetes.handles import Standing, Wish
+from flyte_jupyter.engine.adapters.kubernetes.onlooking import Onlooker
 from flyte_jupyter.engine.adapters.kubernetes.routing import ClusterExecutor
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.warm.executor import WarmExecutor
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
-from flyte_jupyter.engine.engine import Engine, EngineSettings
+from flyte_jupyter.engine.engine import Engine
 from flyte_jupyter.engine.pods.manifest import refusal
 from flyte_jupyter.engine.ports import Blobs, Clock, Executor
 from flyte_jupyter.idl import admin, core
@@ -31,6 +30,7 @@ from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.launching import LaunchCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.blob_places import BlobBucket
+from flyte_jupyter.server.engines import engine_over
 from flyte_jupyter.server.json_inputs import literals_from
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Ground, Machine, make_parts
@@ -199,6 +199,11 @@ def cluster_machine(
     return Machine(executor, {}, lambda task: refusal(task, settings.pods))
 
 
+def looking_machine(api: Api, *, logs: Path, settings: KubernetesSettings) -> Machine:
+    """A cluster that engines apart from this process have pods in."""
+    return Machine(Onlooker(api, logs, settings), {}, lambda task: refusal(task, settings.pods))
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterPlane:
     """A control plane over a cluster, apart from what serves clients."""
@@ -224,6 +229,4 @@ def plane_on(
     )
     parts = make_parts(ground, clock)
     door.open(parts.platform)
-    holder = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-    engine = Engine(parts.ports, EngineSettings(holder=holder, take_over=True))
-    return ClusterPlane(engine, parts.platform)
+    return ClusterPlane(engine_over(parts), parts.platform)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,13 +14,15 @@ from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, conne
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobBucket
-from flyte_jupyter.server.cluster import ClusterDoor, cluster_machine
+from flyte_jupyter.server.cluster import ClusterDoor, cluster_machine, looking_machine
 from flyte_jupyter.server.control_plane import NotReady
 from flyte_jupyter.server.settings import Settings
 from flyte_jupyter.server.wiring import Ground, Machine, MachineStatus, Parts, make_parts
 from flyte_jupyter.store.database import Database
 
 _PROBE = ".flyte-jupyter-probe"
+_SAID = b"flyte-jupyter was here\n"
+"""Always the same: processes that start at once ask each other's questions."""
 _REMEDY = (
     "see that the bucket exists, and that the environment has its address and keys "
     "(for S3: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
@@ -50,10 +51,11 @@ async def cluster_parts(
         raise NotReady(str(error)) from error
     api = Api(connection, settings.kubernetes.pace)
     try:
-        door = ClusterDoor(database)
-        machine = cluster_machine(
-            api, clock, blobs, logs=data / "logs" / "pods", door=door, settings=settings.kubernetes
-        )
+        door, logs, cluster = ClusterDoor(database), data / "logs" / "pods", settings.kubernetes
+        if settings.engine:
+            machine = cluster_machine(api, clock, blobs, logs=logs, door=door, settings=cluster)
+        else:
+            machine = looking_machine(api, logs=logs, settings=cluster)
         ground = Ground(
             settings=settings,
             database=database,
@@ -73,11 +75,10 @@ async def cluster_parts(
 async def _probed(url: str) -> Blobs:
     """The object store, written to and read from once. Raises `NotReady`."""
     what = f"The object store {url} cannot be used"
-    said = secrets.token_bytes(16)
     try:
         blobs = blobs_at(url)
-        await blobs.put(f"{url.rstrip('/')}/{_PROBE}", said)
-        same = await blobs.get(f"{url.rstrip('/')}/{_PROBE}") == said
+        await blobs.put(f"{url.rstrip('/')}/{_PROBE}", _SAID)
+        same = await blobs.get(f"{url.rstrip('/')}/{_PROBE}") == _SAID
     except ImportError as error:
         raise NotReady(f"{what}: {error}: pip install the package that reaches it") from error
     except (BlobFailure, BlobNotFound, ValueError, OSError) as error:

@@ -39,8 +39,8 @@ class PortTaken(Exception):
 class EngineStatus:
     """What the status endpoint shows of the engine."""
 
-    active: bool
-    """Whether this engine holds the lease."""
+    state: str
+    """``active``: it decides; ``standby``: another does; ``absent``: none does, and there is none in this process."""
     notices: Sequence[str]
     writable: bool
 
@@ -54,7 +54,7 @@ class Engine(Protocol):
     async def stop(self) -> None:
         """Stop deciding. Attempts go on and are adopted at the next start."""
 
-    def status(self) -> EngineStatus:
+    async def status(self) -> EngineStatus:
         """How it stands."""
 
 
@@ -144,13 +144,13 @@ class ControlPlane:
 
     async def status(self) -> Mapping[str, object]:
         """What ``/x/v1/status`` says."""
-        engine = self._engine.status()
+        engine = await self._engine.status()
         machine = await self._ground.machine.status()
         settings = self._ground.settings
         notices = [settings.notice] if settings.notice else []
         return {
             **runtime_facts(settings, self._started),
-            "engine": "active" if engine.active else "standby",
+            "engine": engine.state,
             "notices": [*notices, *machine.notices, *engine.notices],
             "slots": dict(self._ground.machine.slots),
             "active_runs": await self._platform.executions.active(),

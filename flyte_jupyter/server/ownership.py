@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tornado.netutil import bind_unix_socket
@@ -78,17 +78,21 @@ def withdraw(run_dir: Path) -> None:
 
 
 def load_secret(data_dir: Path) -> bytes:
-    """The folder's secret for signatures, made at first use; only the owner can read it."""
+    """The folder's secret for signatures, made at first use, by one of all processes that want it; only the owner can read it."""
     path = data_dir / "secret"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    with suppress(FileNotFoundError):
         found = path.read_bytes()
         if len(found) == _SECRET_BYTES:
             return found
         path.unlink()  # cut off by a crash while it was made: nothing was signed with it
-        return load_secret(data_dir)
-    with os.fdopen(handle, "wb") as file:
-        fresh = secrets.token_bytes(_SECRET_BYTES)
-        file.write(fresh)
+    part = data_dir / f"secret.{secrets.token_hex(8)}"
+    fresh = secrets.token_bytes(_SECRET_BYTES)
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(fresh)
+        path.hardlink_to(part)
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        part.unlink(missing_ok=True)
     return fresh

@@ -71,6 +71,8 @@ class Settings:
     """Bounds on requests and clients."""
     answers: AnswerSettings = field(default_factory=AnswerSettings)
     """What the engine allows outputs and the catalog, and which literals it keeps in files of their own."""
+    engine: bool = True
+    """Whether this process decides; else engines that run apart do, on the same machine and a cluster."""
     kubernetes: KubernetesSettings | None = None
     """The cluster that attempts run on, as pods; none: they are processes of this machine."""
     blobs: str = ""

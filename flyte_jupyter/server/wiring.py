@@ -9,6 +9,8 @@ import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -34,6 +36,7 @@ from flyte_jupyter.server.catalog_handlers import (
 )
 from flyte_jupyter.server.events import EventsHandler
 from flyte_jupyter.server.handlers import Listener
+from flyte_jupyter.server.living import is_dead
 from flyte_jupyter.server.logs import Logs
 from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.process_handlers import (
@@ -140,7 +143,7 @@ def make_parts(ground: Ground, clock: Clock) -> Parts:
     """The use cases, and the engine's world over the same database and blobs."""
     platform = make_platform(ground)
     ports = Ports(
-        runs=SqlRuns(ground.database),
+        runs=SqlRuns(ground.database, partial(is_dead, data_dir=Path(ground.settings.data_dir))),
         executor=ground.machine.executor,
         blobs=ground.blobs,
         catalog=platform.artifacts,

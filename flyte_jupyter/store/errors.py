@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flyte_jupyter.engine.ports import StoreBusy
+
 
 class StoreError(Exception):
     """Anything the store refuses or cannot do."""
@@ -65,5 +67,5 @@ class DatabaseReadOnly(DatabaseError):
     """The file, or its folder, cannot be written."""
 
 
-class DatabaseBusy(DatabaseError):
-    """Another control plane has the file open."""
+class DatabaseBusy(DatabaseError, StoreBusy):
+    """Another process has the file open, or does not come to an end of writing it."""

@@ -15,17 +15,20 @@ MOST = 10_000
 
 
 class Folded(Generic[T]):
-    """Belongs to the writer's thread. Whenever a write is undone, everything is forgotten: some of it may never have been."""
+    """Belongs to the writer's thread. Whenever a write is undone, everything is forgotten: some of it may never have been.
+
+    So it is when another process has written: some of it may have changed.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, T] = {}
-        self._undone = 0
+        self._era = 0
 
     def of(self, transaction: Transaction) -> dict[Hashable, T]:
         """What is known to this transaction, to be read and changed as rows are."""
-        if transaction.undone != self._undone:
+        if transaction.era != self._era:
             self._kept.clear()
-            self._undone = transaction.undone
+            self._era = transaction.era
         excess = len(self._kept) - MOST
         if excess > 0:
             # The oldest, and some more, so that this is not done again at once.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,19 +24,27 @@ def line(commits: int) -> bytes:
     return f"{commits:0{_DIGITS}d}\n".encode()
 
 
-def open_for(path: Path, commits: int) -> int:
-    """Open the mark for writing; raises `DatabaseDamaged` when it knows of commits that the file has lost."""
+def refuse_lost(path: Path, commits: int) -> None:
+    """Raise `DatabaseDamaged` when the mark knows of commits that the file has lost. Not while others write."""
     beside = _beside(path)
-    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    said = os.pread(descriptor, _DIGITS, 0)
+    try:
+        with beside.open("rb") as mark:
+            said = mark.read(_DIGITS)
+    except FileNotFoundError:
+        return
     if said.isdigit() and int(said) > commits:
-        os.close(descriptor)
         lost = int(said) - commits
         raise dialect.damaged(
             path,
             f"its last {lost} commits are gone: its write-ahead log was cut or removed",
             f"to go on without them: rm {shlex.quote(str(beside))}",
         )
+
+
+def open_for(path: Path, commits: int) -> int:
+    """Open the mark for writing, and write that the file has seen these commits and is open."""
+    beside = _beside(path)
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(descriptor, line(commits), 0)
         os.ftruncate(descriptor, _DIGITS + 1)
@@ -48,15 +57,16 @@ def open_for(path: Path, commits: int) -> int:
 
 
 class CleanEnd:
-    """Notes that a file was closed, once its use has `begun`."""
+    """Notes that a file was closed, once its use has `begun`, unless others go on with it: `last` says so."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, last: Callable[[], bool]) -> None:
         self._path = path
+        self._last = last
         self.begun = False
 
     def note(self) -> None:
         """To be called when nothing has the file open any more, and before its lock is let go."""
-        if not self.begun:
+        if not self.begun or not self._last():
             return
         # Without the note the next start looks more closely, and that is all.
         with suppress(OSError), _beside(self._path).open("r+b") as beside:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, select
 
 from flyte_jupyter.engine.ports import StoreFull
-from flyte_jupyter.store import dialect
+from flyte_jupyter.store import dialect, mark
 from flyte_jupyter.store.errors import (
-    DatabaseBusy,
     DatabaseError,
     DatabaseTooNew,
     NetworkFileSystem,
     NotFound,
 )
-from flyte_jupyter.store.mark import closed_cleanly
+from flyte_jupyter.store.holding import of_file
 from flyte_jupyter.store.restoring import back_up, copy_aside, copy_is_due
+from flyte_jupyter.store.tables import ledger
 from flyte_jupyter.supervisor.filesystems import network_file_system
 
 _VERSIONS = "flyte_jupyter.store.migrations.versions"
@@ -30,6 +29,7 @@ REVISIONS = {"0001": "0001_first", "0002": "0002_composites"}
 """Every revision and its module in ``migrations/versions``, oldest first."""
 HEAD = list(REVISIONS)[-1]
 """The newest revision."""
+_commits = dialect.Prepared(select(ledger.c.commits))
 
 
 def refuse_network(path: Path, mounts: str) -> None:
@@ -52,28 +52,7 @@ def prepare_folder(path: Path) -> None:
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise dialect.read_only(path, f"no right to write in {path.parent}")
     except OSError as error:
-        raise _of_file(error, path) from error
-
-
-def take_lock(path: Path) -> int:
-    """Lock the database for this process until the returned descriptor is closed. Raises `DatabaseBusy`."""
-    try:
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _of_file(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise DatabaseBusy(
-            f"{path} is in use by another control plane: use that one, stop it, or set FLYTE_JUPYTER_DATA_DIR"
-            " to another folder",
-            path,
-        ) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise _of_file(error, path) from error
-    return descriptor
+        raise of_file(error, path) from error
 
 
 def ensure_file(path: Path, *, create: bool = True) -> None:
@@ -89,7 +68,7 @@ def ensure_file(path: Path, *, create: bool = True) -> None:
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
     except OSError as error:
-        raise _of_file(error, path) from error
+        raise of_file(error, path) from error
     if start != MAGIC:
         why = "it is empty" if not start else "it does not begin as a database does"
         raise dialect.damaged(path, why)
@@ -103,7 +82,7 @@ def _create(path: Path) -> None:
     try:
         new.touch(mode=0o600)
     except OSError as error:
-        raise _of_file(error, path) from error
+        raise of_file(error, path) from error
     engine = dialect.engine(new, writer=True)
     try:
         with engine.connect() as connection:
@@ -122,17 +101,46 @@ def _create(path: Path) -> None:
         os.close(folder)
 
 
-def trusted(path: Path) -> bool:
+def make_ready(path: Path) -> None:
+    """See that the file is there, whole, and at this program's schema. For who has it alone, and before it is opened for good.
+
+    The connection is closed again: copying a file lets go of all locks that the process has on it, as POSIX has it, and other
+    processes would take a connection that lived on for none.
+
+    Raises:
+        DatabaseDamaged, DatabaseTooNew, NetworkFileSystem, StoreFull: it cannot be used.
+    """
+    ensure_file(path)
+    large = _trusted(path)
+    engine = dialect.engine(path, writer=True)
+    try:
+        with engine.connect() as connection:
+            _check_whole(connection, path, trusted=large)
+            _bring_up_to_date(connection, path)
+            mark.refuse_lost(path, commits_of(connection))
+    except dialect.DRIVER_ERRORS as error:
+        raise dialect.translated(error, path) from error
+    finally:
+        engine.dispose()
+    _keep_copy(path)
+
+
+def commits_of(connection: Connection) -> int:
+    """How many transactions the file has seen."""
+    return int(_commits.first(connection, {})[0])
+
+
+def _trusted(path: Path) -> bool:
     """Whether reading the whole file to check it can be spared: it is large, and stands as it was left.
 
     A check reads about 1 GB in two seconds, much more slowly when the file is not in memory. What is about to be copied over an
     older copy is always checked.
     """
     large = path.stat().st_size > ALWAYS_CHECKED
-    return large and closed_cleanly(path) and not copy_is_due(path)
+    return large and mark.closed_cleanly(path) and not copy_is_due(path)
 
 
-def check_whole(connection: Connection, path: Path, *, trusted: bool) -> None:
+def _check_whole(connection: Connection, path: Path, *, trusted: bool) -> None:
     """Recover the write-ahead log and check the file's structure, unless it is `trusted`. Raises `DatabaseDamaged`."""
     try:
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
@@ -149,17 +157,16 @@ def check_whole(connection: Connection, path: Path, *, trusted: bool) -> None:
         )
 
 
-def refuse_other_schema(readers: Engine, path: Path) -> None:
+def refuse_other_schema(connection: Connection, path: Path) -> None:
     """Raise `DatabaseTooNew` or `DatabaseError` when the file is not at this program's schema, for who may not migrate it."""
     try:
-        with readers.connect() as connection:
-            revision = _revision(connection, path)
+        revision = _revision(connection, path)
     except dialect.DRIVER_ERRORS as error:
         raise dialect.translated(error, path) from error
     if revision != HEAD:
         raise DatabaseError(
             f"{path} was written by an older version of flyte-jupyter (schema {revision}, this one reads {HEAD});"
-            " start a control plane of this version once: it brings the file up to date",
+            " stop all that use it, and start a control plane of this version: it brings the file up to date",
             path,
         )
 
@@ -181,7 +188,7 @@ def _revision(connection: Connection, path: Path) -> str:
     return str(revision)
 
 
-def bring_up_to_date(connection: Connection, path: Path) -> None:
+def _bring_up_to_date(connection: Connection, path: Path) -> None:
     """Migrate an older schema, with a copy of the file put aside first. Raises `DatabaseTooNew`, `StoreFull`."""
     try:
         revision = _revision(connection, path)
@@ -197,7 +204,7 @@ def bring_up_to_date(connection: Connection, path: Path) -> None:
         ) from error
 
 
-def keep_copy(path: Path) -> None:
+def _keep_copy(path: Path) -> None:
     """Keep the regular copy fresh; a full disk is no reason not to start."""
     try:
         back_up(path)
@@ -234,11 +241,3 @@ def _migrate(connection: Connection) -> None:
     except BaseException:
         dialect.rollback(connection)
         raise
-
-
-def _of_file(error: OSError, path: Path) -> Exception:
-    if isinstance(error, PermissionError) or error.errno in (30, 1):
-        return dialect.read_only(path, error.strerror or str(error))
-    return StoreFull(
-        f"{path} could not be opened for writing ({error}): free some space and start again"
-    )

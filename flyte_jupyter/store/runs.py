@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -130,19 +130,23 @@ def named(run: RunId) -> dict[str, str]:
 
 
 class SqlRuns:
-    """Implements `flyte_jupyter.engine.ports.Runs`."""
+    """Implements `flyte_jupyter.engine.ports.Runs`. The lease of a holder that is `dead` has ended."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, dead: Callable[[str], bool] = lambda _: False) -> None:
         self._db = db
+        self._dead = dead
 
     async def acquire(
         self, holder: str, ttl: timedelta, now: datetime, *, force: bool = False
     ) -> Lease | None:
         """Take or renew the lease; None when another holder's is still good. A new holder gets a higher epoch."""
+        # Who only stands by does not write: each look would be a commit.
+        if not force and await self.holder(now) not in ("", holder):
+            return None
 
         def take(transaction: Transaction) -> Lease | None:
             held = transaction.connection.execute(_lease).one()
-            good = held.expires > moment(now)
+            good = held.expires > moment(now) and not self._dead(held.holder)
             mine = held.holder == holder and held.expires > 0
             if not mine and good and not force:
                 return None
@@ -154,6 +158,12 @@ class SqlRuns:
             return taken
 
         return await self._db.write(take)
+
+    async def holder(self, now: datetime) -> str:
+        """Who holds the lease; empty when nobody does."""
+        held = await self._db.read(lambda c: c.execute(_lease).one())
+        good = held.expires > moment(now) and not self._dead(held.holder)
+        return held.holder if good else ""
 
     async def release(self, holder: str) -> None:
         """Give the lease back; nothing if another holds it."""
@@ -244,7 +254,7 @@ class SqlRuns:
 def send(db: Database, transaction: Transaction, run_id: int, run: RunId, message: bytes) -> None:
     """Put an encoded observation into a run's durable inbox, and announce it once it is on disk."""
     _send.run(transaction.connection, {"run_id": run_id, "observation": message})
-    transaction.after_commit(partial(db.arrivals.publish, run))
+    transaction.after_commit(partial(db.arrived, run))
 
 
 _send = dialect.Prepared(inbox.insert())

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam
 
 from flyte_jupyter.store import dialect, mark
 from flyte_jupyter.store.errors import StoreClosed
+from flyte_jupyter.store.opening import commits_of
 from flyte_jupyter.store.tables import ledger
 
 T = TypeVar("T")
@@ -29,10 +30,10 @@ MOST_IN_A_GROUP = 64
 class Transaction:
     """One write: its connection, and what to do when it is on disk."""
 
-    def __init__(self, connection: Connection, undone: int) -> None:
+    def __init__(self, connection: Connection, era: int) -> None:
         self.connection = connection
-        self.undone = undone
-        """How many writes this database has had to undo so far."""
+        self.era = era
+        """Another number when what was known of rows need not hold any more: a write was undone, or another process has written."""
         self.callbacks: dict[Callable[[], None], None] = {}
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -59,16 +60,19 @@ class Writer:
 
     After each commit the number of commits is put into ``<file>.mark``: a file that knows of fewer commits than its mark has lost
     some, which is how a cut-off write-ahead log is told from a whole one.
+
+    When the file is `shared`, the same number, read at the beginning of each transaction, tells whether another process has written.
     """
 
-    def __init__(self, connection: Connection, path: Path) -> None:
+    def __init__(self, connection: Connection, path: Path, *, shared: bool = False) -> None:
         self._connection = connection
         self._path = path
+        self._shared = shared
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
-        self._undone = 0
-        self._commits = int(connection.exec_driver_sql("SELECT commits FROM ledger").scalar_one())
+        self._era = 0
+        self._commits = commits_of(connection)
         self._mark = mark.open_for(path, self._commits)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
@@ -119,7 +123,7 @@ class Writer:
 
     def _commit_together(self, group: Sequence[_Write]) -> None:
         try:
-            dialect.begin(self._connection, write=True)
+            self._begin()
             if len(group) == 1:
                 self._alone(group[0])
             else:
@@ -135,15 +139,25 @@ class Writer:
         with suppress(OSError):
             os.pwrite(self._mark, mark.line(self._commits), 0)
 
+    def _begin(self) -> None:
+        if not self._shared:
+            dialect.begin(self._connection, write=True)
+            return
+        dialect.begin_in_turn(self._connection)
+        commits = commits_of(self._connection)
+        if commits != self._commits:
+            self._commits = commits
+            self._era += 1
+
     def _alone(self, write: _Write) -> None:
         """Run the only write of a transaction: its error may take the whole of it along."""
-        transaction = Transaction(self._connection, self._undone)
+        transaction = Transaction(self._connection, self._era)
         write.result = write.change(transaction)
         write.callbacks = transaction.callbacks
 
     def _attempt(self, write: _Write) -> None:
         """Run one write in its savepoint; its own error stays its own, unless the transaction went with it."""
-        transaction = Transaction(self._connection, self._undone)
+        transaction = Transaction(self._connection, self._era)
         dialect.begin_part(self._connection)
         try:
             write.result = write.change(transaction)
@@ -151,7 +165,7 @@ class Writer:
             if not dialect.in_transaction(self._connection):
                 raise _Ended from error
             write.error = dialect.translated(error, self._path)
-            self._undone += 1
+            self._era += 1
             dialect.undo_part(self._connection)
         else:
             write.callbacks = transaction.callbacks
@@ -160,7 +174,7 @@ class Writer:
     def _undo(self, group: Sequence[_Write], error: Exception) -> None:
         cause = error.__cause__ if isinstance(error, _Ended) else error
         assert isinstance(cause, Exception)
-        self._undone += 1
+        self._era += 1
         with suppress(*dialect.DRIVER_ERRORS):
             dialect.rollback(self._connection)
         for write in group:

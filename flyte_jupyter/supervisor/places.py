@@ -81,10 +81,20 @@ def jupyter_data_dir(env: Mapping[str, str]) -> Path:
 
 
 def _run_dir(data: Path, env: Mapping[str, str]) -> Path:
-    near = data / "run"
-    if len(os.fsencode(near / "control.sock")) <= LONGEST_SOCKET_PATH:
+    return socket_folder(data / "run", "control.sock", env, of=data)
+
+
+def socket_folder(
+    near: Path, name: str, environ: Mapping[str, str] | None = None, *, of: Path | None = None
+) -> Path:
+    """Where sockets with names as long as `name` can be: `near`, or where the system could not take the path, in a short place.
+
+    The short place is told from others by `of`, or `near`; whoever makes it must `make_private` it.
+    """
+    if len(os.fsencode(near / name)) <= LONGEST_SOCKET_PATH:
         return near
-    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    env = os.environ if environ is None else environ
+    digest = hashlib.sha256(os.fsencode(of or near)).hexdigest()[:12]
     shelf = env.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     if len(os.fsencode(shelf)) > LONGEST_SOCKET_PATH - 60:
         shelf = "/tmp"  # noqa: S108  the folder below it is made 0700 and its owner is checked

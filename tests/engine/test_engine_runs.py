@@ -21,7 +21,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
 )
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, Rejected, StoreBusy
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -377,6 +377,27 @@ def test_events_tell_the_story_in_order(play):
     play(scenario)
 
 
+def test_a_store_that_others_keep_busy_costs_no_run(play):
+    async def scenario(world, engine):
+        commit, left = world.runs.commit, 30
+
+        async def busy(committed):
+            nonlocal left
+            left -= 1
+            if left > 0:
+                raise StoreBusy("another process writes and does not come to an end")
+            return await commit(committed)
+
+        world.runs.commit = busy
+        world.create(workflow(ONE))
+        await until(lambda: engine.status().troubles)
+        assert "does not come to an end" in engine.status().troubles[RUN]
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert left <= 0
+
+    play(scenario)
+
+
 def test_a_second_engine_stands_by_and_takes_over():
     async def main():
         world = World(by_itself=False)
@@ -416,6 +437,56 @@ def test_an_engine_that_lost_its_lease_writes_no_more():
         await until(lambda: first.status().state is EngineState.STANDBY)
         assert "taken over" in first.status().notice
         assert world.runs.commits == commits
+        await first.stop()
+
+    asyncio.run(main())
+
+
+async def stands_by(engine, world):
+    def look():
+        world.clock.advance(timedelta(seconds=1))
+        return engine.status().state is EngineState.STANDBY
+
+    await until(look)
+
+
+def test_an_engine_that_stood_still_kills_nothing_of_what_another_has_begun_meanwhile():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        anothers = AttemptId(RunId("p", "d", "new"), ("a",), 0)
+        await world.executor.launch(AttemptSpec(anothers, core.TaskTemplate(), "", "", "", {}))
+        world.clock.stand_still(timedelta(seconds=20))
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now())
+        world.executor.begin(anothers)
+        await stands_by(first, world)
+        assert set(world.executor.running) == {anothers}
+        await first.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_stood_still_does_nothing_more_that_it_owed():
+    async def main():
+        world = World(by_itself=False)
+        world.create(workflow(ONE))
+        first = world.engine()
+        launch, held = world.executor.launch, asyncio.Event()
+
+        async def slow(spec):
+            await held.wait()
+            raise ConnectionError("the executor did not answer")
+
+        world.executor.launch = slow
+        await first.start()
+        await until(lambda: first.status().undelivered)
+        world.executor.launch = launch
+        world.clock.stand_still(timedelta(seconds=20))
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now())
+        held.set()
+        await stands_by(first, world)
+        assert not world.executor.created
         await first.stop()
 
     asyncio.run(main())

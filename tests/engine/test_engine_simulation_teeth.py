@@ -9,6 +9,7 @@ from test_engine_simulation import check
 
 from flyte_jupyter.engine import delivering
 from flyte_jupyter.engine.adapters.memory import MemoryRuns
+from flyte_jupyter.engine.lease import Tenure
 
 MOST = 120
 
@@ -24,8 +25,15 @@ def forgetful(monkeypatch):
 
 
 def unfenced(monkeypatch):
-    """Whoever had the lease once may write for ever."""
+    """Whoever had the lease may write until it tries to renew it."""
+
+    async def without_looking_at_its_end(self, gap):
+        if stood := self._clock.gap():
+            await self.renew()
+            gap(stood)
+
     monkeypatch.setattr(MemoryRuns, "_check", lambda self, epoch: None)
+    monkeypatch.setattr(Tenure, "check", without_looking_at_its_end)
 
 
 def childless(monkeypatch):

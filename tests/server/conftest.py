@@ -46,7 +46,7 @@ def make_server(tmp_path):
             attempts.follow(clock.now)
             slots = {"cpu": 2.0, "memory": 4e9, "gpu": 0.0}
             machine = Machine(attempts, slots, two_cores())
-            database = open_database(tmp_path / "data")
+            database = open_database(tmp_path / "data", shared=not settings.engine)
             plane = make_control_plane(settings, database, machine, clock)
             return Server(settings, attempts, asyncio.get_running_loop(), plane), database
 

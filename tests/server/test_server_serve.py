@@ -29,6 +29,13 @@ def test_a_file_says_where_tasks_run_and_where_data_is(tmp_path):
     assert settings.data_dir == str(tmp_path / "data")
 
 
+def test_it_may_serve_without_an_engine(tmp_path):
+    text = f'blobs = "s3://bucket/data"\n{CLUSTER}'
+    assert parse(given(tmp_path, text)).engine
+    assert not parse(given(tmp_path, f"engine = false\n{text}")).engine
+    assert not parse(given(tmp_path, text, "--no-engine")).engine
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -38,6 +45,7 @@ def test_a_file_says_where_tasks_run_and_where_data_is(tmp_path):
         ('blobs = "s3://bucket"\n', "blobs: an object store needs a table [kubernetes]"),
         ('data_dir = "elsewhere"\n', "data_dir is for the command line"),
         ('[tcp]\nhost = ""\nport = 0\ntoken = ""\n', "--tcp wants a --token"),
+        ("engine = false\n", "engine: one that runs apart needs a table [kubernetes]"),
         ("max_parallelism = 'many'\n", "max_parallelism: expected a whole number"),
         ("max_parallelism =\n", "is not TOML"),
     ],

@@ -91,6 +91,9 @@ from flyte_jupyter.engine.ports.runs import (
     Stale as Stale,
 )
 from flyte_jupyter.engine.ports.runs import (
+    StoreBusy as StoreBusy,
+)
+from flyte_jupyter.engine.ports.runs import (
     StoredRun as StoredRun,
 )
 from flyte_jupyter.engine.ports.runs import (

@@ -93,6 +93,10 @@ class StoreFull(Exception):
     """There is no space left to write: nothing was changed, and nothing else may be started until it is."""
 
 
+class StoreBusy(Exception):
+    """Somebody else is writing and does not come to an end: nothing was changed, and it may be tried again."""
+
+
 class Runs(Protocol):
     """The engine's side of the database, the only record of a run."""
 
@@ -119,7 +123,7 @@ class Runs(Protocol):
     async def commit(self, commit: Commit) -> Committed:
         """All or nothing. The end of a child execution is put into its parent's inbox in the same transaction.
 
-        Raises `Fenced`, `Stale` or `StoreFull`.
+        Raises `Fenced`, `Stale`, `StoreFull` or `StoreBusy`.
         """
 
     async def settle(self, run: RunId, settled: Sequence[int], epoch: int) -> None:

@@ -26,13 +26,23 @@ class PodLogs:
     """One file per attempt below a folder: ``<namespace>/<pod>.log``, or ``.live`` while it is still followed.
 
     The API server gives a log from its beginning only, so a log that somebody watches is followed into its file, and read there.
+    With a folder for what is `watched`, that file stands there and goes once another process has kept the log.
     """
 
-    def __init__(self, api: Api, folder: Path, most_bytes: int, seconds: float) -> None:
+    def __init__(
+        self,
+        api: Api,
+        folder: Path,
+        most_bytes: int,
+        seconds: float,
+        *,
+        watched: Path | None = None,
+    ) -> None:
         self._api = api
         self._folder = folder
         self._most = most_bytes
         self._seconds = seconds
+        self._watched = watched
         self._followers: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -65,18 +75,35 @@ class PodLogs:
 
     async def read(self, key: Key, entry: Entry | None, offset: int, limit: int) -> LogSlice:
         """Up to `limit` bytes from `offset`; of a pod that is there, by following it from now on."""
-        path = self._path(key)
-        kept = await asyncio.to_thread(_slice, path, offset, limit)
         over = entry is None or entry.how is not None
-        if kept is not None and (over or entry is None):
-            data, size = kept
-            return LogSlice(data, offset, offset + len(data) >= size)
+        if over and (kept := await self.kept(key, offset, limit)) is not None:
+            return kept
         if entry is None:
             return LogSlice(b"", offset, complete=True)
         if not over:
             self._follow(entry)
-        live = await asyncio.to_thread(_slice, _live(path), offset, limit)
+        live = await asyncio.to_thread(_slice, self._live(key), offset, limit)
         return LogSlice(live[0] if live else b"", offset, complete=False)
+
+    async def kept(self, key: Key, offset: int, limit: int) -> LogSlice | None:
+        """The same of a log that is kept; None when it is not."""
+        path = self._path(key)
+        found = await asyncio.to_thread(_slice, path, offset, limit)
+        if found is None:
+            return None
+        if self._watched is not None:
+            await asyncio.to_thread(self._live(key).unlink, missing_ok=True)
+        data, size = found
+        return LogSlice(data, offset, offset + len(data) >= size)
+
+    async def now(self, entry: Entry, offset: int, limit: int) -> LogSlice:
+        """The same of an ended attempt's log that is still the cluster's alone."""
+        try:
+            data = (await self._read_all(entry))[offset : offset + limit]
+        except (Refused, Unreachable) as error:
+            log.info("the log of %s cannot be read: %s", entry.id, error)
+            data = b""
+        return LogSlice(data, offset, complete=False)
 
     async def put(self, key: Key, data: bytes) -> None:
         """Keep a log that was read elsewhere."""
@@ -85,6 +112,10 @@ class PodLogs:
     def _path(self, key: Key) -> Path:
         namespace, name = key
         return self._folder / namespace / f"{name}.log"
+
+    def _live(self, key: Key) -> Path:
+        namespace, name = key
+        return (self._watched or self._folder) / namespace / f"{name}.live"
 
     async def _read_all(self, entry: Entry) -> bytes:
         query = {"container": entry.container, "limitBytes": str(self._most)}
@@ -97,9 +128,8 @@ class PodLogs:
 
     async def _copy(self, entry: Entry) -> None:
         """Copy a growing log to its file until its container has ended."""
-        path = self._path(entry.key)
-        live = _live(path)
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        live = self._live(entry.key)
+        await asyncio.to_thread(live.parent.mkdir, parents=True, exist_ok=True)
         with await asyncio.to_thread(live.open, "wb") as file:
             while True:
                 try:
@@ -111,7 +141,8 @@ class PodLogs:
                     if error.status == objects.NOT_FOUND or entry.how is not None:
                         return
                 await asyncio.sleep(_PAUSE)
-        await asyncio.to_thread(live.replace, path)
+        if self._watched is None:
+            await asyncio.to_thread(live.replace, self._path(entry.key))
 
     async def _copy_on(self, entry: Entry, file: IO[bytes]) -> None:
         skip = file.tell()
@@ -130,16 +161,12 @@ class PodLogs:
             file.write(_CUT)
 
 
-def _live(path: Path) -> Path:
-    return path.with_suffix(".live")
-
-
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(data)
     part.replace(path)
-    _live(path).unlink(missing_ok=True)
+    path.with_suffix(".live").unlink(missing_ok=True)
 
 
 def _slice(path: Path, offset: int, limit: int) -> tuple[bytes, int] | None:
