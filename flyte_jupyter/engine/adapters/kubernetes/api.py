@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from flyte_jupyter.engine.adapters.kubernetes.pace import Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
+from flyte_jupyter.engine.ports import NotNow
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -40,7 +41,7 @@ class Answer:
     retry_after: str = ""
 
 
-class Unreachable(Exception):
+class Unreachable(NotNow):
     """No answer came, or it broke off: nobody knows whether the request was carried out."""
 
 
@@ -48,7 +49,7 @@ class Silent(Unreachable):
     """A stream on which nothing came for too long."""
 
 
-class Refused(Exception):
+class Refused(NotNow):
     """The server said no."""
 
     def __init__(self, call: Call, answer: Answer) -> None:

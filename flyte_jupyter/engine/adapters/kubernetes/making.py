@@ -14,7 +14,7 @@ from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.naming import INSTALLATION, attempt_of, label
 from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
-from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, NotNow, Rejected
 from flyte_jupyter.idl import core
 
 
@@ -45,7 +45,7 @@ class Nobody:
         return None
 
 
-class StillLeaving(Exception):
+class StillLeaving(NotNow):
     """A pod of this name is being deleted: ask again once it has gone."""
 
     def __init__(self, key: Key, uid: str) -> None:

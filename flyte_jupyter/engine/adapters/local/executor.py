@@ -46,6 +46,7 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    NotNow,
     Rejected,
 )
 from flyte_jupyter.idl.ids import AttemptId
@@ -54,7 +55,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0
 
 
-class KillPending(Exception):
+class KillPending(NotNow):
     """An attempt was told to end and has not ended yet: ask again."""
 
 
