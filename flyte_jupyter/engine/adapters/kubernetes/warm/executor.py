@@ -84,14 +84,20 @@ class WarmExecutor:
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
-        """End the attempt's processes and forget it; its worker goes on, unless the attempt outlives even that."""
+        """End the attempt's processes and forget it; its worker goes on, unless the attempt outlives even that.
+
+        Raises what may pass: the worker pod must be deleted, and is not yet.
+        """
         turn = self._turns.get(attempt)
         if turn is None:
             return
         turn.killed = True
         self._crew.drop(turn)
         worker = turn.worker
-        if turn.at in (At.STARTING, At.RUNNING) and worker is not None:
+        if worker is not None and worker.leaving and turn.at is At.ENDED:
+            # Asked again, because the pod could not be deleted the last time.
+            await self._crew.dismiss(worker)
+        elif turn.at in (At.STARTING, At.RUNNING) and worker is not None:
             try:
                 await self._crew.say(worker, {"op": "kill", "key": turn.key})
                 async with asyncio.timeout(_KILL_PATIENCE):
