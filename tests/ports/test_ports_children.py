@@ -19,12 +19,13 @@ from flyte_jupyter.engine.adapters.memory import (
 )
 from flyte_jupyter.engine.compiler import LaunchPlanInterface, Library, compile_workflow
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
-from flyte_jupyter.engine.core.state import RunState, RunSummary
-from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
-from flyte_jupyter.idl import admin, core, literals
+from flyte_jupyter.engine.core.state import RunPhase, RunState, RunSummary
+from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Commit, NotNow, Rejected
+from flyte_jupyter.idl import admin, core, event, literals
 from flyte_jupyter.idl.identifiers import entity_id, execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.launching import Origin
+from flyte_jupyter.store.errors import NotFound
 
 INT = core.LiteralType(simple=core.SimpleType.INTEGER)
 PARENT, CHILD = RunId("flytesnacks", "development", "parent"), "parent-n0-0"
@@ -213,6 +214,41 @@ def test_what_was_never_created_is_not_recovered(scenario):
         assert (await runs.load(spec.name)).recovers is None
 
     scenario(story)
+
+
+def test_a_child_that_still_ends_is_waited_for_before_it_is_recovered(scenario):
+    async def story(children, runs, spec):
+        earlier = replace(spec, name=RunId(PARENT.project, PARENT.domain, "earlier-n0-0"))
+        await children.launch(earlier)
+        await children.terminate(earlier.name, "its parent has failed")
+        later = replace(spec, recover=earlier.name)
+        with pytest.raises(NotNow, match="has not ended"):
+            await children.launch(later)
+        with pytest.raises((KeyError, NotFound)):
+            await runs.load(later.name)
+        await ended(runs, earlier.name)
+        assert await children.launch(later) == Accepted()
+        assert (await runs.load(later.name)).recovers == earlier.name
+
+    scenario(story)
+
+
+async def ended(runs, run):
+    """Commit what an engine does with an abort."""
+    stored = await runs.load(run)
+    lease = await runs.acquire("engine", timedelta(minutes=1), NOW)
+    aborted = replace(stored.state.summary, phase=RunPhase.ABORTED, open=0)
+    state = replace(stored.state, summary=aborted)
+    told = tell_run(run, state)
+    await runs.commit(Commit(run, stored.version, lease.epoch, [], aborted, {}, [], [], [], [told]))
+
+
+def tell_run(run, state):
+    return event.WorkflowExecutionEvent(
+        execution_id=execution_identifier(run),
+        phase=core.WorkflowExecution.ABORTED,
+        error=core.ExecutionError(message=state.summary.abort),
+    )
 
 
 def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):
