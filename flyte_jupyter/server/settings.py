@@ -67,6 +67,8 @@ class Settings:
     """How long a signed URL holds unless the client asks for less."""
     max_parallelism: int = 25
     """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
+    max_nesting: int = 64
+    """How deep executions may start executions, so that a launch plan which launches itself comes to an end; 0: without end."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""
     answers: AnswerSettings = field(default_factory=AnswerSettings)

@@ -133,6 +133,7 @@ def make_platform(parts: Ground) -> Platform:
         inline_data=settings.limits.inline_data,
         max_listing=settings.limits.listing,
         max_parallelism=settings.max_parallelism,
+        max_nesting=settings.max_nesting,
     )
 
 

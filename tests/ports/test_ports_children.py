@@ -119,6 +119,7 @@ async def admins(tmp_path):
         inline_data=1000,
         max_listing=100,
         max_parallelism=0,
+        max_nesting=3,
     )
     caller = Caller()
     try:
@@ -249,6 +250,32 @@ def tell_run(run, state):
         phase=core.WorkflowExecution.ABORTED,
         error=core.ExecutionError(message=state.summary.abort),
     )
+
+
+def test_executions_start_executions_only_so_deep(tmp_path):
+    async def told():
+        async with admins(tmp_path) as (children, runs, blobs):
+            given = core.LiteralMap(literals={"x": literals.literal(7)})
+            uri = f"{blobs.root}/given/inputs.pb"
+            await blobs.put(uri, given.SerializeToString())
+            parent = PARENT
+            for depth in (1, 2, 3):
+                name = RunId(PARENT.project, PARENT.domain, f"deep-{depth}")
+                spec = ChildSpec(AttemptId(parent, ("n0",), 0), name, PLAN, uri, "n0")
+                assert await children.launch(spec) == Accepted()
+                parent = name
+            name = RunId(PARENT.project, PARENT.domain, "deep-4")
+            answer = await children.launch(
+                replace(spec, parent=AttemptId(parent, ("n0",), 0), name=name)
+            )
+            assert isinstance(answer, Rejected)
+            assert (answer.why.code, answer.why.retryable) == ("NestedTooDeep", False)
+            assert "launch plan plan" in answer.why.message
+            assert "max_nesting" in answer.why.message
+            with pytest.raises(NotFound):
+                await runs.load(name)
+
+    asyncio.run(told())
 
 
 def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):

@@ -31,6 +31,8 @@ class ChildExecutions:
         if spec.recover is not None:
             spec = replace(spec, recover=await self._ended(spec.recover))
         parent = await self._platform.executions.get(spec.parent.run)
+        if why := self._too_deep(spec, parent):
+            return Rejected(why)
         request = child_spec(parent.spec)
         request.launch_plan.CopyFrom(spec.launch_plan)
         request.metadata.CopyFrom(self._metadata(spec, parent))
@@ -93,6 +95,16 @@ class ChildExecutions:
         if not execution_is_final(closure.phase):
             raise NotNow(f"the child execution {earlier} that is to be recovered has not ended yet")
         return earlier
+
+    def _too_deep(self, spec: ChildSpec, parent: admin.Execution) -> Failure | None:
+        most, depth = self._platform.max_nesting, parent.spec.metadata.nesting + 1
+        if not most or depth <= most:
+            return None
+        message = (
+            f"launch plan {spec.launch_plan.name}: its execution would stand {depth} deep in executions that started one another, "
+            f"and {most} are allowed (setting max_nesting). If it launches itself, let it end by a condition."
+        )
+        return Failure("NestedTooDeep", message, Blame.USER)
 
     async def _known(self, spec: ChildSpec) -> Accepted | Rejected:
         """There is an execution of that name: ours from an earlier try, or a stranger, of whose end nobody would hear."""

@@ -43,6 +43,8 @@ class Platform:
     """Most items on one page."""
     max_parallelism: int
     """For executions and launch plans that do not say; 0 means unlimited."""
+    max_nesting: int
+    """How deep executions may start executions; 0 means unlimited."""
 
     def timestamp(self) -> Timestamp:
         """`now` as a protobuf message."""
