@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
+from collections.abc import Sequence
 
 from flyte_jupyter.engine.actor import RunActor, given_up
 from flyte_jupyter.engine.answers import Answers
@@ -19,8 +22,10 @@ from flyte_jupyter.engine.core.actions import (
 from flyte_jupyter.engine.core.index import node_at
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
+    AttemptEnded,
     AttemptRejected,
     AttemptStarted,
+    Exit,
     GateRefused,
     SignalSet,
 )
@@ -38,6 +43,9 @@ from flyte_jupyter.engine.ports import (
 )
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, child_run, path_text
 
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 32
 _MOST_ASKED = 10
 """What fails more often by a fault of our own is answered with that failure (as `World.most_strikes`)."""
 _SHORT_OF = (
@@ -157,6 +165,28 @@ class Deliveries:
             child = await self._answers.child(context, attempt, nodes)
             return await self._children.launch(child), True
         return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
+
+    async def launch_again(self, attempts: Sequence[AttemptId]) -> bool:
+        """Launch what an executor has accepted, not made, and forgotten when it stopped. False: it is away, ask again later."""
+        done = True
+        for start in range(0, len(attempts), _AT_ONCE):
+            part = attempts[start : start + _AT_ONCE]
+            done &= all(await asyncio.gather(*(self._launch_again(each) for each in part)))
+        return done
+
+    async def _launch_again(self, attempt: AttemptId) -> bool:
+        actor = self._loop.actor(attempt.run)
+        if actor is None:
+            return True
+        try:
+            answer, _ = await self._create(actor, attempt)
+        except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such
+            log.warning("%s is not launched again: %r", attempt, error)
+            return not _passes(error)
+        if isinstance(answer, Rejected):
+            how = Exit(why=answer.why)
+            self._loop.tell(attempt.run, AttemptEnded(attempt.path, attempt.attempt, how))
+        return True
 
     async def _kill(self, actor: RunActor | None, attempt: AttemptId) -> None:
         if actor is None or _is_child(actor, attempt):

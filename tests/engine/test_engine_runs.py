@@ -18,10 +18,11 @@ from flyte_jupyter.engine.core.state import (
     Failure,
     RunPhase,
     Skipped,
+    Stage,
     Succeeded,
 )
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, Waits
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -264,6 +265,70 @@ def test_a_lost_attempt_is_found_missing_and_tried_again(play):
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
 
     play(scenario, by_itself=False)
+
+
+def test_an_attempt_that_waited_for_room_costs_nothing_when_its_executor_forgets_it():
+    """It was never made, so that nothing of it can have been lost."""
+
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow({"a": (), "b": ()}))
+        await until(lambda: len(world.executor.queued) == 2)
+        waits, queued = sorted(world.executor.queued)
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.vanish(queued)
+        world.clock.advance(timedelta(seconds=20))
+        launch, away = world.executor.launch, [1, 2, 3]
+
+        async def later(spec):
+            if away and spec.id == waits:
+                raise NotNow(f"the cluster is away for {away.pop()} surveys more")
+            return await launch(spec)
+
+        world.executor.launch = later
+        second = world.engine()
+        await second.start()
+        while waits not in world.executor.queued:
+            world.clock.advance(timedelta(seconds=31))
+            await asyncio.sleep(0)
+        lost = replace(queued, attempt=1)
+        await until(lambda: lost in world.executor.queued)
+        for attempt in (waits, lost):
+            world.executor.begin(attempt)
+            await world.executor.finish(attempt)
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert replace(waits, attempt=1) not in world.executor.created
+        assert not away
+        await second.stop()
+
+    asyncio.run(main())
+
+
+def test_what_waited_for_room_and_is_refused_later_fails_by_its_reason():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE))
+        await until(lambda: world.executor.queued)
+        (waits,) = world.executor.queued
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.refuse[waits] = Rejected(Failure("AdmissionDenied", "not any more"))
+        world.clock.advance(timedelta(seconds=20))
+        second = world.engine()
+        await second.start()
+        assert (await world.ended()).state.summary.failure.code == "AdmissionDenied"
+        await second.stop()
+
+    asyncio.run(main())
 
 
 def test_an_attempt_that_no_run_claims_is_killed(play):
