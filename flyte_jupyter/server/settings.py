@@ -69,6 +69,8 @@ class Settings:
     """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
     max_nesting: int = 64
     """How deep executions may start executions, so that a launch plan which launches itself comes to an end; 0: without end."""
+    execution_timeout: timedelta | None = None
+    """How long an execution may take in all, its failure node apart; None: for ever."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""
     answers: AnswerSettings = field(default_factory=AnswerSettings)

@@ -128,6 +128,12 @@ MUTATIONS = [
     Mutation("every gate hears every signal", "step", "if signal == seen.signal]", "]"),
     Mutation("giving up runs the failure node", "step", 'failed_node="", handling=True', 'failed_node=""'),
     Mutation("a recovered graph is a stranger's", "step", "recovered = isinstance(seen, Expanded) and isinstance(state, Resolving)", "recovered = False"),
+    Mutation("a run has no time limit", "step", "    if limit is not None and limit <= draft.now and timeout", "    if limit is None and timeout"),
+    Mutation("a gap does not extend a run's limit", "step", "draft.summary = policy.begun_later(draft.summary, seen.gap, draft.now)", "pass"),
+    Mutation("nobody is woken for a run's limit", "index", "    if (limit := state.summary.deadline) is not None:\n        moments.append(limit)\n", ""),
+    Mutation("what cleans up after a run is cut off", "state", "or self.since is None or self.handling:", "or self.since is None:"),
+    Mutation("a failing run may take for ever", "state", "timed = self.phase in (RunPhase.RUNNING, RunPhase.FAILING)", "timed = self.phase is RunPhase.RUNNING"),
+    Mutation("a run that is out of time goes on", "stopping", "    stop_all(draft, why.message)\n\n\ndef _stop", "\n\ndef _stop"),
     Mutation("a sleep that is over times out", "step", "if isinstance(state, Waiting) and state.until is not None and state.until <= draft.now:", "if False:"),
     # what clients are told
     Mutation("an attempt's end is told after its node's", "node_events", "        return begins, [*attempts, *ends]\n    begins += attempts\n", "        return begins, [*ends, *attempts]\n    ends += attempts\n"),

@@ -248,6 +248,46 @@ def test_a_timeout_ends_the_attempt_and_a_gap_extends_it(play):
     play(scenario, by_itself=False)
 
 
+def test_a_run_has_so_much_time_and_a_gap_extends_it(play):
+    async def scenario(world, engine):
+        world.create(workflow({"a": (), "b": ("a",)}), timeout=timedelta(seconds=60))
+        await until(lambda: world.executor.queued)
+        attempt = min(world.executor.queued)
+        world.executor.begin(attempt)
+        await until(lambda: any("Started" in repr(o) for _, o in world.runs.heard(RUN)[1:]))
+        world.clock.stand_still(timedelta(seconds=120))
+        await until(lambda: any("gap" in repr(o) for _, o in world.runs.heard(RUN)))
+        assert world.executor.running, "the time asleep does not count"
+        world.clock.advance(timedelta(seconds=61))
+        stored = await world.ended()
+        summary = stored.state.summary
+        assert (summary.phase, summary.failure.code) == (RunPhase.FAILED, "Timeout")
+        assert summary.failed_node == ""
+        assert isinstance(stored.state.nodes["a",], Aborted)
+        assert not world.executor.running
+        told = [e for e in world.runs.events(RUN) if isinstance(e, event.WorkflowExecutionEvent)]
+        assert told[-1].error.code == "Timeout"
+
+    play(scenario, by_itself=False)
+
+
+def test_the_next_engine_keeps_a_runs_time_limit():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE), timeout=timedelta(seconds=60))
+        await until(lambda: world.executor.queued)
+        await first.stop()
+        world.clock.advance(timedelta(seconds=61))
+        second = world.engine()
+        await second.start()
+        assert (await world.ended()).state.summary.failure.code == "Timeout"
+        await second.stop()
+
+    asyncio.run(main())
+
+
 def test_a_lost_attempt_is_found_missing_and_tried_again(play):
     async def scenario(world, engine):
         world.create(workflow(ONE))

@@ -120,6 +120,7 @@ async def admins(tmp_path):
         max_listing=100,
         max_parallelism=0,
         max_nesting=3,
+        execution_timeout=timedelta(hours=1),
     )
     caller = Caller()
     try:
@@ -263,6 +264,8 @@ def test_executions_start_executions_only_so_deep(tmp_path):
                 name = RunId(PARENT.project, PARENT.domain, f"deep-{depth}")
                 spec = ChildSpec(AttemptId(parent, ("n0",), 0), name, PLAN, uri, "n0")
                 assert await children.launch(spec) == Accepted()
+                limit = (await runs.load(name)).state.summary.timeout
+                assert limit == timedelta(hours=1), "each execution has the time of its own"
                 parent = name
             name = RunId(PARENT.project, PARENT.domain, "deep-4")
             answer = await children.launch(

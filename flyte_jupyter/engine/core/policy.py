@@ -21,6 +21,7 @@ from flyte_jupyter.engine.core.state import (
     Ready,
     Reserved,
     Running,
+    RunSummary,
     Tries,
     Waiting,
 )
@@ -114,6 +115,15 @@ def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
     )
 
 
+def run_timed_out(timeout: timedelta) -> Failure:
+    """The failure of a run that took too long (Flyte's code for it)."""
+    return Failure(
+        "Timeout",
+        f"The execution did not end within its time limit of {timeout}. "
+        "Raise the limit, or give it less to do.",
+    )
+
+
 def deadline(node: NodePlan, since: datetime) -> datetime | None:
     """When an attempt that started at `since` must have ended; None when it may run for ever."""
     if node.timeout is None or node.timeout <= _NOTHING:
@@ -175,6 +185,12 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         if since != state.tries.since:
             return replace(state, tries=replace(state.tries, since=since))
     return state
+
+
+def begun_later(summary: RunSummary, gap: timedelta, now: datetime) -> RunSummary:
+    """The summary of a run whose clock stood still for `gap`: its time limit is given back at most the time it has run."""
+    since = _later(summary.since, gap, now)
+    return summary if since == summary.since else replace(summary, since=since)
 
 
 def _given(gap: timedelta, since: datetime, now: datetime) -> timedelta:

@@ -214,7 +214,10 @@ def _prepare(
         ),
     )
     state = initial(
-        plan, max_parallelism=spec.max_parallelism, overwrite_cache=spec.overwrite_cache
+        plan,
+        max_parallelism=spec.max_parallelism,
+        overwrite_cache=spec.overwrite_cache,
+        timeout=platform.execution_timeout,
     )
     closure = target.closure.SerializeToString(deterministic=True)
     return NewExecution(execution, closure, plan.digest, state, "")

@@ -45,6 +45,8 @@ class Platform:
     """For executions and launch plans that do not say; 0 means unlimited."""
     max_nesting: int
     """How deep executions may start executions; 0 means unlimited."""
+    execution_timeout: timedelta | None
+    """How long an execution may take in all; None: for ever."""
 
     def timestamp(self) -> Timestamp:
         """`now` as a protobuf message."""
