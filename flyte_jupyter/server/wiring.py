@@ -134,6 +134,7 @@ def make_platform(parts: Ground) -> Platform:
         max_listing=settings.limits.listing,
         max_parallelism=settings.max_parallelism,
         max_nesting=settings.max_nesting,
+        quality=settings.quality,
         execution_timeout=settings.execution_timeout,
     )
 

@@ -770,6 +770,44 @@ def test_a_clock_that_stood_still_extends_a_limit(plan, lead):
     assert run.node(N).timed_out
 
 
+# -- budgets for queueing --
+
+IMPATIENT = around(NodeKind.TASK, system_retries=1, queueing=10 * SECOND)
+
+
+def test_an_attempt_that_stays_queued_too_long_is_the_systems_failure_and_tried_again():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"))
+    run.time = 2
+    assert run.hear(o.AttemptAccepted(N, 0)) == (a.WakeAt(at(12)),)
+    run.time = 7
+    run.hear(o.AttemptWaits(N, 0, Stage.RESOURCES, "no room"))
+    run.time = 12
+    assert run.hear(o.Tick()) == (a.Kill(N, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.blame is s.Blame.SYSTEM
+    run.hear(o.AttemptAccepted(N, 1))
+    run.time = 22
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|QueueingBudgetExceeded"
+
+
+def test_an_attempt_that_runs_has_no_budget_for_queueing():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"), o.AttemptAccepted(N, 0), o.AttemptStarted(N, 0))
+    run.time = 99
+    assert not run.hear(o.Tick())
+    assert isinstance(run.node(N), s.Running)
+
+
+def test_a_clock_that_stood_still_extends_a_budget_for_queueing():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"), o.AttemptAccepted(N, 0))
+    run.time = 6
+    run.hear(o.Tick(timedelta(seconds=60)))
+    run.time = 15
+    run.hear(o.Tick())
+    assert isinstance(run.node(N), s.Queued)
+    run.time = 16
+    assert a.Kill(N, 0) in run.hear(o.Tick())
+
+
 # -- the time limit of a whole run --
 
 HANDLED = replace(graph(task("n"), task("m")), failure_node=task("f"))

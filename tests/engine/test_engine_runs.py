@@ -23,7 +23,7 @@ from flyte_jupyter.engine.core.state import (
 )
 from flyte_jupyter.engine.engine import EngineState
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, Waits
-from flyte_jupyter.idl import core, event
+from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -244,6 +244,26 @@ def test_a_timeout_ends_the_attempt_and_a_gap_extends_it(play):
         stored = await world.ended()
         assert "TimeoutExpired" in stored.state.summary.failure.code
         assert not world.executor.running
+
+    play(scenario, by_itself=False)
+
+
+def test_an_attempt_that_stays_queued_longer_than_its_execution_allows_is_replaced(play):
+    async def scenario(world, engine):
+        spec = admin.ExecutionSpec()
+        spec.quality_of_service.spec.queueing_budget.FromSeconds(60)
+        world.create(workflow(ONE), spec=spec)
+        await until(lambda: world.executor.queued)
+        (first,) = world.executor.queued
+        await until(lambda: "AttemptAccepted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(seconds=61))
+        second = replace(first, attempt=1)
+        await until(lambda: list(world.executor.queued) == [second])
+        world.executor.begin(second)
+        await until(lambda: "AttemptStarted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(seconds=61))
+        await world.executor.finish(second)
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
 
     play(scenario, by_itself=False)
 

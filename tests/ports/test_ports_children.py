@@ -91,6 +91,7 @@ async def admins(tmp_path):
     from flyte_jupyter.server.admin.children import ChildExecutions
     from flyte_jupyter.server.admin.launch_plans import LaunchPlanCases
     from flyte_jupyter.server.admin.platform import Platform
+    from flyte_jupyter.server.admin.qualities import QualitySettings
     from flyte_jupyter.server.admin.signing import Signer
     from flyte_jupyter.server.admin.tasks import TaskCases
     from flyte_jupyter.server.admin.workflows import WorkflowCases
@@ -120,6 +121,7 @@ async def admins(tmp_path):
         max_listing=100,
         max_parallelism=0,
         max_nesting=3,
+        quality=QualitySettings(),
         execution_timeout=timedelta(hours=1),
     )
     caller = Caller()

@@ -105,6 +105,17 @@ def timed_out(node: NodePlan) -> Failure:
     )
 
 
+def queued_too_long(node: NodePlan) -> Failure:
+    """The failure of an attempt that had not started when its budget for queueing was used up."""
+    return Failure(
+        "QueueingBudgetExceeded",
+        f"Node {node.id!r}: the attempt did not start within its queueing budget of {node.queueing}. "
+        "Ask for a better quality of service, or for less of what is scarce.",
+        Blame.SYSTEM,
+        retryable=True,
+    )
+
+
 def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
     """The failure of a node that took too long with all its attempts."""
     return Failure(
@@ -162,10 +173,14 @@ def node_deadline(node: NodePlan, state: NodeState) -> datetime | None:
 
 def must_end(node: NodePlan, state: NodeState) -> datetime | None:
     """When the node or its attempt must have ended, whichever comes first."""
-    whole = node_deadline(node, state)
-    if not isinstance(state, Running) or state.deadline is None:
+    whole, own = node_deadline(node, state), None
+    if isinstance(state, Running):
+        own = state.deadline
+    elif isinstance(state, Queued) and node.queueing is not None:
+        own = state.since + node.queueing
+    if own is None:
         return whole
-    return state.deadline if whole is None else min(whole, state.deadline)
+    return own if whole is None else min(whole, own)
 
 
 def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
@@ -178,6 +193,8 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         return replace(state, since=_later(state.since, gap, now))
     if isinstance(state, Mapped):
         return replace(state, since=state.since + _given(gap, state.since, now))
+    if isinstance(state, Queued):
+        state = replace(state, since=state.since + _given(gap, state.since, now))
     if isinstance(state, Running) and state.deadline is not None:
         state = replace(state, deadline=state.deadline + _given(gap, state.since, now))
     if isinstance(state, Ready | BackingOff | Launching | Queued | Running | Nested):

@@ -208,6 +208,8 @@ def _expire(draft: Draft, path: Path) -> None:
         nesting.take(draft, path, composites.slept(at, state))
     elif whole is not None and whole <= draft.now:
         stopping.time_out(draft, path, state)
+    elif isinstance(state, Queued):
+        nesting.take(draft, path, attempts.queued_too_long(at, state))
     else:
         assert isinstance(state, Running)
         nesting.take(draft, path, attempts.timed_out(at, state))
