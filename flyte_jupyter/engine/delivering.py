@@ -167,7 +167,7 @@ class Deliveries:
         return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
 
     async def launch_again(self, attempts: Sequence[AttemptId]) -> bool:
-        """Launch what an executor has accepted, not made, and forgotten when it stopped. False: it is away, ask again later."""
+        """Launch what an executor has accepted, not begun, and forgotten when it stopped. False: it is away, ask again later."""
         done = True
         for start in range(0, len(attempts), _AT_ONCE):
             part = attempts[start : start + _AT_ONCE]
@@ -203,7 +203,9 @@ def _is_full(error: Exception) -> bool:
 def _passes(error: Exception) -> bool:
     """Whether the world is away, busy or full, so that nothing is wrong with what it was asked."""
     short = isinstance(error, OSError) and error.errno in _SHORT_OF
-    return short or _is_full(error) or isinstance(error, NotNow | ConnectionError | TimeoutError)
+    if isinstance(error, NotNow):
+        return error.passes
+    return short or _is_full(error) or isinstance(error, ConnectionError | TimeoutError)
 
 
 def _defect(what: str, error: Exception) -> Failure:

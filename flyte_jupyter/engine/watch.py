@@ -113,7 +113,7 @@ class Keeper:
 
 
 def forgotten(listing: Listing, actors: Iterable[RunActor]) -> Iterator[AttemptId]:
-    """Attempts that waited for room when they were last heard of, and that their executor has forgotten since: nothing of them was made."""
+    """Attempts that waited for room when they were last heard of, and that their executor has forgotten since: nothing of them had run."""
     known = listing.all
     for actor in actors:
         nodes, index = actor.state.nodes, actor.state.index

@@ -51,9 +51,19 @@ def of_n0(spec):
     return spec.id.path == ("n0",)
 
 
+class Misunderstood(NotNow):
+    """What the other side does not understand, and may never."""
+
+    passes = False
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before it is made", "after it is made"])
-def test_an_attempt_that_a_defect_keeps_from_its_executor_is_the_systems_failure(play, after):
+@pytest.mark.parametrize("kind", [ValueError, Misunderstood])
+def test_an_attempt_that_a_defect_keeps_from_its_executor_is_the_systems_failure(play, after, kind):
     async def scenario(world, engine):
+        def defect():
+            return kind("this value cannot be rendered")
+
         launch = failing(world.executor.launch, defect, after=after, of=of_n0)
         world.executor.launch = launch
         world.create(Shelf(ADD).compiled(LOOSE))

@@ -53,6 +53,11 @@ class Rejected:
 class NotNow(Exception):
     """The other side is away, busy or not ready. Nothing is wrong with what it was asked: it is asked again for as long as it takes."""
 
+    @property
+    def passes(self) -> bool:
+        """Whether that is certain; else it is asked again a few times, and then counts as a defect."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:

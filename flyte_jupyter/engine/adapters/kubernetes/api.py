@@ -17,6 +17,7 @@ Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
 _JSON = "application/json"
 _FIRST_BAD = 300
+_WRONG = frozenset({400, 404, 405, 413, 415, 422})
 _BUSY = frozenset({429, 503})
 
 
@@ -59,6 +60,11 @@ class Refused(NotNow):
         self.said = _status(answer.body)
         message = self.said.get("message") or answer.body[:300].decode(errors="replace")
         super().__init__(f"{call.method} {call.path}: {answer.status} {message}")
+
+    @property
+    def passes(self) -> bool:
+        """A request that the server does not understand is not better the next time, unless somebody changes the cluster."""
+        return self.status not in _WRONG
 
     @property
     def wait(self) -> float | None:
