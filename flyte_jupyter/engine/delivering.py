@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import logging
+from collections.abc import Sequence
+
 from flyte_jupyter.engine.actor import RunActor, given_up
 from flyte_jupyter.engine.answers import Answers
 from flyte_jupyter.engine.answers.places import place_of
@@ -17,18 +22,36 @@ from flyte_jupyter.engine.core.actions import (
 from flyte_jupyter.engine.core.index import node_at
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
+    AttemptEnded,
     AttemptRejected,
     AttemptStarted,
+    Exit,
+    GateRefused,
     SignalSet,
 )
 from flyte_jupyter.engine.core.plan import NodeKind
-from flyte_jupyter.engine.core.state import Launching
+from flyte_jupyter.engine.core.state import Blame, Failure, Launching
 from flyte_jupyter.engine.loop import Loop
-from flyte_jupyter.engine.ports import Accepted, BlobFailure, OwedAction, Ports, Rejected
-from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
+from flyte_jupyter.engine.ports import (
+    Accepted,
+    BlobFailure,
+    NotNow,
+    OwedAction,
+    Ports,
+    Rejected,
+    StoreFull,
+)
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId, child_run, path_text
 
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 32
 _MOST_ASKED = 10
-"""A question that fails more often is answered with that failure (as `World.most_strikes`)."""
+"""What fails more often by a fault of our own is answered with that failure (as `World.most_strikes`)."""
+_SHORT_OF = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.ENOMEM),
+    *(errno.EMFILE, errno.ENFILE, errno.EAGAIN),
+)
 
 
 class Deliveries:
@@ -39,7 +62,7 @@ class Deliveries:
         self._children = ports.children
         self._answers = answers
         self._loop = loop
-        self._unanswered: dict[tuple[RunId, int], int] = {}
+        self._failures: dict[tuple[RunId, int], int] = {}
 
     async def deliver(self, run: RunId, owed: OwedAction) -> None:
         """Do it. Whatever is raised, it is still owed."""
@@ -48,7 +71,7 @@ class Deliveries:
         assert not isinstance(action, WakeAt)
         match action:
             case Launch():
-                await self._launch(actor, AttemptId(run, action.path, action.attempt))
+                await self._launch(actor, owed.id, AttemptId(run, action.path, action.attempt))
             case Kill():
                 await self._kill(actor, AttemptId(run, action.path, action.attempt))
             case Reap():
@@ -61,41 +84,77 @@ class Deliveries:
                 place = place_of(actor.context, action.path, actor.state.nodes)
                 await self._answers.cache.release(run, place, action.digest)
             case OpenGate():
-                nodes = actor.state.nodes
-                if signal := await self._answers.open_gate(actor.context, action.path, nodes):
-                    self._loop.tell(run, SignalSet(signal))
+                await self._open_gate(actor, owed.id, action.path)
             case _:
                 await self._answer(actor, owed.id, action)
 
     async def _answer(self, actor: RunActor, number: int, question: Question) -> None:
         """A question that was left over when its turn ended. As in a turn, it is not asked for ever."""
         run = actor.context.id
-        asked = self._unanswered.pop((run, number), 0)
         try:
             seen = await self._answers.answer(actor.context, question, actor.state)
         except Exception as error:
-            full = isinstance(error, BlobFailure) and error.no_space
-            if full or asked < _MOST_ASKED:
-                self._unanswered[run, number] = asked + (not full)
+            if _is_full(error) or self._bears(run, number):
                 raise
             seen = given_up(question, error)
+        self._failures.pop((run, number), None)
         self._loop.tell(run, seen)
 
-    async def _launch(self, actor: RunActor | None, attempt: AttemptId) -> None:
+    async def _open_gate(self, actor: RunActor, number: int, path: Path) -> None:
+        run = actor.context.id
+        try:
+            signal = await self._answers.open_gate(actor.context, path, actor.state.nodes)
+        except Exception as error:
+            if _passes(error) or self._bears(run, number):
+                raise
+            why = _defect(f"the gate {path_text(path)} cannot be opened", error)
+            self._loop.tell(run, GateRefused(path, why))
+            return
+        self._failures.pop((run, number), None)
+        if signal:
+            self._loop.tell(run, SignalSet(signal))
+
+    async def _launch(self, actor: RunActor | None, number: int, attempt: AttemptId) -> None:
         # Sent again after a crash, a launch may be long settled: only a node that still waits for it may have it.
         state = actor.state.nodes.get(attempt.path) if actor is not None else None
         if actor is None or not isinstance(state, Launching):
             return
         if state.tries.attempt != attempt.attempt:
             return
-        path, number = attempt.path, attempt.attempt
-        answer, child = await self._create(actor, attempt)
+        run, path = attempt.run, attempt.path
+        try:
+            answer, child = await self._create(actor, attempt)
+        except Exception as error:
+            if _passes(error) or self._bears(run, number):
+                raise
+            await self._withdraw(actor, number, attempt)
+            what = f"attempt {attempt.attempt} of node {path_text(path)} cannot be launched"
+            answer, child = Rejected(_defect(what, error)), False
+        self._failures.pop((run, number), None)
         if isinstance(answer, Rejected):
-            self._loop.tell(attempt.run, AttemptRejected(path, number, answer.why))
+            self._loop.tell(run, AttemptRejected(path, attempt.attempt, answer.why))
         else:
-            self._loop.tell(attempt.run, AttemptAccepted(path, number))
+            self._loop.tell(run, AttemptAccepted(path, attempt.attempt))
             if child:
-                self._loop.tell(attempt.run, AttemptStarted(path, number))
+                self._loop.tell(run, AttemptStarted(path, attempt.attempt))
+
+    async def _withdraw(self, actor: RunActor, number: int, attempt: AttemptId) -> None:
+        """See that an attempt which is given up does not exist: its executor may have failed after it had made it."""
+        if _is_child(actor, attempt):
+            # A child is made in one transaction; one of that name is somebody else's.
+            return
+        try:
+            await self._executor.kill(attempt)
+        except Exception:
+            self._failures[attempt.run, number] = _MOST_ASKED
+            raise
+
+    def _bears(self, run: RunId, number: int) -> bool:
+        """Whether an action that failed by a fault of our own is tried once more."""
+        failures = self._failures.pop((run, number), 0)
+        if failures < _MOST_ASKED:
+            self._failures[run, number] = failures + 1
+        return failures < _MOST_ASKED
 
     async def _create(
         self, actor: RunActor, attempt: AttemptId
@@ -107,12 +166,54 @@ class Deliveries:
             return await self._children.launch(child), True
         return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
 
+    async def launch_again(self, attempts: Sequence[AttemptId]) -> bool:
+        """Launch what an executor has accepted, not begun, and forgotten when it stopped. False: it is away, ask again later."""
+        done = True
+        for start in range(0, len(attempts), _AT_ONCE):
+            part = attempts[start : start + _AT_ONCE]
+            done &= all(await asyncio.gather(*(self._launch_again(each) for each in part)))
+        return done
+
+    async def _launch_again(self, attempt: AttemptId) -> bool:
+        actor = self._loop.actor(attempt.run)
+        if actor is None:
+            return True
+        try:
+            answer, _ = await self._create(actor, attempt)
+        except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such
+            log.warning("%s is not launched again: %r", attempt, error)
+            return not _passes(error)
+        if isinstance(answer, Rejected):
+            how = Exit(why=answer.why)
+            self._loop.tell(attempt.run, AttemptEnded(attempt.path, attempt.attempt, how))
+        return True
+
     async def _kill(self, actor: RunActor | None, attempt: AttemptId) -> None:
         if actor is None or _is_child(actor, attempt):
             cause = _cause(actor) if actor is not None else ""
             await self._children.terminate(child_run(attempt), cause)
         if actor is None or not _is_child(actor, attempt):
             await self._executor.kill(attempt)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the world is away, busy or full, so that nothing is wrong with what it was asked."""
+    short = isinstance(error, OSError) and error.errno in _SHORT_OF
+    if isinstance(error, NotNow):
+        return error.passes
+    return short or _is_full(error) or isinstance(error, ConnectionError | TimeoutError)
+
+
+def _defect(what: str, error: Exception) -> Failure:
+    message = (
+        f"{what}: {error!r}. It was tried {_MOST_ASKED + 1} times; the control plane's log tells of each. "
+        "If it stays so, report it."
+    )
+    return Failure("SystemError", message, Blame.SYSTEM, retryable=True)
 
 
 def _is_child(actor: RunActor | None, attempt: AttemptId) -> bool:

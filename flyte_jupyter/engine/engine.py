@@ -30,7 +30,7 @@ from flyte_jupyter.engine.ports import (
     OwedAction,
     Ports,
 )
-from flyte_jupyter.engine.watch import Keeper, Timers, news_from
+from flyte_jupyter.engine.watch import Keeper, Timers, forgotten, news_from
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 __all__ = ["Engine", "EngineSettings", "EngineState", "EngineStatus", "Ports"]
@@ -273,6 +273,10 @@ class _Reign:
     async def _survey(self) -> None:
         """Compare what the executor has with what the runs count on."""
         listing = await self._ports.executor.listing()
+        if again := list(forgotten(listing, self.loop.actors())):
+            if not await self._deliveries.launch_again(again):
+                return
+            listing = await self._ports.executor.listing()
         for run, seen in news_from(listing, self.loop.actors()):
             self._tell(run, seen)
         for attempt in sorted(listing.all):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers import RunContext
@@ -13,7 +13,7 @@ from flyte_jupyter.engine.answers.programs import LARGE
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Scope
 from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoreBusy, StoredRun, StoreFull
-from flyte_jupyter.engine.program import Policies
+from flyte_jupyter.engine.program import Policies, policies_of
 from flyte_jupyter.idl.ids import RunId
 
 log = logging.getLogger(__name__)
@@ -268,8 +268,7 @@ class Loop:
     async def _context(self, stored: StoredRun) -> RunContext:
         """What is fixed about a run, with the graphs that its dynamic tasks have made so far."""
         answers, spec = self._world.answers, stored.spec
-        own = spec.interruptible.value if spec.HasField("interruptible") else None
-        policies = replace(self._settings.policies, interruptible=own)
+        policies = policies_of(spec, self._settings.policies)
         program = await answers.programs.get(stored.plan, stored.closure, policies)
         context = RunContext(
             id=stored.id,

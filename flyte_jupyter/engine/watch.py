@@ -18,7 +18,7 @@ from flyte_jupyter.engine.core.observations import (
     Live,
     Observation,
 )
-from flyte_jupyter.engine.core.state import Launching, Queued, Running
+from flyte_jupyter.engine.core.state import Launching, Queued, Running, Stage
 from flyte_jupyter.engine.ports import Clock, Listing
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
@@ -110,6 +110,20 @@ class Keeper:
             await self._cache.hold(actor.context.id, place, digest)
         except Exception as error:  # noqa: BLE001 - a catalog that fails never stops a run
             log.warning("%s: a reservation could not be extended: %r", actor.context.id, error)
+
+
+def forgotten(listing: Listing, actors: Iterable[RunActor]) -> Iterator[AttemptId]:
+    """Attempts that waited for room when they were last heard of, and that their executor has forgotten since: nothing of them had run."""
+    known = listing.all
+    for actor in actors:
+        nodes, index = actor.state.nodes, actor.state.index
+        for path in index.losable if index is not None else ():
+            state = nodes[path]
+            if not isinstance(state, Queued) or state.stage is not Stage.RESOURCES:
+                continue
+            attempt = AttemptId(actor.context.id, path, state.tries.attempt)
+            if state.since < listing.as_of and attempt not in known:
+                yield attempt
 
 
 def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[RunId, Observation]]:

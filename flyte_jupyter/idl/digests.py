@@ -67,7 +67,10 @@ def _feed(literal: core.Literal, hashed: _Hash) -> None:
                 _feed_part(b"k", key.encode(), hashed)
                 _feed(literal.map.literals[key], hashed)
         case "scalar" if literal.scalar.HasField("union"):
-            _feed(literal.scalar.union.value, hashed)
+            union = literal.scalar.union
+            if not _says_its_type(union):
+                _feed_part(b"u", union.type.SerializeToString(deterministic=True), hashed)
+            _feed(union.value, hashed)
         case "scalar":
             _feed_part(b"v", literal.scalar.SerializeToString(deterministic=True), hashed)
         case "offloaded_metadata":
@@ -75,6 +78,17 @@ def _feed(literal: core.Literal, hashed: _Hash) -> None:
             _feed_part(b"o", uri.encode(), hashed)
         case _:
             _feed_part(b"e", b"", hashed)
+
+
+def _says_its_type(union: core.Union) -> bool:
+    """Whether the value alone tells which variant of the union it is; the same bytes may be of two data classes, or enum and text."""
+    value = union.value.scalar
+    if union.value.WhichOneof("value") != "scalar" or value.WhichOneof("value") in (
+        "binary",
+        "generic",
+    ):
+        return False
+    return not (value.primitive.HasField("string_value") and union.type.HasField("enum_type"))
 
 
 def _feed_part(kind: bytes, data: bytes, hashed: _Hash) -> None:

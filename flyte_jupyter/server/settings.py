@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.answers import AnswerSettings
+from flyte_jupyter.server.admin.qualities import QualitySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,12 @@ class Settings:
     """How long a signed URL holds unless the client asks for less."""
     max_parallelism: int = 25
     """Nodes of one execution at work at once when neither it nor its launch plan says (Flyte's figure)."""
+    max_nesting: int = 64
+    """How deep executions may start executions, so that a launch plan which launches itself comes to an end; 0: without end."""
+    execution_timeout: timedelta | None = None
+    """How long an execution may take in all, its failure node apart; None: for ever."""
+    quality: QualitySettings = field(default_factory=QualitySettings)
+    """How long attempts may stay queued, by Flyte's tiers of quality."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     """Bounds on requests and clients."""
     answers: AnswerSettings = field(default_factory=AnswerSettings)

@@ -136,6 +136,9 @@ def make_platform(parts: Ground) -> Platform:
         inline_data=settings.limits.inline_data,
         max_listing=settings.limits.listing,
         max_parallelism=settings.max_parallelism,
+        max_nesting=settings.max_nesting,
+        quality=settings.quality,
+        execution_timeout=settings.execution_timeout,
     )
 
 

@@ -24,7 +24,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import (
     WatchSettings,
 )
 from flyte_jupyter.engine.pods.naming import pod_name
-from flyte_jupyter.engine.ports import Accepted, Rejected
+from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected
 
 PACE = PaceSettings(first_wait=0.05, longest_wait=1.0)
 WATCH = WatchSettings(silence=3.0)
@@ -76,9 +76,9 @@ class Scene:
     door: FaultyApi
     kubelet: Kubelet
 
-    async def launch(self, spec) -> object:
+    async def launch(self, spec, within: float = 30) -> object:
         """As the outbox does it: again until it is taken or refused for good."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(within):
             while True:
                 try:
                     return await self.b.executor.launch(spec)
@@ -112,7 +112,7 @@ def scene(control_plane_cluster, tmp_path):
             finally:
                 await api.close()
 
-    made.namespace = namespace
+    made.namespace, made.cluster = namespace, cluster
     yield made
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
@@ -280,3 +280,80 @@ def test_a_finalizer_keeps_a_pod_and_the_executor_waits_without_losing_it(scene)
             await s.through(spec)
 
     asyncio.run(main())
+
+
+def test_a_namespace_that_is_being_deleted_is_waited_for_and_made_anew(scene):
+    """Something in it keeps it Terminating: each create is refused, and nothing fails for it."""
+
+    async def main():
+        cluster, namespace = scene.cluster, scene.namespace
+        async with scene(create_namespaces=True) as s:
+            keeper = {"name": "keeper", "namespace": namespace, "finalizers": ["example.com/keep"]}
+            cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": keeper})
+            before = cluster.get("namespace", namespace)["metadata"]["uid"]
+            cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+            spec = s.b.shell("true")
+            with pytest.raises(NotNow, match="because it is being terminated"):
+                await s.b.executor.launch(spec)
+            asked = s.door.count("POST", "/pods")
+            waiting = asyncio.create_task(s.launch(spec, within=120))
+            while s.door.count("POST", "/pods") < asked + 5:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.05)
+            assert not waiting.done()
+            patch = '{"metadata": {"finalizers": null}}'
+            cluster.kubectl("patch", "configmap", "keeper", "-n", namespace, "--type=merge", "-p", patch)  # fmt: skip
+            assert await waiting == Accepted()
+            assert cluster.get("namespace", namespace)["metadata"]["uid"] != before
+            await s.kubelet.run(spec)
+            await s.b.started(spec.id)
+            await s.kubelet.finish(spec)
+            assert (await s.b.ended(spec.id)).code == 0
+
+    asyncio.run(main())
+
+
+def test_pod_templates_of_the_cluster_lie_below_tasks_and_are_held_to_the_rules(scene):
+    """As the API server gives them back, with all the defaults that it fills in."""
+    shared = f"{scene.namespace}-shared"
+    scene.cluster.make_namespace(shared)
+
+    def template(name, where, **spec):
+        base = {"name": "default", "image": "noop", "env": [{"name": "FROM", "value": name}]}
+        return {
+            "apiVersion": "v1",
+            "kind": "PodTemplate",
+            "metadata": {"name": name, "namespace": where},
+            "template": {
+                "metadata": {"labels": {"team": "blue"}},
+                "spec": {"containers": [base], **spec},
+            },
+        }
+
+    def named(s, node, name):
+        spec = s.b.shell("true", attempt_id(node))
+        spec.template.metadata.pod_template_name = name
+        return spec
+
+    async def main():
+        tolerations = [{"key": "spot", "operator": "Exists"}]
+        scene.cluster.apply(template("base", scene.namespace, tolerations=tolerations))
+        scene.cluster.apply(template("shared", shared))
+        scene.cluster.apply(template("loose", scene.namespace, hostNetwork=True))
+        async with scene(template_namespace=shared) as s:
+            for node, name in (("n0", "base"), ("n1", "shared")):
+                spec = named(s, node, name)
+                await s.through(spec)
+                pod = scene.cluster.get("pod", pod_name(spec.id), "-n", scene.namespace)
+                assert pod["metadata"]["labels"]["team"] == "blue"
+                assert {"name": "FROM", "value": name} in pod["spec"]["containers"][0]["env"]
+                assert pod["spec"]["restartPolicy"] == "Never"
+                keys = [each["key"] for each in pod["spec"]["tolerations"]]
+                assert ("spot" in keys) == (name == "base")
+            refused = await s.launch(named(s, "n2", "loose"))
+            assert isinstance(refused, Rejected)
+            assert refused.why.code == "PodTemplateRefused"
+            missing = await s.launch(named(s, "n3", "nothing"))
+            assert missing.why.code == "BadTaskSpecification"
+
+    asyncio.run(main())
+    scene.cluster.kubectl("delete", "namespace", shared, "--wait=false")

@@ -209,3 +209,35 @@ def test_what_no_pod_may_do_is_refused_when_it_is_launched(served):
     answer = launched(served, bold)
     assert answer.status == 400
     assert "hostNetwork" in answer.body.decode(errors="replace")
+
+
+def test_a_task_takes_a_pod_template_of_the_cluster_with_the_rights_that_are_given(served):
+    """With what `deploy/rbac.yaml` allows, and nothing more."""
+    shell = {"image": TASK_IMAGE, "command": ["sh", "-c"]}
+
+    def task(name, script, template):
+        container = {**shell, "args": [script]}
+        metadata = {"pod_template_name": template}
+        return registered(served, name, container=container, metadata=metadata)
+
+    def error(asked):
+        answer = launched(served, asked)
+        assert answer.status == 200, answer.body
+        run = admin.ExecutionCreateResponse.FromString(answer.body).id.name
+        return served.ended(run).closure.error
+
+    missing = error(task("raw.missing", "true", "nothing"))
+    assert "BadTaskSpecification" in missing.code
+    assert "there is no pod template 'nothing'" in missing.message
+    # Whoever comes first has the namespace made.
+    assert not error(registered(served, "raw.plain", container={**shell, "args": ["true"]})).code
+    base = {"name": "default", "image": "noop", "env": [{"name": "FROM", "value": "template"}]}
+    served.cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PodTemplate",
+            "metadata": {"name": "told", "namespace": NAMESPACE},
+            "template": {"spec": {"containers": [base]}},
+        }
+    )
+    assert not error(task("raw.told", 'test "$FROM" = template', "told")).code

@@ -108,6 +108,7 @@ class Author:
             system_backoff=self.random.choice([0, 3]) * SECOND,
             timeout=20 * SECOND if self.timed and self.chance(0.3) else None,
             node_timeout=60 * SECOND if self.timed and self.chance(0.2) else None,
+            queueing=15 * SECOND if self.timed and self.chance(0.2) else None,
             cache=CachePlan("1", serialize=self.chance(0.5)) if self.chance(0.3) else None,
             task_type=DYNAMIC if dynamic else "python-task",
             task_name=self.random.choice(list(self.expansions)) if dynamic else f"my.{name}",

@@ -82,6 +82,7 @@ class World:
         seed: int,
         *,
         max_parallelism: int = 0,
+        timeout: timedelta | None = None,
         overwrite: bool = False,
         recovers: bool = False,
         faults: bool = True,
@@ -91,7 +92,12 @@ class World:
         self.fortune = Fortune(seed)
         self.plans = plans
         self.recovers, self.faults, self.checks = recovers, faults, checks
-        self.state = initial(plans, max_parallelism=max_parallelism, overwrite_cache=overwrite)
+        self.state = initial(
+            plans,
+            max_parallelism=max_parallelism,
+            overwrite_cache=overwrite,
+            timeout=timeout,
+        )
         self.now = NOON
         self.inbox: list[o.Observation] = [o.Started()]
         self.owed: list[a.Action] = []

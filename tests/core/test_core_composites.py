@@ -770,6 +770,109 @@ def test_a_clock_that_stood_still_extends_a_limit(plan, lead):
     assert run.node(N).timed_out
 
 
+# -- budgets for queueing --
+
+IMPATIENT = around(NodeKind.TASK, system_retries=1, queueing=10 * SECOND)
+
+
+def test_an_attempt_that_stays_queued_too_long_is_the_systems_failure_and_tried_again():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"))
+    run.time = 2
+    assert run.hear(o.AttemptAccepted(N, 0)) == (a.WakeAt(at(12)),)
+    run.time = 7
+    run.hear(o.AttemptWaits(N, 0, Stage.RESOURCES, "no room"))
+    run.time = 12
+    assert run.hear(o.Tick()) == (a.Kill(N, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.blame is s.Blame.SYSTEM
+    run.hear(o.AttemptAccepted(N, 1))
+    run.time = 22
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|QueueingBudgetExceeded"
+
+
+def test_an_attempt_that_runs_has_no_budget_for_queueing():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"), o.AttemptAccepted(N, 0), o.AttemptStarted(N, 0))
+    run.time = 99
+    assert not run.hear(o.Tick())
+    assert isinstance(run.node(N), s.Running)
+
+
+def test_a_clock_that_stood_still_extends_a_budget_for_queueing():
+    run = begun(IMPATIENT, o.InputsReady(N, "d"), o.AttemptAccepted(N, 0))
+    run.time = 6
+    run.hear(o.Tick(timedelta(seconds=60)))
+    run.time = 15
+    run.hear(o.Tick())
+    assert isinstance(run.node(N), s.Queued)
+    run.time = 16
+    assert a.Kill(N, 0) in run.hear(o.Tick())
+
+
+# -- the time limit of a whole run --
+
+HANDLED = replace(graph(task("n"), task("m")), failure_node=task("f"))
+
+
+def limited(plan=SERIAL, *lead):
+    run = Run(plan, timeout=10 * SECOND)
+    run.hear(o.Started(), *lead)
+    return run
+
+
+def test_a_run_past_its_time_limit_fails_and_all_of_it_is_stopped():
+    run = limited(HANDLED, o.InputsReady(N, "d"), o.AttemptStarted(N, 0))
+    run.time = 9
+    assert run.hear(o.Tick()) == (a.WakeAt(at(10)),)
+    run.time = 10
+    actions = run.hear(o.Tick())
+    assert a.Kill(N, 0) in actions
+    assert isinstance(run.node(N), s.Aborted)
+    assert run.summary.failure.code == "Timeout"
+    assert "0:00:10" in run.summary.failure.message
+    assert run.summary.phase is s.RunPhase.FAILING, "its failure node has its turn"
+    assert a.ResolveInputs(("f",)) in actions
+    run.time = 99
+    run.hear(o.Tick())
+    assert isinstance(run.node(("f",)), s.Resolving), "what cleans up is not cut off"
+    run.hear(o.InputsReady(("f",), "d"), o.AttemptSucceeded(("f",), 0, "out"))
+    assert run.summary.phase is s.RunPhase.FAILED
+    assert run.summary.failure.code == "Timeout"
+
+
+def test_a_run_that_finishes_what_it_can_has_no_more_time_for_it():
+    plan = replace(graph(task("n"), task("m")), on_failure=OnFailure.FINISH_RUNNABLE)
+    run = limited(plan, o.InputsReady(N, "d"), o.AttemptFailed(N, 0, BUG))
+    assert run.summary.phase is s.RunPhase.FAILING
+    run.time = 10
+    run.hear(o.Tick())
+    assert (run.summary.phase, run.summary.failure.code) == (s.RunPhase.FAILED, "Timeout")
+
+
+def test_who_begins_is_woken_at_the_time_limit_of_the_run():
+    run = Run(SERIAL, timeout=10 * SECOND)
+    run.time = 5
+    assert a.WakeAt(at(15)) in run.hear(o.Started())
+
+
+def test_a_clock_that_stood_still_extends_the_time_limit_of_a_run():
+    run = limited(SERIAL)
+    run.time = 6
+    run.hear(o.Tick(timedelta(seconds=60)))
+    run.time = 15
+    run.hear(o.Tick())
+    assert run.summary.phase is s.RunPhase.RUNNING
+    run.time = 16
+    run.hear(o.Tick())
+    assert run.summary.phase is s.RunPhase.FAILED
+
+
+def test_an_aborted_run_does_not_time_out():
+    run = limited(SERIAL, o.InputsReady(N, "d"), o.AbortRequested("enough"))
+    run.time = 10
+    run.hear(o.Tick())
+    assert (run.summary.phase, run.summary.failure) == (s.RunPhase.ABORTED, None)
+
+
 # -- the catalog's reservations --
 
 

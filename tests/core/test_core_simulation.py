@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from core_model import Model
@@ -38,8 +39,10 @@ def each_seed(trial: Callable[[int], None], share: float = 1.0) -> None:
 
 def world(seed: int, **more) -> World:
     options = {"recovers": seed % 5 == 0, "overwrite": seed % 7 == 0, **more}
+    timed = options.get("faults", True)
+    limit = timedelta(seconds=60 * (1 + seed % 7)) if timed and seed % 3 == 1 else None
     return World(
-        program(seed, timed=options.get("faults", True)), seed, max_parallelism=seed % 4, **options
+        program(seed, timed=timed), seed, max_parallelism=seed % 4, timeout=limit, **options
     )
 
 
@@ -135,17 +138,20 @@ def test_the_simulation_reaches_every_row_and_every_end(monkeypatch):
     rows = dict(TABLE)
     watched = {key: _watched(key, row, reached) for key, row in rows.items()}
     monkeypatch.setattr(transitions, "TABLE", watched)
-    phases, ends = set(), set()
-    for seed in range(120):
+    phases, ends, codes = set(), set(), set()
+    for seed in range(220):
         run = world(seed, checks=0)
         for _ in range(TURNS):
             run.turn(abort=0.0005)
         run.settle()
         phases.add(run.state.summary.phase)
+        codes.add(getattr(run.state.summary.failure, "code", ""))
         for path, state in run.state.nodes.items():
             ends.add((len(path) > 1, isinstance(path[-1], int), type(state).__name__))
     assert set(rows) - reached == set()
     assert phases == {RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.ABORTED}
+    assert "Timeout" in codes
+    assert any("QueueingBudgetExceeded" in code for code in codes)
     for state in ("Succeeded", "Failed", "Aborted"):
         assert {(False, False, state), (True, False, state), (True, True, state)} <= ends
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from engine_programs import INT, Shelf, flow, node, task
+from engine_programs import INT, Shelf, flow, mapped, node, task
 from engine_worlds import RUN
 
 from flyte_jupyter.engine.answers import AnswerSettings
@@ -15,6 +15,7 @@ from flyte_jupyter.engine.answers.caching import CacheSettings
 from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import CacheOutcome, Reserved, RunPhase, Succeeded
 from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl.digests import literals_digest
 from flyte_jupyter.idl.ids import RunId
 
 CACHED = {"discoverable": True, "discovery_version": "1"}
@@ -213,5 +214,50 @@ def test_a_given_hash_stands_for_the_value(play):
             await world.ended(run)
         assert [a.run for a in world.executor.created] == [RUN]
         assert isinstance(await state_of(world, OTHER, "n0"), Succeeded)
+
+    play(scenario)
+
+
+def test_different_inputs_share_nothing_even_where_their_entries_are_mixed_up(play):
+    plain = task("plain", {"x0": INT}, **CACHED)
+
+    async def scenario(world, engine):
+        for number, run in ((1, RUN), (2, OTHER)):
+            world.create(one(plain, number), run)
+            await world.ended(run)
+        first, second = world.catalog.content
+        assert replace(first, inputs="") == replace(second, inputs="")
+        assert first.inputs != second.inputs
+        of = world.catalog.content
+        # As a collision would leave it: found under this key, and another computation's outputs.
+        of[second] = replace(of[second], outputs=of[first].outputs)
+        again = RunId("p", "d", "r3")
+        world.create(one(plain, 2), again)
+        stored = await world.ended(again)
+        assert await world.outputs(again) == await world.outputs(OTHER)
+        assert await world.outputs(again) != await world.outputs(RUN)
+        assert not stored.state.nodes["n0",].cached, "computed anew"
+
+    play(scenario)
+
+
+def test_what_is_remembered_says_what_it_is_and_how_large(play):
+    plain = task("plain", {"x0": INT}, **CACHED)
+    parts = [
+        node("n0", plain, x0=1),
+        node("g", GROW, x0=2),
+        node("m", mapped(plain), x0=[5, 6]),
+    ]
+
+    async def scenario(world, engine):
+        shelf = Shelf(plain, GROW, task("add", {"x0": INT}))
+        world.create(shelf.compiled(flow("all", parts)))
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        values = world.catalog.content.values()
+        assert {v.source for v in values} == {f"p/d/r1/{n}/0" for n in ("n0", "g", "m-0", "m-1")}
+        for value in values:
+            data = await world.blobs.get(value.outputs)
+            assert value.size == len(data)
+            assert value.digest == literals_digest(core.LiteralMap.FromString(data))
 
     play(scenario)

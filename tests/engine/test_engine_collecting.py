@@ -130,11 +130,15 @@ def test_large_lists_are_kept_beside_where_the_installation_says_so():
     asyncio.run(main())
 
 
-def spec_of(play, template, *parts, attempts=1, spec=None):
+def spec_of(play, template, *parts, attempts=1, spec=None, console=""):
     """The last attempt that the executor is asked for: each before it is lost to the system."""
     seen = []
 
     async def scenario(world, engine):
+        await engine.stop()
+        world.answers = AnswerSettings(console_url=console)
+        engine = world.engine()
+        await engine.start()
         launch = world.executor.launch
 
         async def noted(asked):
@@ -148,6 +152,7 @@ def spec_of(play, template, *parts, attempts=1, spec=None):
             if number < attempts - 1:
                 world.executor.begin(seen[number].id)
                 world.executor.end(seen[number].id, Exit(signal=9))
+        await engine.stop()
 
     play(scenario, by_itself=False)
     return seen[-1]
@@ -166,6 +171,25 @@ def test_an_attempt_is_told_all_that_its_execution_says(play):
     assert asked.raw_output_prefix.startswith("s3://elsewhere/raw/")
     assert asked.index is None
     assert asked.env["FLYTE_INTERNAL_NODE_ID"] == "n0"
+
+
+def test_a_task_that_asks_for_it_is_told_where_people_see_it(play):
+    linked = task("add", {"x0": INT})
+    linked.config["link_type"] = "vscode"
+    console = "https://flyte.example/console/"
+    page = "https://flyte.example/console/projects/p/domains/d/executions/r1/nodeId"
+
+    def url(template, *parts, console=console):
+        return spec_of(play, template, *parts, console=console).env.get("FLYTE_EXECUTION_URL")
+
+    one = flow("one", [node("n 0", linked, x0=1)], {"o": "n 0.o"})
+    assert url(one, linked) == f"{page}/n%200/nodes"
+    assert url(one, linked, console="") is None, "nobody knows where"
+    assert url(ONE) is None, "the task does not ask"
+    many = flow("m", [node("m", mapped(linked), x0=[5])], {"o": Listed("m.o")})
+    assert url(many, linked) == f"{page}/m/nodes"
+    inner = flow("i", [node("x", linked, x0=1)], {"o": "x.o"})
+    assert url(flow("s", [node("s", inner)], {"o": "s.o"}), linked, inner) == f"{page}/s-0-x/nodes"
 
 
 def test_only_the_systems_last_attempt_is_safe_from_interruption(play):

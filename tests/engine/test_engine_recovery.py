@@ -23,6 +23,7 @@ from engine_worlds import RUN
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Recoveries
 from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
 
@@ -136,6 +137,58 @@ def test_a_child_execution_that_was_never_made_begins_afresh(play):
         assert await world.outputs(AGAIN) == {"o": 2}
 
     play(scenario)
+
+
+def test_a_child_execution_that_is_still_being_ended_is_recovered_as_it_ends(play):
+    """What succeeds in it after its parent has failed does not run again."""
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    outer = flow("o", [node("c", "lp", x=1), node("d", ADD, x0=1)], {"o": "c.o"})
+
+    async def scenario(world, engine):
+        shelf, executor = Shelf(ADD, plans={"lp": inner}), world.executor
+        world.plans.update(shelf.plans)
+        terminate, away = world.children.terminate, asyncio.Event()
+
+        async def later(child, cause):
+            if not away.is_set():
+                raise NotNow("admin is away")
+            await terminate(child, cause)
+
+        world.children.terminate = later
+        world.create(shelf.compiled(outer))
+        await until(lambda: len(executor.queued) == 2)
+        first = world.children.created[0].name
+        beside, a = AttemptId(RUN, ("d",), 0), AttemptId(first, ("a",), 0)
+        world.failures["d", 0] = BROKEN
+        executor.begin(beside)
+        executor.begin(a)
+        await executor.finish(beside)
+        while not (await world.phase()).final:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0)
+        world.failures.clear()
+        world.create(shelf.compiled(outer), AGAIN, recovers=RUN)
+        await until(lambda: AttemptId(AGAIN, ("d",), 0) in executor.queued)
+        await executor.finish(a)
+        await until(lambda: AttemptId(first, ("b",), 0) in executor.queued)
+        assert len(world.children.created) == 1, "the earlier child has not ended"
+        away.set()
+        await until(lambda: len(world.children.created) == 2)
+        second = world.children.created[1].name
+        for attempt in (AttemptId(AGAIN, ("d",), 0), AttemptId(second, ("b",), 0)):
+            await until(lambda one=attempt: one in executor.queued)
+            executor.begin(attempt)
+            await executor.finish(attempt)
+        assert (await world.ended(AGAIN)).state.summary.phase is RunPhase.SUCCEEDED
+        assert await world.outputs(AGAIN) == {"o": 3}
+        assert [x.path for x in executor.created if x.run == second] == [("b",)]
+
+    play(scenario, by_itself=False)
+
+
+async def until(condition, within=20.0):
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
+            await asyncio.sleep(0)
 
 
 def test_nothing_is_taken_from_another_graph_than_the_one_that_runs(play, monkeypatch):

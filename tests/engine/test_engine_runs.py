@@ -18,11 +18,12 @@ from flyte_jupyter.engine.core.state import (
     Failure,
     RunPhase,
     Skipped,
+    Stage,
     Succeeded,
 )
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import AttemptSpec, Rejected, StoreBusy
-from flyte_jupyter.idl import core, event
+from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, StoreBusy, Waits
+from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -247,6 +248,66 @@ def test_a_timeout_ends_the_attempt_and_a_gap_extends_it(play):
     play(scenario, by_itself=False)
 
 
+def test_an_attempt_that_stays_queued_longer_than_its_execution_allows_is_replaced(play):
+    async def scenario(world, engine):
+        spec = admin.ExecutionSpec()
+        spec.quality_of_service.spec.queueing_budget.FromSeconds(60)
+        world.create(workflow(ONE), spec=spec)
+        await until(lambda: world.executor.queued)
+        (first,) = world.executor.queued
+        await until(lambda: "AttemptAccepted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(seconds=61))
+        second = replace(first, attempt=1)
+        await until(lambda: list(world.executor.queued) == [second])
+        world.executor.begin(second)
+        await until(lambda: "AttemptStarted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(seconds=61))
+        await world.executor.finish(second)
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+
+    play(scenario, by_itself=False)
+
+
+def test_a_run_has_so_much_time_and_a_gap_extends_it(play):
+    async def scenario(world, engine):
+        world.create(workflow({"a": (), "b": ("a",)}), timeout=timedelta(seconds=60))
+        await until(lambda: world.executor.queued)
+        attempt = min(world.executor.queued)
+        world.executor.begin(attempt)
+        await until(lambda: any("Started" in repr(o) for _, o in world.runs.heard(RUN)[1:]))
+        world.clock.stand_still(timedelta(seconds=120))
+        await until(lambda: any("gap" in repr(o) for _, o in world.runs.heard(RUN)))
+        assert world.executor.running, "the time asleep does not count"
+        world.clock.advance(timedelta(seconds=61))
+        stored = await world.ended()
+        summary = stored.state.summary
+        assert (summary.phase, summary.failure.code) == (RunPhase.FAILED, "Timeout")
+        assert summary.failed_node == ""
+        assert isinstance(stored.state.nodes["a",], Aborted)
+        assert not world.executor.running
+        told = [e for e in world.runs.events(RUN) if isinstance(e, event.WorkflowExecutionEvent)]
+        assert told[-1].error.code == "Timeout"
+
+    play(scenario, by_itself=False)
+
+
+def test_the_next_engine_keeps_a_runs_time_limit():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE), timeout=timedelta(seconds=60))
+        await until(lambda: world.executor.queued)
+        await first.stop()
+        world.clock.advance(timedelta(seconds=61))
+        second = world.engine()
+        await second.start()
+        assert (await world.ended()).state.summary.failure.code == "Timeout"
+        await second.stop()
+
+    asyncio.run(main())
+
+
 def test_a_lost_attempt_is_found_missing_and_tried_again(play):
     async def scenario(world, engine):
         world.create(workflow(ONE))
@@ -264,6 +325,70 @@ def test_a_lost_attempt_is_found_missing_and_tried_again(play):
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
 
     play(scenario, by_itself=False)
+
+
+def test_an_attempt_that_waited_for_room_costs_nothing_when_its_executor_forgets_it():
+    """It was never made, so that nothing of it can have been lost."""
+
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow({"a": (), "b": ()}))
+        await until(lambda: len(world.executor.queued) == 2)
+        waits, queued = sorted(world.executor.queued)
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.vanish(queued)
+        world.clock.advance(timedelta(seconds=20))
+        launch, away = world.executor.launch, [1, 2, 3]
+
+        async def later(spec):
+            if away and spec.id == waits:
+                raise NotNow(f"the cluster is away for {away.pop()} surveys more")
+            return await launch(spec)
+
+        world.executor.launch = later
+        second = world.engine()
+        await second.start()
+        while waits not in world.executor.queued:
+            world.clock.advance(timedelta(seconds=31))
+            await asyncio.sleep(0)
+        lost = replace(queued, attempt=1)
+        await until(lambda: lost in world.executor.queued)
+        for attempt in (waits, lost):
+            world.executor.begin(attempt)
+            await world.executor.finish(attempt)
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert replace(waits, attempt=1) not in world.executor.created
+        assert not away
+        await second.stop()
+
+    asyncio.run(main())
+
+
+def test_what_waited_for_room_and_is_refused_later_fails_by_its_reason():
+    async def main():
+        world = World(by_itself=False)
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE))
+        await until(lambda: world.executor.queued)
+        (waits,) = world.executor.queued
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.refuse[waits] = Rejected(Failure("AdmissionDenied", "not any more"))
+        world.clock.advance(timedelta(seconds=20))
+        second = world.engine()
+        await second.start()
+        assert (await world.ended()).state.summary.failure.code == "AdmissionDenied"
+        await second.stop()
+
+    asyncio.run(main())
 
 
 def test_an_attempt_that_no_run_claims_is_killed(play):

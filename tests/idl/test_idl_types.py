@@ -293,6 +293,53 @@ def test_neighbours_are_told_apart():
     assert digests.literal_digest(literal([])) != digests.literal_digest(literal({}))
 
 
+def variant(inner, kind):
+    return core.Literal(scalar=core.Scalar(union=core.Union(value=inner, type=kind)))
+
+
+def data_class(title):
+    made = core.LiteralType(simple=core.SimpleType.STRUCT)
+    made.metadata.update({"title": title})
+    return made
+
+
+PACKED = core.Literal(scalar=core.Scalar(binary=core.Binary(value=b"\x81\xa1x\x01", tag="msgpack")))
+TEXT = core.LiteralType(simple=core.SimpleType.STRING)
+COLOURS = core.LiteralType(enum_type=core.EnumType(values=["red"]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (literal(1), literal(1.0)),
+        (literal(1), literal("1")),
+        (literal(1), literal(True)),
+        (literal(None), literal("")),
+        (literal(None), literal([])),
+        (literal([None]), literal([])),
+        (literal({"a": 1, "b": 2}), literal({"a": 2, "b": 1})),
+        (literal({"a": "b"}), literal({"ab": ""})),
+        (literal(0.0), literal(-0.0)),
+        (literal([[], [1]]), literal([[1], []])),
+        (variant(PACKED, data_class("A")), variant(PACKED, data_class("B"))),
+        (variant(literal("red"), TEXT), variant(literal("red"), COLOURS)),
+        (variant(literal(["red"]), TEXT), variant(literal(["red"]), COLOURS)),
+        (literal("hash"), core.Literal(hash="hash")),
+    ],
+    ids=str,
+)
+def test_what_is_different_has_different_digests(one, other):
+    assert digests.literal_digest(one) != digests.literal_digest(other)
+    pair = [core.LiteralMap(literals={"x": each}) for each in (one, other)]
+    assert digests.literals_digest(pair[0]) != digests.literals_digest(pair[1])
+
+
+def test_a_variant_that_says_its_type_is_the_value_itself():
+    integer = core.LiteralType(simple=core.SimpleType.INTEGER)
+    for inner, kind in ((literal(3), integer), (literal("x"), TEXT), (literal(None), TEXT)):
+        assert digests.literal_digest(variant(inner, kind)) == digests.literal_digest(inner)
+
+
 def test_an_interface_is_its_names_and_types():
     def interface(description, **inputs):
         variables = {n: core.Variable(type=k, description=description) for n, k in inputs.items()}

@@ -218,6 +218,13 @@ class FakeCluster:
     def end_watches(self) -> None:
         self._wake()
 
+    def add_template(
+        self, namespace: str, name: str, spec: dict, metadata: dict | None = None
+    ) -> None:
+        template = {"metadata": metadata or {}, "spec": spec}
+        made = {"metadata": {"name": name, "namespace": namespace}, "template": template}
+        self._put("podtemplates", made, "ADDED")
+
     # -- the API --
 
     async def call(self, call: Call) -> Answer:

@@ -210,6 +210,8 @@ def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room
             await b.until(lambda: len(b.cluster.pods()) == 2)
             b.cluster.run(b.pod_of(second.id))
             await b.started(second.id)
+            waits = [n.waits.stage for n in b.said_of(second.id) if n.waits]
+            assert waits[-1] is Stage.QUEUED, "it is made, and may have run from here on"
             assert third.id not in (await b.executor.listing()).all
 
     asyncio.run(main())

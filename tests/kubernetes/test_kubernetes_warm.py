@@ -26,7 +26,7 @@ from flyte_jupyter.engine.adapters.kubernetes.routing import ClusterExecutor
 from flyte_jupyter.engine.adapters.kubernetes.settings import WarmSettings
 from flyte_jupyter.engine.adapters.kubernetes.warm.executor import WarmExecutor
 from flyte_jupyter.engine.core.state import Blame
-from flyte_jupyter.engine.ports import Accepted, AttemptSpec
+from flyte_jupyter.engine.ports import Accepted, AttemptSpec, NotNow
 from flyte_jupyter.idl import core
 
 SOURCE = """
@@ -55,6 +55,8 @@ class Kubelet:
     def __init__(self, cluster: FakeCluster, home: Path) -> None:
         self.cluster = cluster
         self.home = home
+        self.short_lived = 0
+        """How many of the next workers have ended before anybody hears that they run."""
         cluster.kubelet = self.start
         cluster.start_program = self.attend
 
@@ -71,10 +73,13 @@ class Kubelet:
             self.cluster.run(pod)
             return
         args = pod["spec"]["containers"][0]["args"]
-        process = subprocess.Popen(
-            [sys.executable, *args[1:]], env=self.environ(name), stdout=subprocess.DEVNULL
-        )
-        process.returncode = 0  # its children are looked for by their folder
+        command, environ = [sys.executable, *args[1:]], self.environ(name)
+        if self.short_lived:
+            self.short_lived -= 1
+            subprocess.run([*command[:-1], "0"], env=environ, check=True, capture_output=True)
+        else:
+            process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+            process.returncode = 0  # its children are looked for by their folder
         self.cluster.run(pod)
 
     async def attend(self, name: str, command):
@@ -335,6 +340,112 @@ def test_a_worker_that_nobody_joins_ends_by_itself(tmp_path, home):
         "0",
     ]
     assert subprocess.run(command, env=environ, check=False, timeout=60).returncode == 0
+
+
+def test_a_worker_that_ended_before_it_was_joined_keeps_no_attempt_waiting(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            b.kubelet.short_lived = 2
+            spec = b.spec("pid")
+            await b.executor.launch(spec)
+            assert (await b.ended(spec.id)).code == 0
+            assert [n.how is None for n in b.said_of(spec.id)] == [True, False]
+            assert len(list(home.iterdir())) == 3, "two had ended, and the third one served it"
+            assert len(b.workers()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_goes_while_it_is_joined_leaves_nothing_that_seems_to_run(tmp_path, home):
+    async def main():
+        cluster = FakeCluster()
+        async with bench(tmp_path, home, cluster) as b:
+            spec = b.spec("wait", GATE=str(tmp_path / "never"))
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+        attended = []
+
+        async def late(self, name, command):
+            program = await attend(self, name, command)
+            # The door is open; before anything is said through it, the pod is gone, and everybody has heard.
+            for pod in self.cluster.pods():
+                self.cluster.remove_pod(pod)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            attended.append(name)
+            return program
+
+        attend, Kubelet.attend = Kubelet.attend, late
+        try:
+            async with bench(tmp_path, home, cluster) as b:
+                await b.until(lambda: attended)
+                await b.until(lambda: cluster.programs[-1].process.returncode is not None)
+                listing = await b.executor.listing()
+                assert not listing.running
+                assert spec.id not in listing.queued
+        finally:
+            Kubelet.attend = attend
+
+    asyncio.run(main())
+
+
+def test_what_becomes_of_a_worker_that_was_sent_home_is_nobodys_failure(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+            first, second = b.spec("pid"), b.spec("pid", "n1")
+            await b.executor.launch(first)
+            assert (await b.ended(first.id)).code == 0
+            await b.executor.reap(first.id)
+            b.cluster.ghosts = True
+            await b.until(lambda: b.workers()[0]["metadata"].get("deletionTimestamp"))
+            ghost = b.workers()[0]["metadata"]["name"]
+            b.cluster.faults.append(Fault(to("POST", "/pods"), 3))
+            await b.executor.launch(second)
+            for _ in range(3):
+                b.cluster.run(b.cluster.pod(ghost))
+            assert (await b.ended(second.id)).code == 0
+            assert [n.how is None for n in b.said_of(second.id)] == [True, False]
+
+    asyncio.run(main())
+
+
+def test_an_attempt_that_is_killed_before_its_worker_heard_of_it_never_runs(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            first, last = b.spec("pid"), b.spec("pid", "n2")
+            never = b.spec("wait", "n1", GATE=str(tmp_path / "never"))
+            await b.executor.launch(first)
+            assert (await b.ended(first.id)).code == 0
+            await b.executor.launch(never)
+            await b.executor.kill(never.id)
+            assert not (await b.executor.listing()).queued
+            await b.executor.launch(last)
+            assert (await b.ended(last.id)).code == 0
+            assert not b.said_of(never.id)
+            assert len(b.workers()) == 1
+
+    asyncio.run(main())
+
+
+def test_a_worker_whose_deletion_fails_is_deleted_when_it_is_asked_again(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            spec = b.spec("wait", GATE=str(tmp_path / "never"))
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            # Its connection cannot be made again, so that only the end of the pod ends the attempt.
+            b.cluster.faults.append(Fault(to("GET", "/exec"), 1000))
+            b.cluster.faults.append(Fault(to("DELETE"), 1))
+            b.cluster.programs[0].process.send_signal(signal.SIGKILL)
+            await b.until(lambda: b.cluster.programs[0].process.returncode is not None)
+            with pytest.raises(NotNow):
+                await b.executor.kill(spec.id)
+            assert len(b.workers()) == 1
+            await b.executor.kill(spec.id)
+            assert not b.workers()
+            assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
 
 
 def test_a_worker_that_can_never_be_made_fails_its_attempts_by_name(tmp_path, home):

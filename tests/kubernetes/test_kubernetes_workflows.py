@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
 from flyte_jupyter.engine.adapters.kubernetes.handles import FINALIZER, Standing, Wish
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
+from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl.ids import EntityKind, RunId
 
 PATH = "/apis/flyte-jupyter.dev/v1alpha1/namespaces/p-d/flyteworkflows"
@@ -124,6 +125,25 @@ def test_an_execution_has_a_handle_that_owns_its_pods_and_shows_how_it_stands(tm
             await p.shows("FAILED")
             assert p.status()["progress"] == "2/2"
             assert len(str(p.handle())) < 3000
+
+    asyncio.run(main())
+
+
+def test_a_handle_that_the_server_does_not_understand_is_not_waited_for(tmp_path):
+    async def main():
+        async with place(tmp_path) as p:
+            p.plane.stand(RUN, "RUNNING")
+            wrong = refuse(422, "Invalid", "spec: no such field")
+            p.cluster.faults.append(Fault(to("POST", "/flyteworkflows"), 1000, wrong))
+            with pytest.raises(NotNow, match="no such field") as said:
+                await p.executor.launch(spec_of(attempt_id()))
+            assert not said.value.passes, "whoever asks gives up after a while"
+            p.cluster.faults.clear()
+            busy = refuse(503, "ServiceUnavailable", "later")
+            p.cluster.faults.append(Fault(to("POST", "/flyteworkflows"), 1000, busy))
+            with pytest.raises(NotNow, match="later") as said:
+                await p.executor.launch(spec_of(attempt_id("n1")))
+            assert said.value.passes
 
     asyncio.run(main())
 

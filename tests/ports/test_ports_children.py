@@ -19,12 +19,13 @@ from flyte_jupyter.engine.adapters.memory import (
 )
 from flyte_jupyter.engine.compiler import LaunchPlanInterface, Library, compile_workflow
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
-from flyte_jupyter.engine.core.state import RunState, RunSummary
-from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
-from flyte_jupyter.idl import admin, core, literals
+from flyte_jupyter.engine.core.state import RunPhase, RunState, RunSummary
+from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Commit, NotNow, Rejected
+from flyte_jupyter.idl import admin, core, event, literals
 from flyte_jupyter.idl.identifiers import entity_id, execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.launching import Origin
+from flyte_jupyter.store.errors import NotFound
 
 INT = core.LiteralType(simple=core.SimpleType.INTEGER)
 PARENT, CHILD = RunId("flytesnacks", "development", "parent"), "parent-n0-0"
@@ -90,6 +91,7 @@ async def admins(tmp_path):
     from flyte_jupyter.server.admin.children import ChildExecutions
     from flyte_jupyter.server.admin.launch_plans import LaunchPlanCases
     from flyte_jupyter.server.admin.platform import Platform
+    from flyte_jupyter.server.admin.qualities import QualitySettings
     from flyte_jupyter.server.admin.signing import Signer
     from flyte_jupyter.server.admin.tasks import TaskCases
     from flyte_jupyter.server.admin.workflows import WorkflowCases
@@ -118,6 +120,9 @@ async def admins(tmp_path):
         inline_data=1000,
         max_listing=100,
         max_parallelism=0,
+        max_nesting=3,
+        quality=QualitySettings(),
+        execution_timeout=timedelta(hours=1),
     )
     caller = Caller()
     try:
@@ -213,6 +218,69 @@ def test_what_was_never_created_is_not_recovered(scenario):
         assert (await runs.load(spec.name)).recovers is None
 
     scenario(story)
+
+
+def test_a_child_that_still_ends_is_waited_for_before_it_is_recovered(scenario):
+    async def story(children, runs, spec):
+        earlier = replace(spec, name=RunId(PARENT.project, PARENT.domain, "earlier-n0-0"))
+        await children.launch(earlier)
+        await children.terminate(earlier.name, "its parent has failed")
+        later = replace(spec, recover=earlier.name)
+        with pytest.raises(NotNow, match="has not ended"):
+            await children.launch(later)
+        with pytest.raises((KeyError, NotFound)):
+            await runs.load(later.name)
+        await ended(runs, earlier.name)
+        assert await children.launch(later) == Accepted()
+        assert (await runs.load(later.name)).recovers == earlier.name
+
+    scenario(story)
+
+
+async def ended(runs, run):
+    """Commit what an engine does with an abort."""
+    stored = await runs.load(run)
+    lease = await runs.acquire("engine", timedelta(minutes=1), NOW)
+    aborted = replace(stored.state.summary, phase=RunPhase.ABORTED, open=0)
+    state = replace(stored.state, summary=aborted)
+    told = tell_run(run, state)
+    await runs.commit(Commit(run, stored.version, lease.epoch, [], aborted, {}, [], [], [], [told]))
+
+
+def tell_run(run, state):
+    return event.WorkflowExecutionEvent(
+        execution_id=execution_identifier(run),
+        phase=core.WorkflowExecution.ABORTED,
+        error=core.ExecutionError(message=state.summary.abort),
+    )
+
+
+def test_executions_start_executions_only_so_deep(tmp_path):
+    async def told():
+        async with admins(tmp_path) as (children, runs, blobs):
+            given = core.LiteralMap(literals={"x": literals.literal(7)})
+            uri = f"{blobs.root}/given/inputs.pb"
+            await blobs.put(uri, given.SerializeToString())
+            parent = PARENT
+            for depth in (1, 2, 3):
+                name = RunId(PARENT.project, PARENT.domain, f"deep-{depth}")
+                spec = ChildSpec(AttemptId(parent, ("n0",), 0), name, PLAN, uri, "n0")
+                assert await children.launch(spec) == Accepted()
+                limit = (await runs.load(name)).state.summary.timeout
+                assert limit == timedelta(hours=1), "each execution has the time of its own"
+                parent = name
+            name = RunId(PARENT.project, PARENT.domain, "deep-4")
+            answer = await children.launch(
+                replace(spec, parent=AttemptId(parent, ("n0",), 0), name=name)
+            )
+            assert isinstance(answer, Rejected)
+            assert (answer.why.code, answer.why.retryable) == ("NestedTooDeep", False)
+            assert "launch plan plan" in answer.why.message
+            assert "max_nesting" in answer.why.message
+            with pytest.raises(NotFound):
+                await runs.load(name)
+
+    asyncio.run(told())
 
 
 def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):

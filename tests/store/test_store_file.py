@@ -179,6 +179,26 @@ def test_overwritten_bytes_are_refused_and_the_command_restores(path, where):
     assert asyncio.run(names(path)) == before
 
 
+@pytest.mark.parametrize("table", sorted(tables.metadata.tables))
+def test_a_damaged_page_of_any_table_or_index_is_refused(path, table):
+    asyncio.run(fill(path, 3))
+    with closing(sqlite3.connect(path)) as found:
+        size = found.execute("PRAGMA page_size").fetchone()[0]
+        of = "SELECT rootpage, name FROM sqlite_master WHERE tbl_name = ? AND rootpage > 0"
+        pages = dict(found.execute(of, (table,)).fetchall())
+    assert table in pages.values(), "the table itself has a page"
+    whole = path.read_bytes()
+    for page, name in pages.items():
+        damaged = bytearray(whole)
+        damaged[(page - 1) * size : page * size] = b"\xa5" * size
+        path.write_bytes(damaged)
+        with pytest.raises(DatabaseDamaged) as refused:
+            Database.open(path)
+        assert str(path) in str(refused.value), name
+    path.write_bytes(whole)
+    assert asyncio.run(names(path)) == {"r0", "r1", "r2"}
+
+
 def test_a_damaged_file_without_a_copy_is_put_aside_by_the_command(path):
     asyncio.run(fill(path))
     Path(f"{path}.backup").unlink(missing_ok=True)

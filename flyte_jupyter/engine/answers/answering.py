@@ -19,7 +19,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, p
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec
+from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec, console_page
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -55,6 +55,8 @@ class AnswerSettings:
     offload: Offload | None = None
     """None: literals stay where they are, whatever their size."""
     cache: CacheSettings = field(default_factory=CacheSettings)
+    console_url: str = ""
+    """Where people see executions, for tasks that ask for it; without it they are not told."""
     programs: int = 64
     """How many compiled closures are kept ready to run."""
 
@@ -68,6 +70,7 @@ class Answers:
         self._signals = ports.signals
         self._children = ports.children
         self._offload = settings.offload
+        self._console_url = settings.console_url
         self._files = LiteralFiles(ports.blobs)
         self._collector = Collector(self._files, settings.most_output_bytes)
         self._earlier = Recoveries(ports.runs)
@@ -112,6 +115,8 @@ class Answers:
         """What the executor needs to run an attempt of a task."""
         place = place_of(run, attempt.path, nodes)
         made = attempt_spec(self.root, run, place, attempt, nodes=nodes, offload=self._offload)
+        page = console_page(self._console_url, run.id, place)
+        made = replace(made, env={**made.env, **page})
         earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:

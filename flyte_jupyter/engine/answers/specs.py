@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers.files import Offload
@@ -13,8 +14,9 @@ from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.overriding import with_overrides
 from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
 from flyte_jupyter.idl import core
-from flyte_jupyter.idl.ids import AttemptId, child_run, path_text
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text
 
+_LINK = "link_type"
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
@@ -86,6 +88,18 @@ def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, st
         found["BATCH_JOB_ARRAY_INDEX_VAR_NAME"] = ARRAY_INDEX
         found[ARRAY_INDEX] = str(place.index)
     return found
+
+
+def console_page(console: str, run: RunId, place: Place) -> Mapping[str, str]:
+    """Where a person sees the node, for a task that asks for it by a link (flytekit's decorators of that kind set ``link_type``)."""
+    if not console or _LINK not in place.task.config:
+        return {}
+    # Pages know no items: their page is the array node's.
+    node = path_text(place.path if place.index is None else place.owner)
+    parts = (run.project, run.domain, run.name, node)
+    project, domain, name, node = (quote(part, safe="") for part in parts)
+    page = f"projects/{project}/domains/{domain}/executions/{name}/nodeId/{node}/nodes"
+    return {"FLYTE_EXECUTION_URL": f"{console.rstrip('/')}/{page}"}
 
 
 def _limits(offload: Offload | None) -> Mapping[str, str]:

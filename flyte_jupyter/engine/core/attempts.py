@@ -185,6 +185,12 @@ def timed_out(at: At, state: Running) -> Next:
     return Next(failed(at, state, policy.timed_out(at.node)), (Kill(at.path, state.tries.attempt),))
 
 
+def queued_too_long(at: At, state: Queued) -> Next:
+    """It has waited for its start for as long as it may: it is ended, and counts as the system's failure."""
+    why = policy.queued_too_long(at.node)
+    return Next(failed(at, state, why), (Kill(at.path, state.tries.attempt),))
+
+
 def lost(at: At, state: Queued | Running) -> Next:
     """A full listing does not know it. It is killed too, in case its machine comes back."""
     attempt = state.tries.attempt

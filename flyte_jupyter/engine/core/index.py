@@ -116,9 +116,13 @@ def next_wake(state: RunState) -> datetime | None:
     index = state.index
     if index is None:
         moments = [when for node in state.nodes.values() if (when := _moment(node)) is not None]
-        return min(moments, default=None)
-    heads = [entry[0] for entry in (index.naps.first, index.deadlines.first) if entry is not None]
-    return min(heads, default=None)
+    else:
+        moments = [
+            each[0] for each in (index.naps.first, index.deadlines.first) if each is not None
+        ]
+    if (limit := state.summary.deadline) is not None:
+        moments.append(limit)
+    return min(moments, default=None)
 
 
 def _moment(node: NodeState | Scope) -> datetime | None:

@@ -103,6 +103,8 @@ class NodePlan:
     """How long one attempt may run, from the moment it started."""
     node_timeout: timedelta | None = None
     """How long the node may take with all its attempts, from the moment it was first queued."""
+    queueing: timedelta | None = None
+    """How long an attempt may wait for its start, from the moment its executor has it."""
     interruptible: bool = False
     task_type: str = ""
     task_name: str = ""

@@ -21,6 +21,7 @@ from flyte_jupyter.engine.core.state import (
     Ready,
     Reserved,
     Running,
+    RunSummary,
     Tries,
     Waiting,
 )
@@ -104,6 +105,17 @@ def timed_out(node: NodePlan) -> Failure:
     )
 
 
+def queued_too_long(node: NodePlan) -> Failure:
+    """The failure of an attempt that had not started when its budget for queueing was used up."""
+    return Failure(
+        "QueueingBudgetExceeded",
+        f"Node {node.id!r}: the attempt did not start within its queueing budget of {node.queueing}. "
+        "Ask for a better quality of service, or for less of what is scarce.",
+        Blame.SYSTEM,
+        retryable=True,
+    )
+
+
 def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
     """The failure of a node that took too long with all its attempts."""
     return Failure(
@@ -111,6 +123,15 @@ def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
         f"Node {node.id!r} did not end within its time limit of {limit}, counted from when it was first queued. "
         "Raise the limit, or give it less to do.",
         Blame.USER,
+    )
+
+
+def run_timed_out(timeout: timedelta) -> Failure:
+    """The failure of a run that took too long (Flyte's code for it)."""
+    return Failure(
+        "Timeout",
+        f"The execution did not end within its time limit of {timeout}. "
+        "Raise the limit, or give it less to do.",
     )
 
 
@@ -152,10 +173,14 @@ def node_deadline(node: NodePlan, state: NodeState) -> datetime | None:
 
 def must_end(node: NodePlan, state: NodeState) -> datetime | None:
     """When the node or its attempt must have ended, whichever comes first."""
-    whole = node_deadline(node, state)
-    if not isinstance(state, Running) or state.deadline is None:
+    whole, own = node_deadline(node, state), None
+    if isinstance(state, Running):
+        own = state.deadline
+    elif isinstance(state, Queued) and node.queueing is not None:
+        own = state.since + node.queueing
+    if own is None:
         return whole
-    return state.deadline if whole is None else min(whole, state.deadline)
+    return own if whole is None else min(whole, own)
 
 
 def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
@@ -168,6 +193,8 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         return replace(state, since=_later(state.since, gap, now))
     if isinstance(state, Mapped):
         return replace(state, since=state.since + _given(gap, state.since, now))
+    if isinstance(state, Queued):
+        state = replace(state, since=state.since + _given(gap, state.since, now))
     if isinstance(state, Running) and state.deadline is not None:
         state = replace(state, deadline=state.deadline + _given(gap, state.since, now))
     if isinstance(state, Ready | BackingOff | Launching | Queued | Running | Nested):
@@ -175,6 +202,12 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         if since != state.tries.since:
             return replace(state, tries=replace(state.tries, since=since))
     return state
+
+
+def begun_later(summary: RunSummary, gap: timedelta, now: datetime) -> RunSummary:
+    """The summary of a run whose clock stood still for `gap`: its time limit is given back at most the time it has run."""
+    since = _later(summary.since, gap, now)
+    return summary if since == summary.since else replace(summary, since=since)
 
 
 def _given(gap: timedelta, since: datetime, now: datetime) -> timedelta:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flyte_jupyter.engine.core.persistent import Ordered
@@ -341,6 +341,18 @@ class RunSummary:
     outputs: str = ""
     turns: int = 0
     """How many places in the queue have been given out."""
+    timeout: timedelta | None = None
+    """How long the run may take, from when it begins until it succeeds or fails; its failure node is not counted."""
+    since: datetime | None = None
+    """From when that counts; None: it has not begun."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run must have ended; None when it may go on for ever, or has its end before it already."""
+        if self.timeout is None or self.since is None or self.handling:
+            return None
+        timed = self.phase in (RunPhase.RUNNING, RunPhase.FAILING)
+        return self.since + self.timeout if timed else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flyte_jupyter.engine.core import (
@@ -92,12 +92,19 @@ class Step(NamedTuple):
 
 
 def initial(
-    plans: Plans | Plan, *, max_parallelism: int = 0, overwrite_cache: bool = False
+    plans: Plans | Plan,
+    *,
+    max_parallelism: int = 0,
+    overwrite_cache: bool = False,
+    timeout: timedelta | None = None,
 ) -> RunState:
-    """A run that has not begun. `max_parallelism` 0 is unlimited."""
+    """A run that has not begun. `max_parallelism` 0 is unlimited, without a `timeout` it may take for ever."""
     plans = plans_of(plans)
     summary = RunSummary(
-        open=len(plans.root.nodes), max_parallelism=max_parallelism, overwrite_cache=overwrite_cache
+        open=len(plans.root.nodes),
+        max_parallelism=max_parallelism,
+        overwrite_cache=overwrite_cache,
+        timeout=timeout,
     )
     return rebuild(plans, summary, {})
 
@@ -164,7 +171,8 @@ def _hear(draft: Draft, seen: Observation) -> None:
 def _begin(draft: Draft) -> None:
     if draft.summary.phase is not RunPhase.QUEUED:
         return
-    draft.summary = replace(draft.summary, phase=RunPhase.RUNNING)
+    since = None if draft.summary.timeout is None else draft.now
+    draft.summary = replace(draft.summary, phase=RunPhase.RUNNING, since=since)
     nesting.begin(draft, ROOT)
 
 
@@ -177,11 +185,15 @@ def _abort(draft: Draft, seen: AbortRequested) -> None:
 
 def _tick(draft: Draft, seen: Tick) -> None:
     if seen.gap:
+        draft.summary = policy.begun_later(draft.summary, seen.gap, draft.now)
         for _, path in draft.deadlines:
             state = draft.get(path)
             assert state is not None
             assert not isinstance(state, Scope)
             draft.put(path, policy.after_gap(state, seen.gap, draft.now))
+    limit, timeout = draft.summary.deadline, draft.summary.timeout
+    if limit is not None and limit <= draft.now and timeout is not None:
+        stopping.run_out(draft, timeout)
     while (head := draft.deadlines.first) is not None and head[0] <= draft.now:
         _expire(draft, head[1])
 
@@ -196,6 +208,8 @@ def _expire(draft: Draft, path: Path) -> None:
         nesting.take(draft, path, composites.slept(at, state))
     elif whole is not None and whole <= draft.now:
         stopping.time_out(draft, path, state)
+    elif isinstance(state, Queued):
+        nesting.take(draft, path, attempts.queued_too_long(at, state))
     else:
         assert isinstance(state, Running)
         nesting.take(draft, path, attempts.timed_out(at, state))

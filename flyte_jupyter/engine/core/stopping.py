@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from flyte_jupyter.engine.core import policy, transitions
 from flyte_jupyter.engine.core.draft import Draft
 from flyte_jupyter.engine.core.index import ENDED
@@ -14,6 +17,7 @@ from flyte_jupyter.engine.core.state import (
     Nested,
     NodeState,
     Ready,
+    RunPhase,
     Scope,
     Waiting,
 )
@@ -62,6 +66,13 @@ def time_out(draft: Draft, path: Path, state: NodeState) -> None:
     why = policy.node_timed_out(node, limit)
     attempt = _clear(draft, path, state, why.message)
     draft.put(path, Failed(why, attempt, timed_out=True))
+
+
+def run_out(draft: Draft, timeout: timedelta) -> None:
+    """The run's own time limit has passed: it fails, and all that is open stops; then its failure node has its turn."""
+    why = policy.run_timed_out(timeout)
+    draft.summary = replace(draft.summary, phase=RunPhase.FAILING, failure=why, failed_node="")
+    stop_all(draft, why.message)
 
 
 def _stop(draft: Draft, path: Path, state: Kept | None, cause: str) -> bool:

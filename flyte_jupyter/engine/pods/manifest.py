@@ -52,10 +52,20 @@ def wants_inputs(template: core.TaskTemplate, settings: PodSettings) -> bool:
     return any(names_inputs(_words(container)) for container in _containers(pod["spec"]))
 
 
+def names_template(template: core.TaskTemplate, settings: PodSettings) -> str:
+    """The name of the cluster's ``PodTemplate`` that `pod_for` wants for the task; ``""`` when it wants none."""
+    name = template.metadata.pod_template_name or settings.default_template
+    return "" if name in settings.templates else name
+
+
 def refusal(template: core.TaskTemplate, settings: PodSettings) -> str | None:
-    """Why no pod can ever be made for a task, with the remedy; None when its attempts will get theirs."""
+    """Why no pod can ever be made for a task, with the remedy; None when its attempts will get theirs.
+
+    A template that the settings do not have may be in the cluster by then.
+    """
+    attempt = replace(_ANY, template=template)
     try:
-        pod_for(replace(_ANY, template=template), settings, inputs=core.LiteralMap())
+        pod_for(attempt, settings, inputs=core.LiteralMap(), template={})
     except PodRefused as error:
         return error.why.message
     return None
@@ -67,24 +77,26 @@ def pod_for(
     *,
     inputs: core.LiteralMap | None = None,
     owner: Manifest | None = None,
+    template: Manifest | None = None,
 ) -> Manifest:
     """The whole manifest. Equal arguments give equal manifests. Raises `PodRefused`, before anything was asked of a cluster.
 
-    `inputs` is needed when `wants_inputs`; `owner` is an entry of ``metadata.ownerReferences``.
+    `inputs` is needed when `wants_inputs`; `owner` is an entry of ``metadata.ownerReferences``; `template` is the cluster's
+    template that `names_template` says, as far as there is one.
     """
     task, primary = task_pod(spec.template, settings)
     check(task, settings)
     check_service_account(spec.service_account, settings)
-    template = _template(spec.template, settings)
+    below = _template(spec.template, settings, template)
     body = _body(task["spec"], primary, spec, settings, inputs)
-    body = with_template(template.get("spec") or {}, body, primary, DOWNLOADER)
+    body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
     names = frozenset(str(c["name"]) for c in _containers(task["spec"]))
     body = with_secrets(body, spec.template.security_context.secrets, settings, names)
     body = _hardened(body, spec, settings)
     _check_images(body, spec.template)
-    metadata = _metadata(task, template, spec, settings, primary=primary, owner=owner)
+    metadata = _metadata(task, below, spec, settings, primary=primary, owner=owner)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
     _check_size(pod, spec.template, settings)
     return pod
@@ -115,17 +127,26 @@ def _body(
     return placed(made, settings, interruptible=spec.interruptible)
 
 
-def _template(task: core.TaskTemplate, settings: PodSettings) -> Manifest:
-    """The pod template below the task's pod: the one it names, else the settings' default; its ``metadata`` and ``spec``."""
+def _template(task: core.TaskTemplate, settings: PodSettings, found: Manifest | None) -> Manifest:
+    """The pod template below the task's pod, ``metadata`` and ``spec``: the settings' of its name, else the one `found`.
+
+    Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may. A default
+    that is not there is none (as in Flyte).
+    """
     name = task.metadata.pod_template_name or settings.default_template
-    if not name:
+    if name in settings.templates:
+        return settings.templates[name]
+    if found is not None:
+        check(found, settings)
+        return found
+    if not task.metadata.pod_template_name:
         return {}
-    found = settings.templates.get(name)
-    if found is None:
-        known = ", ".join(sorted(settings.templates)) or "none"
-        text = f"Task {task.id.name}: there is no pod template {name!r}; known are {known}."
-        raise PodRefused(_BAD, text)
-    return found
+    known = ", ".join(sorted(settings.templates)) or "none"
+    text = (
+        f"Task {task.id.name}: there is no pod template {name!r}. The settings have {known}, and no PodTemplate object of that name "
+        "can be read in the task's namespace or in kubernetes.template_namespace."
+    )
+    raise PodRefused(_BAD, text)
 
 
 def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manifest:

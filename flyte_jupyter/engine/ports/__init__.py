@@ -49,6 +49,9 @@ from flyte_jupyter.engine.ports.executor import (
     LogSlice as LogSlice,
 )
 from flyte_jupyter.engine.ports.executor import (
+    NotNow as NotNow,
+)
+from flyte_jupyter.engine.ports.executor import (
     Rejected as Rejected,
 )
 from flyte_jupyter.engine.ports.executor import (

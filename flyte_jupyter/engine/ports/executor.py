@@ -50,6 +50,15 @@ class Rejected:
     why: Failure
 
 
+class NotNow(Exception):
+    """The other side is away, busy or not ready. Nothing is wrong with what it was asked: it is asked again for as long as it takes."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether that is certain; else it is asked again a few times, and then counts as a defect."""
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Waits:
     """What an attempt waits for before it can start, in its executor's words."""
@@ -92,7 +101,10 @@ class Executor(Protocol):
         """Stop watching. Running attempts go on and are adopted by the next `start`."""
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
-        """Create the attempt if it is absent (a reaped or killed one may be created anew)."""
+        """Create the attempt if it is absent (a reaped or killed one may be created anew).
+
+        Raises `NotNow` for what may pass; whatever else is raised counts as a defect and is not asked again for ever.
+        """
 
     async def kill(self, attempt: AttemptId) -> None:
         """End the attempt and all its processes, and forget it; nothing if it is unknown."""

@@ -40,7 +40,7 @@ class Children(Protocol):
     """Executions that other executions start. The end of one reaches its parent's inbox with the commit that ends it."""
 
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
-        """Create it if it is absent. Failures that may pass are raised, and asked again."""
+        """Create it if it is absent. Raises `NotNow` for what may pass: the one it recovers has not ended, say."""
 
     async def terminate(self, child: RunId, cause: str) -> None:
         """Ask for its end; nothing if it is unknown or over."""

@@ -9,6 +9,9 @@ from flyte_jupyter.engine.program.planning import (
 from flyte_jupyter.engine.program.planning import (
     plan_of as plan_of,
 )
+from flyte_jupyter.engine.program.planning import (
+    policies_of as policies_of,
+)
 from flyte_jupyter.engine.program.program import (
     Program as Program,
 )

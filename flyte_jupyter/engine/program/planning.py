@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from google.protobuf import duration_pb2
@@ -21,7 +21,7 @@ from flyte_jupyter.engine.core.plan import (
     Plan,
 )
 from flyte_jupyter.engine.program.templates import Closure, workflow_key
-from flyte_jupyter.idl import core, digests
+from flyte_jupyter.idl import admin, core, digests
 
 SYSTEM_RETRIES = 3
 """How often a failure of the system is tried again (Flyte: ``max-node-retries-system-failures``)."""
@@ -42,11 +42,20 @@ class Policies:
     default_interruptible: bool | None = None
     """The workflow's word: None is what the closure's primary workflow says. What a dynamic task makes takes it from the
     workflow that runs it."""
+    queueing: timedelta | None = None
+    """How long an attempt may stay queued; None: for ever."""
 
 
 PLAIN = Policies()
 _LONGEST = timedelta(days=36_500)
 """Whoever asks for more waits for ever: a century from now is a date still, what Flyte's durations can say is not."""
+
+
+def policies_of(spec: admin.ExecutionSpec, installation: Policies) -> Policies:
+    """What an execution says about all its nodes, over what the installation says."""
+    own = spec.interruptible.value if spec.HasField("interruptible") else None
+    budget = _lasting(spec.quality_of_service.spec.queueing_budget)
+    return replace(installation, interruptible=own, queueing=budget or installation.queueing)
 
 
 def plan_of(
@@ -187,6 +196,7 @@ class _Planner:
             system_backoff=policies.system_backoff,
             timeout=limit,
             node_timeout=_active(limit),
+            queueing=policies.queueing,
             interruptible=self._interruptible(node, task),
             task_type="" if task is None else task.type,
             task_name="" if task is None else task.id.name,

@@ -26,6 +26,8 @@ from flyte_jupyter.kernel.runtime import frames
 HOME = "FLYTE_JUPYTER_WORKER_HOME"
 """Where a worker keeps its things, when that is not a folder of the pod's own ``/tmp``."""
 _ZYGOTE = "flyte_jupyter.kernel.runtime.zygote"
+_OVER = "over"
+"""A file of that name in the worker's folder says that its zygote has ended and no other will come."""
 _PATIENCE = 30.0
 _PIECE = 64 * 1024
 _LONGEST_LOG = 1024 * 1024
@@ -43,6 +45,7 @@ def serve(linger: float) -> int:
     """Be the parent of everything in the pod until the zygote ends. Gives the exit status."""
     folder = home()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / _OVER).unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, _end)
     command = [sys.executable, "-m", _ZYGOTE, "--socket", str(folder / "socket")]
     command += ["--records", str(folder / "records"), "--linger", str(linger)]
@@ -54,8 +57,10 @@ def serve(linger: float) -> int:
             os.wait()
         except ChildProcessError:
             if os.getpid() == 1:
-                return 0
+                break
             time.sleep(0.2)
+    with suppress(OSError):
+        (folder / _OVER).touch()
     return 0
 
 
@@ -160,7 +165,7 @@ def attend() -> int:
             break
         except OSError:
             zygote.close()
-            if time.monotonic() > until:
+            if time.monotonic() > until or (folder / _OVER).exists():
                 return 1
             time.sleep(0.02)
     with zygote, suppress(BrokenPipeError, ConnectionResetError):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.state import Blame, Failure
-from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Rejected
+from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, NotNow, Rejected
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import EntityId, RunId
 from flyte_jupyter.server.admin.errors import AlreadyExists, FailedPrecondition, InvalidArgument
@@ -28,10 +28,11 @@ class ChildExecutions:
 
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
         """Create it if it is absent; what its launch plan or its inputs forbid is a refusal for good."""
-        if spec.recover is not None and not await self._exists(spec.recover):
-            # The earlier execution ended before its node had made this child.
-            spec = replace(spec, recover=None)
+        if spec.recover is not None:
+            spec = replace(spec, recover=await self._ended(spec.recover))
         parent = await self._platform.executions.get(spec.parent.run)
+        if why := self._too_deep(spec, parent):
+            return Rejected(why)
         request = child_spec(parent.spec)
         request.launch_plan.CopyFrom(spec.launch_plan)
         request.metadata.CopyFrom(self._metadata(spec, parent))
@@ -82,12 +83,28 @@ class ChildExecutions:
             closure.expected_inputs, closure.expected_outputs, found.spec.fixed_inputs
         )
 
-    async def _exists(self, run: RunId) -> bool:
+    async def _ended(self, earlier: RunId) -> RunId | None:
+        """An execution to recover; None when the earlier execution had ended before its node made this child.
+
+        Raises `NotNow` while it is still being ended: what succeeds until then would run again.
+        """
         try:
-            await self._platform.executions.get(run)
+            closure = (await self._platform.executions.get(earlier)).closure
         except store.NotFound:
-            return False
-        return True
+            return None
+        if not execution_is_final(closure.phase):
+            raise NotNow(f"the child execution {earlier} that is to be recovered has not ended yet")
+        return earlier
+
+    def _too_deep(self, spec: ChildSpec, parent: admin.Execution) -> Failure | None:
+        most, depth = self._platform.max_nesting, parent.spec.metadata.nesting + 1
+        if not most or depth <= most:
+            return None
+        message = (
+            f"launch plan {spec.launch_plan.name}: its execution would stand {depth} deep in executions that started one another, "
+            f"and {most} are allowed (setting max_nesting). If it launches itself, let it end by a condition."
+        )
+        return Failure("NestedTooDeep", message, Blame.USER)
 
     async def _known(self, spec: ChildSpec) -> Accepted | Rejected:
         """There is an execution of that name: ours from an earlier try, or a stranger, of whose end nobody would hear."""

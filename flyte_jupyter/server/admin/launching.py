@@ -22,6 +22,7 @@ from flyte_jupyter.server.admin.launch_policies import apply_policies, environme
 from flyte_jupyter.server.admin.names import entity_id, new_execution_name, required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
+from flyte_jupyter.server.admin.qualities import resolve
 from flyte_jupyter.store.errors import AlreadyExists, NotFound
 from flyte_jupyter.store.executions import NewExecution
 from flyte_jupyter.store.projections import execution_is_final
@@ -197,6 +198,7 @@ def _prepare(
     """The part that costs time for large graphs: plan and initial state."""
     plan = plan_of(target.closure)
     apply_policies(spec, target.plan, platform.max_parallelism)
+    resolve(platform.quality, spec, target.plan, target.closure.primary.template, run.domain)
     now = platform.timestamp()
     execution = admin.Execution(
         id=execution_identifier(run),
@@ -214,7 +216,10 @@ def _prepare(
         ),
     )
     state = initial(
-        plan, max_parallelism=spec.max_parallelism, overwrite_cache=spec.overwrite_cache
+        plan,
+        max_parallelism=spec.max_parallelism,
+        overwrite_cache=spec.overwrite_cache,
+        timeout=platform.execution_timeout,
     )
     closure = target.closure.SerializeToString(deterministic=True)
     return NewExecution(execution, closure, plan.digest, state, "")

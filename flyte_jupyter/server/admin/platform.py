@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.engine.ports import Blobs
 from flyte_jupyter.idl import core
+from flyte_jupyter.server.admin.qualities import QualitySettings
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.executions import Executions
@@ -43,6 +44,12 @@ class Platform:
     """Most items on one page."""
     max_parallelism: int
     """For executions and launch plans that do not say; 0 means unlimited."""
+    max_nesting: int
+    """How deep executions may start executions; 0 means unlimited."""
+    quality: QualitySettings
+    """How long attempts may stay queued."""
+    execution_timeout: timedelta | None
+    """How long an execution may take in all; None: for ever."""
 
     def timestamp(self) -> Timestamp:
         """`now` as a protobuf message."""

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from flyte_jupyter.engine.adapters.kubernetes.pace import Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
+from flyte_jupyter.engine.ports import NotNow
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
 _JSON = "application/json"
 _FIRST_BAD = 300
+_WRONG = frozenset({400, 404, 405, 413, 415, 422})
 _BUSY = frozenset({429, 503})
 
 
@@ -40,7 +42,7 @@ class Answer:
     retry_after: str = ""
 
 
-class Unreachable(Exception):
+class Unreachable(NotNow):
     """No answer came, or it broke off: nobody knows whether the request was carried out."""
 
 
@@ -48,7 +50,7 @@ class Silent(Unreachable):
     """A stream on which nothing came for too long."""
 
 
-class Refused(Exception):
+class Refused(NotNow):
     """The server said no."""
 
     def __init__(self, call: Call, answer: Answer) -> None:
@@ -58,6 +60,11 @@ class Refused(Exception):
         self.said = _status(answer.body)
         message = self.said.get("message") or answer.body[:300].decode(errors="replace")
         super().__init__(f"{call.method} {call.path}: {answer.status} {message}")
+
+    @property
+    def passes(self) -> bool:
+        """A request that the server does not understand is not better the next time, unless somebody changes the cluster."""
+        return self.status not in _WRONG
 
     @property
     def wait(self) -> float | None:

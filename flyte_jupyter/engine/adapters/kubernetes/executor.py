@@ -361,6 +361,8 @@ class KubernetesExecutor:
             if waited:
                 self._news(AttemptNews(spec.id, Exit(why=made.why)))
         elif waited or spec.id in self._entries:
+            if waited:  # from here on it may have run, whatever becomes of it
+                self._news(AttemptNews(spec.id, None, Waits(Stage.QUEUED)))
             self._made(made)
         else:  # killed meanwhile, or even over
             await self._remove(key_of(made), made["metadata"]["uid"], 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
+from flyte_jupyter.engine.ports import NotNow
 
 
-class PodStillThere(Exception):
+class PodStillThere(NotNow):
     """A pod was told to go and has not gone yet: ask again."""
 
 

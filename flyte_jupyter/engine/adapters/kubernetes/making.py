@@ -7,6 +7,7 @@ from typing import Protocol
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
+from flyte_jupyter.engine.adapters.kubernetes.pod_templates import PodTemplates
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.core.state import Failure, Stage
@@ -14,7 +15,7 @@ from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.naming import INSTALLATION, attempt_of, label
 from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
-from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, Blobs, NotNow, Rejected
 from flyte_jupyter.idl import core
 
 
@@ -45,7 +46,7 @@ class Nobody:
         return None
 
 
-class StillLeaving(Exception):
+class StillLeaving(NotNow):
     """A pod of this name is being deleted: ask again once it has gone."""
 
     def __init__(self, key: Key, uid: str) -> None:
@@ -65,6 +66,7 @@ class PodMaker:
         self._settings = settings
         self._owners = owners
         self._namespaces = Namespaces(api, settings)
+        self._templates = PodTemplates(api, settings)
 
     async def make(self, spec: AttemptSpec) -> Json | Rejected | TryAgain:
         """The attempt's pod, made now or before; or why there will never be one, or what there is no room for now.
@@ -74,7 +76,10 @@ class PodMaker:
         try:
             inputs = await self._inputs(spec)
             owner = await self._owners.owner(spec)
-            manifest = pod_for(spec, self._settings.pods, inputs=inputs, owner=owner)
+            template = await self._templates.of(spec)
+            manifest = pod_for(
+                spec, self._settings.pods, inputs=inputs, owner=owner, template=template
+            )
         except PodRefused as error:
             return Rejected(error.why)
         try:

@@ -20,6 +20,12 @@ def pod(key: Key) -> str:
     return f"{pods(namespace)}/{name}"
 
 
+def pod_template(key: Key) -> str:
+    """One pod template."""
+    namespace, name = key
+    return f"{NAMESPACES}/{namespace}/podtemplates/{name}"
+
+
 def pod_log(key: Key) -> str:
     """The logs of a pod's containers."""
     return f"{pod(key)}/log"

@@ -73,6 +73,10 @@ class KubernetesSettings:
     create_namespaces: bool = True
     namespace_labels: Mapping[str, str] = field(default_factory=lambda: dict(_RESTRICTED))
     """Labels of the namespaces that are made here."""
+    template_namespace: str = ""
+    """Where ``PodTemplate`` objects are looked for that the namespace of a task does not have."""
+    template_seconds: float = 10.0
+    """How long a ``PodTemplate`` that was looked up is not looked up again."""
     kill_seconds: int = 5
     """Between telling a pod to end and killing it, when it is ended on request."""
     patience: float = 5.0

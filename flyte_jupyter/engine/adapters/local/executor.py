@@ -45,6 +45,7 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    NotNow,
     Rejected,
 )
 from flyte_jupyter.idl.ids import AttemptId
@@ -53,7 +54,7 @@ _AHEAD = 32
 """How many attempts may be with their zygotes before there are slots for them."""
 
 
-class KillPending(Exception):
+class KillPending(NotNow):
     """An attempt was told to end and has not ended yet: ask again."""
 
 

@@ -11,7 +11,14 @@ from flyte_jupyter.engine.compiler.library import LaunchPlanInterface
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import Failure, RunPhase
 from flyte_jupyter.engine.core.step import initial
-from flyte_jupyter.engine.ports import Accepted, Blobs, ChildResult, ChildSpec, Rejected
+from flyte_jupyter.engine.ports import (
+    Accepted,
+    Blobs,
+    ChildResult,
+    ChildSpec,
+    NotNow,
+    Rejected,
+)
 from flyte_jupyter.engine.program import plan_of
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import EntityId, RunId
@@ -46,6 +53,10 @@ class MemoryChildren:
             return Rejected(Failure("LaunchPlanRefused", why))
         parent = await self._runs.load(spec.parent.run)
         closure, earlier = plan.workflow.closure, spec.recover
+        if earlier is not None and earlier in self._runs:
+            before = (await self._runs.load(earlier)).state.summary
+            if not before.phase.final:
+                raise NotNow(f"the child execution {earlier} has not ended yet")
         new = NewRun(
             id=spec.name,
             closure=closure.SerializeToString(deterministic=True),

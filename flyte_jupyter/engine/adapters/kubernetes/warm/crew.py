@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
     lost,
 )
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Failure, Stage
+from flyte_jupyter.engine.core.state import Blame, Failure, Stage
 from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning
 from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
 from flyte_jupyter.engine.ports import Clock, Waits
@@ -77,6 +78,8 @@ class Crew:
         wanted = kinds.worker_selector(settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, settings)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._parted: set[str] = set()
+        """Uids of pods that are workers no longer, and still there: what is heard of them is no news."""
 
     async def start(self) -> None:
         """Find the workers of an earlier engine, and what they do."""
@@ -101,6 +104,7 @@ class Crew:
                 if worker.link is not None:
                     await worker.link.close()
         self._pools.clear()
+        self._parted.clear()
 
     @property
     def complete(self) -> bool:
@@ -127,15 +131,15 @@ class Crew:
 
     def seen(self, found: Json) -> None:
         """A worker pod is there, new or changed (for the reflector)."""
-        key = key_of(found)
+        key, uid = key_of(found), found["metadata"]["uid"]
+        if uid in self._parted:
+            return
         name = found["metadata"]["labels"].get(kinds.WORKER_KIND, "")
         pool = self._pools.setdefault(name, Pool())
         worker = pool.workers.get(key)
         if worker is None:
-            worker = Worker(key, found["metadata"]["uid"], name, container_of(found))
+            worker = Worker(key, uid, name, container_of(found))
             pool.workers[key] = worker
-        if worker.leaving:
-            return
         says = meaning(found, self._clock.now(), self._settings.graces)
         if isinstance(says, Ended):
             self._failed(pool, worker, says)
@@ -148,62 +152,85 @@ class Crew:
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
         """A worker pod is no longer there (for the reflector)."""
+        self._parted.discard(uid)
         for pool in self._pools.values():
             worker = pool.workers.get(key)
             if worker is not None and worker.uid == uid:
-                self._remove(
-                    pool, worker, lost("the worker pod was deleted while it ran the attempt")
-                )
+                how = lost("the worker pod was deleted while it ran the attempt")
+                self._remove(pool, worker, how)
+                self._parted.discard(uid)
                 self._staff(pool)
+                return
 
     def _failed(self, pool: Pool, worker: Worker, says: Ended) -> None:
         """The pod is over: an idle one as it should, one that could not start for a reason that is its attempts' too."""
         started = worker.link is not None or worker.turn is not None
         why = says.how.why
-        if (
-            not started
-            and why is not None
-            and pool.queue
-            and not any(w.free for w in pool.workers.values())
-        ):
-            self._desk.finish(pool.queue.popleft(), Exit(why=why))
+        if not started and why is not None and not any(w.free for w in pool.workers.values()):
+            self._fail_next(pool, why)
         text = (
             f"the worker pod ended while it ran the attempt: {why.message if why else 'it exited'}"
         )
         self._remove(pool, worker, lost(text))
-        self._do(self._delete(worker))
+        self._do(self._see_off(worker))
         self._staff(pool)
 
     def _remove(self, pool: Pool, worker: Worker, how: Exit) -> None:
         self._unwind(worker)
         worker.leaving = True
+        self._parted.add(worker.uid)
         pool.workers.pop(worker.key, None)
         turn, worker.turn = worker.turn, None
         link, worker.link = worker.link, None
         if link is not None:
             self._do(link.close(), _CLOSE)
-        if turn is not None:
+        if turn is not None and turn.spec is not None and not turn.killed:
+            self._put_back(pool, turn)
+        elif turn is not None:
             self._desk.finish(turn, how)
 
-    async def dismiss(self, worker: Worker) -> None:
-        """End the pod and whatever runs in it."""
-        pool = self._pools[worker.kind]
-        self._remove(pool, worker, lost("the worker pod was ended"))
-        await self._delete(worker)
-        self._staff(pool)
+    def _put_back(self, pool: Pool, turn: Turn) -> None:
+        """The attempt was meant for a worker that has not heard of it: another one takes it."""
+        turn.worker, turn.at = None, At.QUEUED
+        pool.queue.appendleft(turn)
 
-    async def _delete(self, worker: Worker) -> None:
-        try:
-            await objects.delete(self._api, objects.pod(worker.key), worker.uid, 0)
-        except (Refused, Unreachable) as error:
-            log.warning("the worker pod %s/%s ends by itself later: %s", *worker.key, error)
+    async def dismiss(self, worker: Worker) -> None:
+        """End the pod and whatever runs in it. Raises `Refused` or `Unreachable`: ask again."""
+        if not worker.leaving:
+            pool = self._pools[worker.kind]
+            self._remove(pool, worker, lost("the worker pod was ended"))
+            self._staff(pool)
+        await objects.delete(self._api, objects.pod(worker.key), worker.uid, 0)
+
+    async def _see_off(self, worker: Worker) -> None:
+        """End the pod, however long that takes."""
+        backoff = Backoff(self._api.pace, self._api.dice)
+        while True:
+            try:
+                await self.dismiss(worker)
+            except (Refused, Unreachable) as error:
+                log.warning("the worker pod %s/%s is not deleted yet: %s", *worker.key, error)
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    def _send_home(self, worker: Worker) -> None:
+        """Nobody has come for so long; but somebody may have, this very moment."""
+        worker.idle_timer = None
+        if worker.free:
+            self._do(self._see_off(worker))
+            pool = self._pools[worker.kind]
+            self._remove(pool, worker, lost("the worker pod was ended"))
 
     def _staff(self, pool: Pool) -> None:
         """Give waiting attempts to free workers, and make workers while there are too few."""
         for worker in pool.workers.values():
             if pool.queue and worker.free:
-                worker.turn = pool.queue.popleft()
-                self._do(self._send(worker, worker.turn))
+                turn = pool.queue.popleft()
+                # At once: whoever ends the attempt or the worker in the meantime must find them together.
+                worker.turn, turn.worker, turn.at = turn, worker, At.STARTING
+                self._unwind(worker)
+                self._do(self._send(pool, worker, turn))
         coming = pool.making + sum(1 for w in pool.workers.values() if w.link is None)
         missing = len(pool.queue) - coming
         room = self._settings.warm.most - len(pool.workers) - pool.making
@@ -222,15 +249,24 @@ class Crew:
             await self._not_made(pool, error)
         except Unreachable:
             await asyncio.sleep(_LATER)
+        except Exception as error:
+            log.exception("a worker pod of the kind %s cannot be made", pool.kind.name)
+            why = f"a worker pod cannot be made: {error!r}"
+            self._fail_next(pool, Failure("LaunchFailed", why, Blame.SYSTEM, retryable=True))
+            await asyncio.sleep(_LATER)
         finally:
             pool.making -= 1
         self._staff(pool)
 
+    def _fail_next(self, pool: Pool, why: Failure) -> None:
+        if pool.queue:
+            self._desk.finish(pool.queue.popleft(), Exit(why=why))
+
     async def _not_made(self, pool: Pool, error: Refused) -> None:
         answer = refusal(error.status, error.body, error.retry_after)
         if isinstance(answer, Failure):
-            if pool.queue and not pool.workers:
-                self._desk.finish(pool.queue.popleft(), Exit(why=answer))
+            if not pool.workers:
+                self._fail_next(pool, answer)
         else:
             stage = answer.stage if isinstance(answer, TryAgain) else Stage.QUEUED
             for turn in pool.queue:
@@ -248,14 +284,14 @@ class Crew:
                     return
                 try:
                     await self._greet(pool, worker)
-                except (Refused, Unreachable) as error:
-                    log.warning("the worker pod %s/%s cannot be joined: %s", *worker.key, error)
+                except Exception as error:  # noqa: BLE001 - whatever it is, attempts wait for this worker
+                    log.warning("the worker pod %s/%s cannot be joined: %r", *worker.key, error)
                     await asyncio.sleep(backoff.next())
                 else:
                     return
         finally:
             worker.joining = False
-        await self.dismiss(worker)
+        await self._see_off(worker)
 
     async def _greet(self, pool: Pool, worker: Worker) -> None:
         duplex = await self._api.execute(objects.pod(worker.key), worker.container, kinds.ATTEND)
@@ -265,6 +301,10 @@ class Crew:
         except BaseException:
             await link.close()
             raise
+        if worker.leaving:
+            # It ended in the meantime: nobody would hear of the end of what it has.
+            await link.close()
+            return
         worker.link = link
         had = worker.turn
         known = known_attempts(inventory, hello)
@@ -285,17 +325,23 @@ class Crew:
         worker.joining = True
         self._do(self._join(pool, worker), _JOIN)
 
-    async def _send(self, worker: Worker, turn: Turn) -> None:
-        self._unwind(worker)
-        assert turn.spec is not None
-        turn.worker, turn.at = worker, At.STARTING
+    async def _send(self, pool: Pool, worker: Worker, turn: Turn) -> None:
+        if worker.turn is not turn or turn.spec is None:
+            return
+        if turn.killed:
+            self._served(worker, turn, Exit(signal=signal.SIGKILL))
+            return
+        if worker.link is None:
+            worker.turn = None
+            self._put_back(pool, turn)
+            return
         frame = kinds.launch_frame(turn.spec, turn.told, self._settings.log_bytes)
         turn.spec, turn.told = None, {}
         try:
             await self.say(worker, frame)
         except Unreachable as error:
             log.warning("the worker pod %s/%s is lost: %s", *worker.key, error)
-            await self.dismiss(worker)
+            await self._see_off(worker)
 
     async def say(self, worker: Worker, message: Json) -> None:
         """Send to a worker. Raises `Unreachable`."""
@@ -328,7 +374,7 @@ class Crew:
         if worker.free and worker.idle_timer is None:
             loop = asyncio.get_running_loop()
             seconds = self._settings.warm.idle_seconds
-            worker.idle_timer = loop.call_later(seconds, lambda: self._do(self.dismiss(worker)))
+            worker.idle_timer = loop.call_later(seconds, lambda: self._send_home(worker))
 
     def _unwind(self, worker: Worker) -> None:
         if worker.idle_timer is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
+from flyte_jupyter.engine.adapters.kubernetes.pod_templates import PodTemplates
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.warm import kinds
@@ -46,6 +47,7 @@ class WarmExecutor:
         self._clock = clock
         self._settings = settings
         self._logs = PodLogs(api, logs, settings.log_bytes, settings.log_seconds)
+        self._templates = PodTemplates(api, settings)
         self._crew = Crew(api, clock, self, settings)
         self._turns: dict[AttemptId, Turn] = {}
         self._by_key: dict[str, Turn] = {}
@@ -77,21 +79,30 @@ class WarmExecutor:
             return Accepted()
         try:
             linger = self._settings.warm.idle_seconds + _JOINING
-            kind, told = kinds.kind_of(spec, self._settings.pods, linger)
+            template = await self._templates.of(spec)
+            kind, told = kinds.kind_of(spec, self._settings.pods, linger, template)
         except PodRefused as error:
             return Rejected(error.why)
+        if spec.id in self._turns:  # somebody else was quicker
+            return Accepted()
         self._crew.add(kind, self._enter(Turn(spec.id, spec, told)))
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
-        """End the attempt's processes and forget it; its worker goes on, unless the attempt outlives even that."""
+        """End the attempt's processes and forget it; its worker goes on, unless the attempt outlives even that.
+
+        Raises what may pass: the worker pod must be deleted, and is not yet.
+        """
         turn = self._turns.get(attempt)
         if turn is None:
             return
         turn.killed = True
         self._crew.drop(turn)
         worker = turn.worker
-        if turn.at in (At.STARTING, At.RUNNING) and worker is not None:
+        if worker is not None and worker.leaving and turn.at is At.ENDED:
+            # Asked again, because the pod could not be deleted the last time.
+            await self._crew.dismiss(worker)
+        elif turn.at in (At.STARTING, At.RUNNING) and worker is not None:
             try:
                 await self._crew.say(worker, {"op": "kill", "key": turn.key})
                 async with asyncio.timeout(_KILL_PATIENCE):

@@ -71,12 +71,14 @@ def wants(spec: AttemptSpec) -> bool:
     return plain and ours and template.config.get(WARM) == "true"
 
 
-def kind_of(spec: AttemptSpec, settings: PodSettings, linger: float) -> tuple[Kind, Json]:
+def kind_of(
+    spec: AttemptSpec, settings: PodSettings, linger: float, template: Manifest | None = None
+) -> tuple[Kind, Json]:
     """The kind of worker that an attempt needs, and what of the attempt's own pod the worker is told. Raises `PodRefused`.
 
     Variables with a plain value are the attempt's, and sent with it; the worker has the others (from secrets).
     """
-    pod = pod_for(spec, settings, inputs=core.LiteralMap())
+    pod = pod_for(spec, settings, inputs=core.LiteralMap(), template=template)
     own = copy.deepcopy(pod)
     metadata, container = own["metadata"], _primary(own)
     argv = [*container.get("command", ()), *container.get("args", ())]

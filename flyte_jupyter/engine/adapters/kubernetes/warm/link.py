@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import struct
 from collections.abc import Callable
 from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Duplex, Json, Unreachable
+
+log = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
@@ -75,7 +78,9 @@ class WorkerLink:
                     self._told(message)
                 else:
                     self._heard(message)
-        except (Unreachable, ValueError):
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing more is heard of this worker
+            if not isinstance(error, Unreachable):
+                log.warning("a worker is no longer understood: %r", error)
             lost, self._lost = self._lost, lambda: None
             lost()
 
