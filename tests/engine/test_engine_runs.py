@@ -257,7 +257,7 @@ def test_an_attempt_that_stays_queued_longer_than_its_execution_allows_is_replac
         (first,) = world.executor.queued
         await until(lambda: "AttemptAccepted" in repr(world.runs.heard(RUN)))
         world.clock.advance(timedelta(seconds=61))
-        second = replace(first, attempt=1)
+        second = first._replace(attempt=1)
         await until(lambda: list(world.executor.queued) == [second])
         world.executor.begin(second)
         await until(lambda: "AttemptStarted" in repr(world.runs.heard(RUN)))
@@ -356,13 +356,13 @@ def test_an_attempt_that_waited_for_room_costs_nothing_when_its_executor_forgets
         while waits not in world.executor.queued:
             world.clock.advance(timedelta(seconds=31))
             await asyncio.sleep(0)
-        lost = replace(queued, attempt=1)
+        lost = queued._replace(attempt=1)
         await until(lambda: lost in world.executor.queued)
         for attempt in (waits, lost):
             world.executor.begin(attempt)
             await world.executor.finish(attempt)
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
-        assert replace(waits, attempt=1) not in world.executor.created
+        assert waits._replace(attempt=1) not in world.executor.created
         assert not away
         await second.stop()
 
