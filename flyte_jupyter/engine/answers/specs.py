@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from flyte_jupyter.engine import layout
@@ -17,6 +18,7 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text
 
 _LINK = "link_type"
+_NONE: Mapping[str, str] = {}
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
@@ -45,8 +47,8 @@ def attempt_spec(
         env={**run.env, **_identity(run, place, attempt), **_limits(offload)},
         prev_checkpoint=before,
         interruptible=_interruptible(place, nodes),
-        labels=dict(run.spec.labels.values),
-        annotations=dict(run.spec.annotations.values),
+        labels=dict(run.spec.labels.values) or _NONE,
+        annotations=dict(run.spec.annotations.values) or _NONE,
         service_account=_service_account(run),
         workflow=run.workflow.name,
         node=path_text(attempt.path),
@@ -71,23 +73,35 @@ def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, st
     """Who an attempt is, in the environment variables that Flyte's tasks look at."""
     task, workflow = place.task.id, run.workflow
     found = {
-        "FLYTE_INTERNAL_EXECUTION_ID": run.id.name,
-        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.id.project,
-        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.id.domain,
-        "FLYTE_INTERNAL_EXECUTION_WORKFLOW": (
-            f"{workflow.project}:{workflow.domain}:{workflow.name}"
+        **_in_common(
+            run.id,
+            f"{workflow.project}:{workflow.domain}:{workflow.name}",
+            (task.project, task.domain, task.name, task.version),
         ),
         "FLYTE_ATTEMPT_NUMBER": str(attempt.attempt),
         "FLYTE_INTERNAL_NODE_ID": path_text(attempt.path),
-        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
-        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
-        "FLYTE_INTERNAL_TASK_NAME": task.name,
-        "FLYTE_INTERNAL_TASK_VERSION": task.version,
     }
     if place.index is not None:
         found["BATCH_JOB_ARRAY_INDEX_VAR_NAME"] = ARRAY_INDEX
         found[ARRAY_INDEX] = str(place.index)
     return found
+
+
+@lru_cache(
+    maxsize=64
+)  # tens of thousands of attempts may wait at a time, and have these texts in common
+def _in_common(run: RunId, workflow: str, task: tuple[str, str, str, str]) -> Mapping[str, str]:
+    project, domain, name, version = task
+    return {
+        "FLYTE_INTERNAL_EXECUTION_ID": run.name,
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
+        "FLYTE_INTERNAL_EXECUTION_WORKFLOW": workflow,
+        "FLYTE_INTERNAL_TASK_PROJECT": project,
+        "FLYTE_INTERNAL_TASK_DOMAIN": domain,
+        "FLYTE_INTERNAL_TASK_NAME": name,
+        "FLYTE_INTERNAL_TASK_VERSION": version,
+    }
 
 
 def console_page(console: str, run: RunId, place: Place) -> Mapping[str, str]:
