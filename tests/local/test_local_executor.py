@@ -8,10 +8,9 @@ import signal
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
-from local_attempts import alive, attempt_id, bench, seen
+from local_attempts import alive, attempt_id, bench, children, seen
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.logs import log_path
@@ -128,13 +127,6 @@ def test_processes_that_were_made_ahead_go_with_their_parent(tmp_path):
             assert await seen(gone)
 
     asyncio.run(main())
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 def test_without_reuse_every_attempt_has_its_own_process(tmp_path):

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from local_attempts import attempt_id, bench, seen
+from local_attempts import attempt_id, bench, children, seen
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.resources import Capacity
@@ -163,10 +163,6 @@ def test_without_address_space_a_task_fails_by_name_and_nobody_else(tmp_path):
             await fine(b, "after")
 
     asyncio.run(main())
-
-
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def virtual_bytes(pid: int) -> int:

@@ -86,7 +86,7 @@ class Job:
 
     def variable(self, name: str) -> str:
         """One variable; empty when it is not set."""
-        return self.own.get(name) or self.shared.get(name, "")
+        return self.own[name] if name in self.own else self.shared.get(name, "")
 
     @property
     def apart(self) -> bool:

@@ -26,6 +26,10 @@ class Peer:
         self._unsent = bytearray()
         self.send_at: float | None = None
         """When what was posted has to go, on the monotonic clock."""
+        self.spoken = False
+        """Whether it has said anything. Until then it is told nothing: an answer to its greeting comes first."""
+        self.replaced = False
+        """Whether another one has come after it, whose word counts from then on."""
 
     @property
     def waiting(self) -> bool:
@@ -113,13 +117,20 @@ class Peers:
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Send to everybody who listens now."""
         for peer in self._peers:
-            peer.send(message)
-            self._want_write(peer)
+            if peer.spoken:
+                peer.send(message)
+                self._want_write(peer)
+
+    def replace(self, by: Peer) -> None:
+        """From now on only this one's word counts; the others are told what happens, and may come again."""
+        for peer in self._peers:
+            peer.replaced = peer is not by
 
     def post_all(self, message: Mapping[str, Any]) -> None:
         """Send to everybody soon."""
         for peer in self._peers:
-            peer.post(message)
+            if peer.spoken:
+                peer.post(message)
 
     def abandon(self) -> None:
         """Close everything in a forked child, whose selector is its parent's."""
@@ -144,6 +155,7 @@ class Peers:
         if events & selectors.EVENT_READ:
             try:
                 for message in peer.receive():
+                    peer.spoken = True
                     self._answer(peer, message)
             except (OSError, frames.BadFrame):
                 self._drop(peer)

@@ -125,6 +125,44 @@ class Records:
         self._fd, self._size = -1, 0
 
 
+class Attempts:
+    """The attempts that a zygote knows. A full disk costs none of them: only their adoption, should the zygote die then."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[str, Record] = {}
+
+    def get(self, key: str) -> Record | None:
+        """One of them."""
+        return self._known.get(key)
+
+    def begin(self, key: str, pid: int, identity: str) -> None:
+        """An attempt begins in this process."""
+        self._keep(Record(key, pid, identity, time.time()))
+
+    def end(self, key: str, ended: Ended) -> Record | None:
+        """An attempt is over. Its record, on disk by then; None when there is no such attempt."""
+        record = self._known.get(key)
+        return None if record is None else self._keep(record.over(ended))
+
+    def forget(self, key: str) -> None:
+        """Whoever is interested knows how it ended; nothing while it goes on."""
+        record = self._known.get(key)
+        if record and record.exit is not None:
+            del self._known[key]
+            self._records.forget(key)
+
+    def wire(self) -> list[dict[str, Any]]:
+        """All of them, as they travel."""
+        return [record.wire() for record in self._known.values()]
+
+    def _keep(self, record: Record) -> Record:
+        self._known[record.key] = record
+        with suppress(OSError):
+            self._records.keep(record)
+        return record
+
+
 def is_key(text: object) -> bool:
     """Whether this may be an attempt's key, which is a file name too: letters, digits, ``-`` and ``_``."""
     return (

@@ -17,34 +17,35 @@ class Waiting:
     _jobs: dict[str, tuple[Any, Job]] = field(default_factory=dict)
 
     def add(self, sender: Any, job: Job) -> None:
-        """Let it wait; one of that name which waits already is this one."""
-        if job.key not in self._jobs:
-            self._queues.setdefault(job.worker, deque()).append(job.key)
+        """Let it wait, in place of one of that name."""
+        self.take(job.key)
+        self._queues.setdefault(job.worker, deque()).append(job.key)
         self._jobs[job.key] = (sender, job)
 
     def next_for(self, serves: tuple[str, ...]) -> tuple[Any, Job] | None:
         """The first that such a worker can serve, with its sender. It waits no more."""
         queue = self._queues.get(serves)
-        while queue:
-            found = self._jobs.pop(queue.popleft(), None)
-            if found is not None:
-                return found
-        self._queues.pop(serves, None)
-        return None
+        return self.take(queue[0]) if queue else None
 
     def take(self, key: str) -> tuple[Any, Job] | None:
         """This one, with its sender, if it waits. It waits no more."""
         found = self._jobs.pop(key, None)
-        self._tidy()
+        if found is not None:
+            self._leave(found[1])
         return found
 
     def drop(self, sender: Any) -> None:
         """Nobody of this sender's waits any more: it is gone, and what comes after it sends them anew."""
-        for key, (who, _) in list(self._jobs.items()):
-            if who is sender:
-                del self._jobs[key]
-        self._tidy()
+        for key in [key for key, (who, _) in self._jobs.items() if who is sender]:
+            self.take(key)
 
-    def _tidy(self) -> None:
-        if not self._jobs:
-            self._queues.clear()
+    def keep_only(self, sender: Any) -> None:
+        """Nobody waits any more but who this one has sent."""
+        for key in [key for key, (who, _) in self._jobs.items() if who is not sender]:
+            self.take(key)
+
+    def _leave(self, job: Job) -> None:
+        queue = self._queues[job.worker]
+        queue.remove(job.key)
+        if not queue:
+            del self._queues[job.worker]

@@ -35,6 +35,7 @@ class Watch:
     _limits: dict[int, int] = field(default_factory=dict)
     _patience: dict[int, float] = field(default_factory=dict)
     _still: dict[int, float] = field(default_factory=dict)
+    _idle: set[int] = field(default_factory=set)
     _look_at: float = 0.0
     _kills: int = 0
     _kills_at: float = -1.0
@@ -47,6 +48,8 @@ class Watch:
             self._limits[pid] = limit
         if patience:
             self._patience[pid] = patience
+            if pid in self._idle:  # it was stopped before it had anything to do
+                self.stopped(pid, still=True)
         # How many were killed before this one is needed to tell whether this one was.
         now = time.monotonic()
         if now - self._kills_at > _VMSTAT_SECONDS:
@@ -60,10 +63,18 @@ class Watch:
 
     def stopped(self, pid: int, *, still: bool) -> None:
         """Somebody has stopped the process, or lets it go on."""
+        self._idle.discard(pid)
         if not still:
             self._still.pop(pid, None)
         elif pid in self._patience:
             self._still[pid] = time.monotonic() + self._patience[pid]
+        else:
+            self._idle.add(pid)
+
+    def gone(self, pid: int) -> None:
+        """There is no such process any more."""
+        self.end(pid)
+        self._idle.discard(pid)
 
     @property
     def next_at(self) -> float | None:

@@ -44,11 +44,9 @@ def be_spare(channel: int, out: int) -> int:
 
 
 def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
-    try:
-        os.chdir(cwd)
-    except OSError as e:
-        return _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
-    _dress(env)
+    why = _settled(env, cwd)
+    if why:
+        return _complain(why, _CANNOT_RUN)
     ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
     if not (ours or flytekits):
         return _exec(argv)
@@ -92,12 +90,10 @@ def _serve(message: frames.Message, env: Mapping[str, str]) -> frames.Message:
     argv = message["argv"]
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
-    try:
-        os.chdir(message["cwd"])
-    except OSError as e:
-        code = _complain(f"cannot enter the working directory: {e}", _CANNOT_RUN)
+    why = _settled(env, message["cwd"])
+    if why:
+        code = _complain(why, _CANNOT_RUN)
     else:
-        _dress(env)
         sys.argv = list(argv)
         code = entrypoint.run(argv[1:])
     _flush()
@@ -138,6 +134,19 @@ def _lift(fd: int, above: int) -> int:
     import fcntl
 
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)
+
+
+def _settled(env: Mapping[str, str], cwd: str) -> str:
+    """Go where the attempt works, with its variables. Gives why that cannot be; empty when it is done."""
+    try:
+        os.chdir(cwd)
+    except OSError as e:
+        return f"cannot enter the working directory: {e}"
+    try:
+        _dress(env)
+    except (OSError, ValueError) as e:
+        return f"cannot set the environment: {e}"
+    return ""
 
 
 def _dress(env: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ from flyte_jupyter.kernel.runtime.births import (
 )
 from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
-from flyte_jupyter.kernel.runtime.records import Ended, Record, Records, is_key
+from flyte_jupyter.kernel.runtime.records import Attempts, Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.spares import Spares
 from flyte_jupyter.kernel.runtime.sweeping import Sweep
 from flyte_jupyter.kernel.runtime.trials import Trials
@@ -54,7 +54,7 @@ class Zygote:
     sweep: Sweep = field(init=False)
     spares: Spares = field(init=False)
     processes: dict[int, Process] = field(default_factory=dict)
-    attempts: dict[str, Record] = field(default_factory=dict)
+    attempts: Attempts = field(init=False)
     environment: str = field(default_factory=fingerprint)
     trials: Trials = field(init=False)
     watch: Watch = field(default_factory=Watch)
@@ -65,6 +65,7 @@ class Zygote:
     _since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self.attempts = Attempts(self.records)
         self.peers = Peers(self.selector, self._answer, self.waiting.drop)
         self.sweep = Sweep(self.records.folder)
         self.spares = Spares(self._fork, self._watch)
@@ -129,9 +130,15 @@ class Zygote:
     def _answer(self, peer: Peer, message: frames.Message) -> None:
         op, key = message.get("op"), message.get("key")
         if op == "hello":
+            # Another control plane, after one that may only stand still: it would go by what is no longer so.
+            self.peers.replace(by=peer)
+            self.waiting.keep_only(peer)
+            self.environments = Environments()
             peer.send(self._hello())
         elif op == "ping":
             peer.send({"op": "pong"})
+        elif peer.replaced:
+            return
         elif op == "env":
             with suppress(KeyError, TypeError, ValueError):  # who launches with it is refused
                 self.environments.keep(message)
@@ -156,7 +163,7 @@ class Zygote:
             case "kill":
                 self._kill(key)
             case "reap":
-                self._reap(key)
+                self.attempts.forget(key)
 
     def _hello(self) -> frames.Message:
         return {
@@ -167,23 +174,20 @@ class Zygote:
             "python": sys.version.split()[0],
             "environment": self.environment,
             "waits": True,
-            "attempts": [r.wire() for r in self.attempts.values()],
+            "attempts": self.attempts.wire(),
         }
 
     def _kill(self, key: str) -> None:
         record = self.attempts.get(key)
         if record and record.exit is None:
+            if record.pid in self.processes:
+                # It may have done with this one: it must not be given another.
+                self.processes[record.pid].retired = True
             kill_group(record.pid)
         if self.waiting.take(key):
             never = Record(key, 0, "", time.time()).over(Ended(None, signal.SIGKILL))
             self.peers.tell_all(never.farewell())
         self.trials.stop(key)
-
-    def _reap(self, key: str) -> None:
-        record = self.attempts.get(key)
-        if record and record.exit is not None:
-            del self.attempts[key]
-            self.records.forget(key)
 
     # -- launching --
 
@@ -200,6 +204,7 @@ class Zygote:
         except (KeyError, TypeError, ValueError) as e:
             peer.send({"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)})
             return
+        self.waiting.take(key)
         if job.ahead and job.shares:
             self.waiting.add(peer, job)
         else:
@@ -220,18 +225,11 @@ class Zygote:
         peer.send({"op": "refused", "key": job.key, "code": code, "message": message})
 
     def _begun(self, peer: Peer, job: Job, process: Process, mode: str) -> None:
-        self._remember(job.key, process)
+        process.key = job.key
+        process.identity = process.identity or isolation.identity(process.pid)
+        self.attempts.begin(job.key, process.pid, process.identity)
         self.watch.begin(process.pid, job.memory, job.patience)
         peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
-
-    def _remember(self, key: str, process: Process) -> None:
-        process.key = key
-        process.identity = process.identity or isolation.identity(process.pid)
-        record = Record(key, process.pid, process.identity, time.time())
-        self.attempts[key] = record
-        # A full disk must not cost the attempt; only its adoption after this zygote's death.
-        with suppress(OSError):
-            self.records.keep(record)
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
         why = pyflyte.missing() if job.flytekits else ""
@@ -242,9 +240,9 @@ class Zygote:
         if job.shares:
             idle = idle_worker(self.processes.values(), job)
             if idle or not isolation.fork_hazard():
-                process, mode = (idle, "reused") if idle else (self._new_worker(job), "fork")
-                process.give(job)
-                return process, mode
+                process = idle or self._watch(births.new_worker(job, self._fork))
+                self._give(process, job)
+                return process, "reused" if idle else "fork"
         spare = self.spares.take(job)
         if spare:
             return spare, "fork"
@@ -252,18 +250,33 @@ class Zygote:
         process.capture.aim(job.log, job.limit)
         return self._watch(process), mode
 
-    def _new_worker(self, job: Job) -> Process:
-        process = self._watch(births.new_worker(job, self._fork))
+    def _give(self, process: Process, job: Job) -> None:
+        process.give(job)
+        self._want_write(process)
+
+    def _meet(self, process: Process, events: int) -> None:
         assert process.channel is not None
-        self.selector.register(
-            process.channel.socket, selectors.EVENT_READ, lambda _: self._hear(process)
-        )
-        return process
+        if events & selectors.EVENT_WRITE:
+            process.channel.flush()
+            self._want_write(process)
+        if events & selectors.EVENT_READ:
+            self._hear(process)
+
+    def _want_write(self, process: Process) -> None:
+        """A large environment goes to a worker in parts."""
+        assert process.channel is not None
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.channel.waiting else 0)
+        with suppress(KeyError):
+            key = self.selector.get_key(process.channel.socket)
+            if key.events != events:
+                self.selector.modify(process.channel.socket, events, key.data)
 
     def _watch(self, process: Process) -> Process:
         self.processes[process.pid] = process
-        reader = process.capture.reader
-        self.selector.register(reader, selectors.EVENT_READ, lambda _: self._pump(process))
+        read, register = selectors.EVENT_READ, self.selector.register
+        register(process.capture.reader, read, lambda _: self._pump(process))
+        if process.channel:
+            register(process.channel.socket, read, lambda events: self._meet(process, events))
         return process
 
     def _pump(self, process: Process) -> None:
@@ -328,6 +341,7 @@ class Zygote:
             pid, ended = found
             process = self.processes.pop(pid, None)
             self.sweep.soon()
+            self.watch.gone(pid)
             self.trials.ended(pid)
             if process is None:
                 continue
@@ -349,13 +363,9 @@ class Zygote:
         process.capture.settle()
         self.watch.end(process.pid)
         key, process.key = process.key, ""
-        record = self.attempts.get(key)
+        record = self.attempts.end(key, self.watch.explained(ended, process.verdict))
         if record is None:
             return
-        record = record.over(self.watch.explained(ended, process.verdict))
-        self.attempts[key] = record
-        with suppress(OSError):
-            self.records.keep(record)
         following = self.waiting.next_for(process.serves) if process.idle else None
         if following is None:
             self.peers.tell_all(record.farewell())
@@ -363,7 +373,7 @@ class Zygote:
         # Its slot goes to who has waited; nobody else waits for this news, so it may have company.
         sender, job = following
         self.peers.post_all({**record.farewell(), "next": job.key})
-        process.give(job)
+        self._give(process, job)
         self._begun(sender, job, process, "reused")
 
 

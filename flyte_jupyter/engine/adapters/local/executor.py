@@ -114,9 +114,7 @@ class LocalExecutor:
         kept = {key_of(k.spec.id): k for k in self._folders.all()}
         for key, one in kept.items():
             self._enter(Entry(one.spec, key, one.grant))
-        for zygote in await self._zygotes.adopt(self._heard, self._lost):
-            for found in zygote.hello.attempts:
-                self._adopt(zygote, found)
+        await self._zygotes.adopt(self._joined, self._heard, self._lost)
         for orphan in list(self._zygotes.orphans()):
             self._bury(orphan)
         for entry in self._entries.values():
@@ -226,6 +224,8 @@ class LocalExecutor:
 
     def _feed(self) -> None:
         """Send the head of the queue ahead, as far as it can follow what runs: no worker stands idle for want of news."""
+        if self._slots.overdrawn:
+            return
         for attempt in self._slots.waiting(_AHEAD):
             entry = self._entries[attempt]
             if entry.ahead:
@@ -304,8 +304,12 @@ class LocalExecutor:
         for entry in lost:
             if entry.zygote is zygote:
                 entry.zygote = None
-                self._finish(entry, Exit(why=LOST))
+                self._end(entry, Exit(why=LOST))
         self._dispatch()
+
+    def _joined(self, zygote: Zygote) -> None:
+        for found in zygote.hello.attempts:
+            self._adopt(zygote, found)
 
     def _adopt(self, zygote: Zygote, found: Message) -> None:
         entry = self._by_key.get(found["key"])
@@ -318,7 +322,7 @@ class LocalExecutor:
         self._slots.adopt(entry.spec.id, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
-            self._finish(entry, exit_of(found["exit"], task_of(entry.spec)))
+            self._end(entry, exit_of(found["exit"], task_of(entry.spec)))
 
     def _bury(self, orphan: Orphan) -> None:
         """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
@@ -329,12 +333,16 @@ class LocalExecutor:
             self._zygotes.clear(orphan.folder)
             return
         entry.zygote, entry.orphan = None, orphan
-        self._finish(
+        self._end(
             entry,
             exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST),
         )
 
     def _finish(self, entry: Entry, how: Exit) -> None:
+        self._end(entry, how)
+        self._dispatch()
+
+    def _end(self, entry: Entry, how: Exit) -> None:
         if entry.is_ is Is.ENDED:
             return
         entry.is_, entry.how = Is.ENDED, how
@@ -343,7 +351,6 @@ class LocalExecutor:
             entry.over.set()
         if not entry.killed:
             self._news(AttemptNews(entry.spec.id, how))
-        self._dispatch()
 
     # -- forgetting --
 

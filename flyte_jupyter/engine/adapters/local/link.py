@@ -83,7 +83,8 @@ class Link(asyncio.Protocol):
             raise
 
     def _greeted(self, message: Message) -> None:
-        if self._first.done():
+        # A zygote of an older release may tell of an end before it has answered.
+        if self._first.done() or message.get("op") != "hello":
             self._early.append(message)
         else:
             self._first.set_result(message)

@@ -65,6 +65,11 @@ class Slots:
         return islice(self._queue, most)
 
     @property
+    def overdrawn(self) -> bool:
+        """Whether more is taken up than there is, as after a restart with less."""
+        return self._cpu < 0 or self._memory < 0
+
+    @property
     def granted(self) -> Iterable[AttemptId]:
         """Who has a slot."""
         return self._granted

@@ -24,6 +24,7 @@ from flyte_jupyter.idl.ids import RunId
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0
 _MOST_ENVIRONMENTS = 64
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +104,17 @@ class Starter:
 
     async def _parent_of(self, entry: Entry) -> Zygote:
         """The zygote that the attempt is forked from, which from now on is not idle."""
-        plain = await self.zygotes.get(jobs.kind_of(entry.spec))
-        plain.keys.add(entry.key)
-        try:
-            zygote = await self.warmth.parent_of(entry, plain)
-        except BaseException:
-            plain.keys.discard(entry.key)
-            raise
-        plain.keys.discard(entry.key)
-        zygote.keys.add(entry.key)
-        return zygote
+        for _ in range(_TRIES):
+            plain = await self.zygotes.get(jobs.kind_of(entry.spec))
+            plain.keys.add(entry.key)
+            try:
+                zygote = await self.warmth.parent_of(entry, plain)
+            finally:
+                plain.keys.discard(entry.key)
+            if self.zygotes.lives(zygote):
+                zygote.keys.add(entry.key)
+                return zygote
+        raise ZygoteFailed("NoProcess", "the parents of its process died as soon as they lived")
 
     async def _work(self, entry: Entry) -> Path:
         """The attempt's working directory, once the disk has room for it."""

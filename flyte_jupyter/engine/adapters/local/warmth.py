@@ -114,6 +114,8 @@ class Warmth:
                 case "ready" | "nothing new":
                     line.warm.add(uri)
                     return self._zygotes.warmest(kind) or plain
+                case "orphaned":
+                    return plain  # that says nothing of the bundle
                 case "unsafe" if answer["what"] not in line.avoid:
                     line.avoid.add(answer["what"])
                 case _:

@@ -81,10 +81,11 @@ class Orphan:
 
 Heard = Callable[[Zygote, Message], None]
 Lost = Callable[[Zygote], None]
+Joined = Callable[[Zygote], None]
 
 
 class Zygotes:
-    """The pool. `heard` gets what zygotes say, `lost` is called when one has died."""
+    """The pool. `joined` is called with each before it is listened to, `heard` gets what they say, `lost` one that has died."""
 
     def __init__(
         self,
@@ -107,12 +108,12 @@ class Zygotes:
         self._asking: asyncio.Task[None] | None = None
         self._heard: Heard = lambda _z, _m: None
         self._lost: Lost = lambda _z: None
+        self._joined: Joined = lambda _z: None
 
-    async def adopt(self, heard: Heard, lost: Lost) -> list[Zygote]:
+    async def adopt(self, joined: Joined, heard: Heard, lost: Lost) -> None:
         """Connect to every zygote that is still there, and clear away the folders of those that left nothing."""
-        self._heard, self._lost = heard, lost
+        self._joined, self._heard, self._lost = joined, heard, lost
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = []
         for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
             try:
                 about = json.loads((folder / "zygote.json").read_bytes())
@@ -122,11 +123,10 @@ class Zygotes:
                     about.get("generation", 0),
                     about.get("variables", ""),
                 )
-                found.append(await self._join(folder, kind, Path(about["socket"])))
+                await self._join(folder, kind, Path(about["socket"]))
             except (OSError, ValueError, KeyError, LinkFailed):
                 self.clear(folder)
         self._asking = asyncio.get_running_loop().create_task(self._ask())
-        return found
 
     async def get(self, kind: Kind) -> Zygote:
         """A zygote of this kind. Raises `ZygoteFailed`."""
@@ -139,6 +139,10 @@ class Zygotes:
             self._starting[kind] = task
             task.add_done_callback(lambda _: self._starting.pop(kind, None))
         return self.touch(await asyncio.shield(task))
+
+    def lives(self, zygote: Zygote) -> bool:
+        """Whether it is still there."""
+        return self._live.get(zygote.folder) is zygote
 
     def ready(self, kind: Kind) -> Zygote | None:
         """One that lives already; None when there is none yet."""
@@ -288,6 +292,7 @@ class Zygotes:
         link, hello = await Link.open(socket)
         zygote = Zygote(folder, kind, link, hello, {a["key"] for a in hello.attempts})
         self._live[folder] = zygote
+        self._joined(zygote)
         link.listen(lambda message: self._hear(zygote, message), lambda: self._gone(zygote))
         return zygote
 
@@ -318,7 +323,7 @@ class Zygotes:
     def _gone(self, zygote: Zygote) -> None:
         for parent, answer in self._asked.values():
             if parent is zygote and not answer.done():
-                answer.set_result({"outcome": "cold", "what": "its parent died"})
+                answer.set_result({"outcome": "orphaned", "what": ""})
         if self._live.pop(zygote.folder, None) is not None:
             self._lost(zygote)
             self.clear(zygote.folder)
