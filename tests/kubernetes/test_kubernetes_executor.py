@@ -36,6 +36,21 @@ def test_a_pod_runs_an_attempt_from_its_creation_to_its_deletion(tmp_path, http)
     asyncio.run(main())
 
 
+def test_no_log_is_asked_for_where_none_is_to_be_kept(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_seconds=0.0) as b:
+            spec = await b.running()
+            b.cluster.finish(b.pod_of(spec.id))
+            await b.ended(spec.id)
+            await b.executor.reap(spec.id)
+            assert not b.cluster.pods()
+            assert [c.method for c in b.cluster.calls if c.path.endswith("/log")] == []
+            part = await b.executor.read_log(spec.id, 0, 10)
+            assert (part.data, part.complete) == (b"", True)
+
+    asyncio.run(main())
+
+
 def test_a_create_whose_answer_was_lost_is_adopted(tmp_path):
     """The server made the pod, and the connection broke: asked again, there is exactly one."""
 

@@ -11,7 +11,8 @@ import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Answer, Call, Refused, Silent, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
@@ -60,6 +61,9 @@ async def connect(settings: ConnectionSettings) -> KubernetesConnection:
             f"{files or 'The cluster configuration'} cannot be used: {error}"
         ) from error
     made.retries = None
+    # Asked here, once: left to the client, two threads would look for proxies and for ~/.netrc at every request.
+    made.proxy = made.proxy or _proxy(made.host)
+    made.client_session_kwargs = {"trust_env": False}
     return KubernetesConnection(client.ApiClient(configuration=made))
 
 
@@ -68,6 +72,14 @@ def _files(settings: ConnectionSettings) -> str:
     default = Path(_DEFAULT).expanduser()
     named = settings.kubeconfig or os.environ.get("KUBECONFIG")
     return str(named or (default if default.exists() else ""))
+
+
+def _proxy(server: str) -> str | None:
+    """The proxy that the environment names for this server (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
+    parts = urlsplit(server)
+    if proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class KubernetesConnection:
@@ -130,6 +142,7 @@ class KubernetesConnection:
                 socket = await rest.pool_manager.ws_connect(
                     f"{host}{call.path}?{urlencode(words)}",
                     headers=headers,
+                    proxy=self._client.configuration.proxy,
                     protocols=("v4.channel.k8s.io",),
                     heartbeat=_HEARTBEAT,
                     max_msg_size=0,

@@ -55,6 +55,8 @@ class PodLogs:
 
     async def keep(self, entry: Entry) -> None:
         """Keep the whole log of an ended attempt, as far as the cluster still has it. Never raises for want of it."""
+        if self._seconds <= 0:
+            return
         path = self._path(entry.key)
         follower = self._followers.get(entry.uid)
         try:

@@ -86,7 +86,7 @@ class KubernetesSettings:
     log_bytes: int = 10 * 1024 * 1024
     """Most that is kept of an attempt's log, from its beginning."""
     log_seconds: float = 10.0
-    """How long the log of an ended attempt may take to be copied before its pod is deleted without."""
+    """How long the log of an ended attempt may take to be copied before its pod is deleted without. 0: it is not copied."""
     workflows: bool = True
     """Whether executions are shown as, and can be launched by, custom resources."""
     workflow_ttl: float = 23 * 3600.0
