@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from flyte_jupyter.engine.core.actions import Kill, Launch, WakeAt
+from flyte_jupyter.engine.core.actions import Kill, Launch, Reap, WakeAt
 from flyte_jupyter.engine.ports import OwedAction
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -53,6 +53,8 @@ class Outbox:
         self._pace = pace or Pace()
         self._lanes: dict[Lane, _Queue] = {}
         self._ready: deque[Lane] = deque()
+        self._clearing: deque[Lane] = deque()
+        """Ready too, for what nobody waits for: they are served when no other is ready."""
         self._workers: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._idle = False
@@ -72,21 +74,18 @@ class Outbox:
     def add(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         """Deliver these, after what is owed to the same nodes already."""
         cancelled: list[int] = []
-        fresh: list[Lane] = []
+        lanes: dict[Lane, _Queue] = {}
         for item in owed:
             action = item.action
             assert not isinstance(action, WakeAt), "a timer is no effect"
             lane = (run, action.path)
-            queue = self._lanes.setdefault(lane, _Queue())
+            queue = lanes[lane] = self._lanes.setdefault(lane, _Queue())
             if isinstance(action, Kill):
                 cancelled += _cancel_launch(queue, action)
             queue.owed.append(item)
-            if len(queue.owed) == 1 and not queue.busy and not queue.failures:
-                fresh.append(lane)
-        # What is to run is waited for; what is to be forgotten is not.
-        fresh.sort(key=lambda lane: not isinstance(self._lanes[lane].owed[0].action, Launch))
-        for lane in fresh:
-            self._make_ready(lane, self._lanes[lane])
+        for lane, queue in lanes.items():
+            if not queue.busy and not queue.failures:
+                self._make_ready(lane, queue)
         if cancelled:
             self._done(run, cancelled)
         self._staff()
@@ -103,7 +102,7 @@ class Outbox:
 
     def _staff(self) -> None:
         """Have one more worker if there is work for it. It calls for the next itself, should it have to wait for something."""
-        if self._held or not self._open or not self._ready:
+        if self._held or not self._open or not (self._ready or self._clearing):
             return
         if self._idle or len(self._workers) >= self._pace.workers:
             return
@@ -121,8 +120,8 @@ class Outbox:
         self._idle = False
         loop = asyncio.get_running_loop()
         served = 0
-        while self._open and self._ready:
-            lane = self._ready.popleft()
+        while self._open and (ready := self._ready or self._clearing):
+            lane = ready.popleft()
             queue = self._lanes[lane]
             queue.ready, queue.busy = False, True
             if served % _LONGEST_STRETCH == 0:
@@ -160,7 +159,8 @@ class Outbox:
     def _make_ready(self, lane: Lane, queue: _Queue) -> None:
         if not queue.ready:
             queue.ready = True
-            self._ready.append(lane)
+            clears = all(isinstance(item.action, Reap) for item in queue.owed)
+            (self._clearing if clears else self._ready).append(lane)
 
     def _later(self, lane: Lane, queue: _Queue) -> None:
         pace = self._pace

@@ -65,6 +65,15 @@ def test_one_nodes_effects_go_in_order():
     play(scenario)
 
 
+def test_what_has_ended_is_cleared_away_after_what_is_to_start():
+    async def scenario(d):
+        d.owe(Reap(A, 0), Launch(B, 0), Reap(C, 0), Launch(C, 1))
+        await d.until_done(4)
+        assert d.seen == [Launch(B, 0), Reap(C, 0), Launch(C, 1), Reap(A, 0)]
+
+    play(scenario, workers=1)
+
+
 def test_a_kill_cancels_its_launch_and_no_other():
     async def scenario(d):
         d.owe(Reap(A, 0), Launch(A, 1))
