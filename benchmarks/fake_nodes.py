@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import statistics
 import subprocess
 import sys
@@ -32,9 +33,7 @@ def on_fake_nodes(cluster: Any) -> Iterator[Figure]:
     nodes = FakeNodes.start(cluster, number=4)
     try:
         # In turn, and the middle of three: the cluster's own pace changes from one minute to the next.
-        rates = [
-            (asyncio.run(_raw_rate(cluster)), asyncio.run(_our_rate(cluster))) for _ in range(3)
-        ]
+        rates = [_rates(cluster) for _ in range(3)]
         raw, ours = (statistics.median(each) for each in zip(*rates, strict=True))
         yield Figure(f"raw client, {WIDE} pods: create, watch, delete", raw, "pods/s")
         yield Figure(f"a workflow of {WIDE} nodes, a pod each", ours, "pods/s")
@@ -46,6 +45,13 @@ def on_fake_nodes(cluster: Any) -> Iterator[Figure]:
             yield Figure(f"{name}: pod succeeded to next created, p99", p99, "ms")
     finally:
         nodes.stop()
+
+
+def _rates(cluster: Any) -> tuple[float, float]:
+    """Pods a second, the raw client's and ours, one after the other."""
+    raw, ours = asyncio.run(_raw_rate(cluster)), asyncio.run(_our_rate(cluster))
+    print(f"  raw {raw:.1f}, ours {ours:.1f} pods/s, load {os.getloadavg()[0]:.1f}", flush=True)
+    return raw, ours
 
 
 def _settings(namespace: str) -> Any:
@@ -73,8 +79,22 @@ async def _api(cluster: Any, settings: Any) -> AsyncIterator[Any]:
         await api.close()
 
 
+async def _watched(api: Any, path: str, version: str) -> AsyncIterator[Any]:
+    """What happens below a path from this version on. A busy API server ends watches that are read too slowly: it is asked on."""
+    while True:
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "600"}
+        async for event in api.events(path, query, 60.0):
+            version = event["object"]["metadata"]["resourceVersion"]
+            yield event
+
+
+async def _version(api: Any, path: str) -> str:
+    """The version that a watch for all that is still to come begins with."""
+    return str((await api.read(path))["metadata"]["resourceVersion"])
+
+
 class RawLoop:
-    """Creates pods, hears of their ends by one watch, deletes them."""
+    """Creates pods, hears of their ends by one watch, deletes them: as little as anybody can do who runs pods."""
 
     def __init__(self, api: Any, namespace: str, settings: Any) -> None:
         self.api, self.namespace, self.settings = api, namespace, settings
@@ -82,16 +102,16 @@ class RawLoop:
         self.ended: dict[str, asyncio.Event] = {}
         self.left: dict[str, asyncio.Event] = {}
 
-    async def watch(self) -> None:
-        query = {"watch": "true", "resourceVersion": "0", "timeoutSeconds": "600"}
-        async for event in self.api.events(self.path, query, 60.0):
+    async def watch(self, version: str) -> None:
+        async for event in _watched(self.api, self.path, version):
             name = event["object"]["metadata"]["name"]
             if event["type"] == "DELETED":
                 self.left[name].set()
             elif event["object"].get("status", {}).get("phase") == "Succeeded":
                 self.ended[name].set()
 
-    async def one(self, number: int) -> None:
+    async def run(self, number: int) -> str:
+        """Create a pod and wait for its end; its name."""
         from cluster_attempts import LiveBench
         from kubernetes_bench import attempt_id
 
@@ -103,20 +123,24 @@ class RawLoop:
         self.ended[name], self.left[name] = asyncio.Event(), asyncio.Event()
         await self.api.create(self.path, made)
         await self.ended[name].wait()
-        self.last = name
+        return str(name)
+
+    async def delete(self, name: str) -> None:
         await self.api.delete(f"{self.path}/{name}")
 
     async def watched(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while the watch goes on."""
-        tasks = [asyncio.create_task(self.watch()), asyncio.create_task(work)]
+        watch = asyncio.create_task(self.watch(await _version(self.api, self.path)))
+        working = asyncio.create_task(work)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([watch, working], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            assert working in done, "the watch ended before the work"
         finally:
-            for task in tasks:
+            for task in (watch, working):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(watch, working, return_exceptions=True)
 
     async def all_left(self) -> None:
         await asyncio.gather(*(left.wait() for left in self.left.values()))
@@ -131,7 +155,7 @@ async def _raw_rate(cluster: Any) -> float:
 
         async def one(number: int) -> None:
             async with room:
-                await loop.one(number)
+                await loop.delete(await loop.run(number))
 
         async def all_of_them() -> None:
             await asyncio.gather(*(one(n) for n in range(WIDE)))
@@ -140,7 +164,7 @@ async def _raw_rate(cluster: Any) -> float:
         start = time.perf_counter()
         await loop.watched(all_of_them())
         took = time.perf_counter() - start
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    _remove(cluster, namespace)
     return WIDE / took
 
 
@@ -150,8 +174,10 @@ async def _raw_chain(cluster: Any, namespace: str) -> None:
         loop = RawLoop(api, namespace, settings)
 
         async def one_by_one() -> None:
-            for number in range(LONG):
-                await loop.one(number)
+            # What comes next does not wait for what was to be gone, as it does not with us.
+            async with asyncio.TaskGroup() as deletions:
+                for number in range(LONG):
+                    deletions.create_task(loop.delete(await loop.run(number)))
             await loop.all_left()
 
         await loop.watched(one_by_one())
@@ -160,7 +186,7 @@ async def _raw_chain(cluster: Any, namespace: str) -> None:
 async def _our_rate(cluster: Any) -> float:
     namespace = _namespace(cluster)
     took = await _launched(cluster, namespace, WIDE, chain=False)
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    _remove(cluster, namespace)
     return WIDE / took
 
 
@@ -172,6 +198,11 @@ def _namespace(cluster: Any) -> str:
     name = f"bench-{uuid.uuid4().hex[:8]}"
     cluster.make_namespace(name)
     return name
+
+
+def _remove(cluster: Any, namespace: str) -> None:
+    """Take it away with its hundreds of events, so that this does not go on while the next is measured."""
+    cluster.kubectl("delete", "namespace", namespace)
 
 
 async def _launched(cluster: Any, namespace: str, nodes: int, *, chain: bool) -> float:
@@ -192,17 +223,18 @@ async def _launched(cluster: Any, namespace: str, nodes: int, *, chain: bool) ->
             for name, message in _requests(nodes, chain=chain):
                 await use_cases(plane.platform)[name](message, Caller("bench"))
             start = time.perf_counter()
-            launch = _execution(nodes)
+            launch = _execution()
             await use_cases(plane.platform)["CreateExecution"](launch, Caller("bench"))
             run = RunId(launch.project, launch.domain, launch.name)
             while True:
                 found = await plane.platform.executions.get(run)
                 if execution_is_final(found.closure.phase):
                     break
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
             assert found.closure.phase == 4, found.closure.error
             await _emptied(api, namespace)
             took = time.perf_counter() - start
+            await _forgotten(api, namespace)
             await plane.engine.stop()
         await database.close()
     return took
@@ -212,6 +244,17 @@ async def _emptied(api: Any, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     while (await api.read(path, {"limit": "1"}))["items"]:  # noqa: ASYNC110 - it asks a server
         await asyncio.sleep(0.01)
+
+
+async def _forgotten(api: Any, namespace: str) -> None:
+    """Delete what shows the execution in the cluster: only the engine, while it runs, lets it go."""
+    from flyte_jupyter.engine.adapters.kubernetes.handles import path_of
+
+    while shown := (await api.read(path_of(namespace)))["items"]:
+        for handle in shown:
+            if not handle["metadata"].get("deletionTimestamp"):
+                await api.delete(path_of(namespace, handle["metadata"]["name"]))
+        await asyncio.sleep(0.1)
 
 
 def _requests(nodes: int, *, chain: bool) -> Iterator[tuple[str, Any]]:
@@ -244,13 +287,13 @@ def _requests(nodes: int, *, chain: bool) -> Iterator[tuple[str, Any]]:
     yield "CreateLaunchPlan", admin.LaunchPlanCreateRequest(id=plan, spec=admin.LaunchPlanSpec(workflow_id=workflow))  # fmt: skip
 
 
-def _execution(nodes: int) -> Any:
+def _execution() -> Any:
     from flyte_jupyter.idl import admin, core
 
     where = {"project": "flytesnacks", "domain": "development"}
     kind = core.ResourceType.LAUNCH_PLAN
     plan = core.Identifier(resource_type=kind, name="bench.workflow", version="v1", **where)
-    spec = admin.ExecutionSpec(launch_plan=plan, max_parallelism=nodes)
+    spec = admin.ExecutionSpec(launch_plan=plan, max_parallelism=AT_ONCE)
     return admin.ExecutionCreateRequest(name="bench", spec=spec, **where)
 
 
@@ -267,7 +310,7 @@ def _gaps(cluster: Any, chain: Any) -> tuple[float, float]:
             what, at = watcher.stdout.readline().split()
             seen[what].append(float(at))
         watcher.terminate()
-    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    _remove(cluster, namespace)
     pairs = zip(sorted(seen["succeeded"]), sorted(seen["created"])[1:], strict=False)
     gaps = sorted((created - succeeded) * 1000 for succeeded, created in pairs)
     return statistics.median(gaps), gaps[int(len(gaps) * 0.99)]
@@ -282,10 +325,9 @@ async def observe(kubeconfig: str, namespace: str) -> None:
     api = Api(await connect(ConnectionSettings(Path(kubeconfig))))
     seen: set[tuple[str, str]] = set()
     path = f"/api/v1/namespaces/{namespace}/pods"
-    version = (await api.read(path))["metadata"]["resourceVersion"]
+    version = await _version(api, path)
     print("ready", flush=True)
-    query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "900"}
-    async for event in api.events(path, query, 900.0):
+    async for event in _watched(api, path, version):
         at, name = time.monotonic(), event["object"]["metadata"]["name"]
         done = event["object"].get("status", {}).get("phase") == "Succeeded"
         what = "succeeded" if done else "created"

@@ -16,6 +16,12 @@ LABEL = "flyte-jupyter.test/fake-node"
 STAYS = "flyte-jupyter.test/stays"
 EXIT_CODE = "flyte-jupyter.test/exit-code"
 
+# With KWOK's own four, pods would wait for it in a queue, and not for the API server.
+OPTIONS = {
+    "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+    "kind": "KwokConfiguration",
+    "options": {"podPlayStageParallelism": 16},
+}
 LIVE = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
 GONE = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
 STATES = """\
@@ -64,7 +70,7 @@ class FakeNodes:
     ) -> FakeNodes:
         """Add fake nodes to a cluster and wait until they are ready; on closed ones no pod is scheduled."""
         config = cluster.folder / "kwok.yaml"
-        config.write_text("\n---\n".join(map(json.dumps, stages())))
+        config.write_text("\n---\n".join(map(json.dumps, [OPTIONS, *stages()])))
         command = [
             program("kwok"), f"--kubeconfig={cluster.kubeconfig}", f"--config={config}",
             f"--manage-nodes-with-label-selector={LABEL}=", "--node-lease-duration-seconds=24", "-v=WARN", "--cidr=10.250.0.0/16",
@@ -121,12 +127,13 @@ def stages() -> list[dict]:
         stage("node-ready", "Node", [not_ready], {"statusTemplate": READY}),
         stage("pod-runs", "Pod", [LIVE, phase("Pending")], {"statusTemplate": RUNNING}),
         stage("pod-ends", "Pod", [LIVE, phase("Running"), unless(STAYS)], {"statusTemplate": ENDED}),
-        stage("pod-goes", "Pod", [GONE], {"finalizers": {"empty": True}, "delete": True}),
+        # The API server waits for no kubelet to remove what has ended.
+        stage("pod-goes", "Pod", [GONE, phase("Pending", "Running")], {"finalizers": {"empty": True}, "delete": True}),
     ]  # fmt: skip
 
 
-def phase(name: str) -> dict:
-    return {"key": ".status.phase", "operator": "In", "values": [name]}
+def phase(*names: str) -> dict:
+    return {"key": ".status.phase", "operator": "In", "values": [*names]}
 
 
 def unless(label: str) -> dict:
