@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CACHE = ROOT / ".cache" / "cluster"
+# Without links, as the kernel tells of mounts.
+CACHE = (ROOT / ".cache" / "cluster").resolve()
 RUNNING = CACHE / "run"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kwok")  # fmt: skip
 OF_DEBIAN = ("containerd", "runc", "ctr", "ip", "busybox", "openssl")
