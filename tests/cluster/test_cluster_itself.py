@@ -70,6 +70,22 @@ def test_the_commands_of_flytekit_run_and_tar_is_gnus(node_cluster, namespace):
     assert usage == "1"
 
 
+def test_an_attempts_storage_is_the_same_with_s3fs_and_without(node_cluster, namespace, s3_server):
+    """What is missing is said by s3fs; what is there needs none of it."""
+    s3_server.put("flyte", "storage/from-host", b"hello")
+    code = (
+        "import sys; from flyte_jupyter.kernel.runtime import storage\n"
+        "assert storage.read('s3://flyte/storage/from-host') == b'hello'\n"
+        "storage.write('s3://flyte/storage/from-pod', b'hello back')\n"
+        "assert 's3fs' not in sys.modules\n"
+        "try: storage.read('s3://flyte/storage/nothing')\n"
+        "except FileNotFoundError: print('missing')\n"
+    )
+    made = pod("storage-itself", namespace, "python", "-c", code, env=s3_server.environment)
+    assert run(node_cluster, made) == ("Succeeded", "missing\n")
+    assert s3_server.get("flyte", "storage/from-pod") == b"hello back"
+
+
 def test_a_pod_and_this_machine_meet_in_object_storage(node_cluster, namespace, s3_server):
     s3_server.put("flyte", "from/host", b"hello")
     code = (
