@@ -96,6 +96,8 @@ def system_tree() -> Tree:
     tree.files["usr/bin/busybox"] = Path(program("busybox")).resolve()
     for name in APPLETS:
         tree.links[f"usr/bin/{name}"] = "busybox"
+    # As every image has them that speaks to the world; some clients want them for plain HTTP too.
+    tree.files["etc/ssl/certs/ca-certificates.crt"] = SITE / "certifi" / "cacert.pem"
     tree.add_folder(library, library.as_posix().lstrip("/"), skip=unused)
     modules = [*sorted((library / "lib-dynload").glob("*.so")), *sorted(SITE.rglob("*.so"))]
     tree.files.update(shared_libraries([*REAL, *modules]))

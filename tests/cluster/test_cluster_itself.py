@@ -82,7 +82,9 @@ def test_an_attempts_storage_is_the_same_with_s3fs_and_without(node_cluster, nam
         "except FileNotFoundError: print('missing')\n"
     )
     made = pod("storage-itself", namespace, "python", "-c", code, env=s3_server.environment)
-    assert run(node_cluster, made) == ("Succeeded", "missing\n")
+    said = run(node_cluster, made)
+    assert said[0] == "Succeeded", said[1]
+    assert said[1] == "missing\n"
     assert s3_server.get("flyte", "storage/from-pod") == b"hello back"
 
 

@@ -72,7 +72,11 @@ def store_of(bucket: str, environ: Mapping[str, str] = os.environ) -> ObjectStor
     client: dict[str, Any] = {"allow_http": True, "timeout": _PATIENCE}
     retries: dict[str, Any] = {"max_retries": 0}
     made: Any = S3Store
-    return ObjectStore(made(bucket, config=config, client_options=client, retry_config=retries))
+    try:
+        found = made(bucket, config=config, client_options=client, retry_config=retries)
+    except Exception:  # noqa: BLE001  # an image without certificates, for one
+        return None
+    return ObjectStore(found)
 
 
 def parts_of(uri: str) -> tuple[str, str] | None:
