@@ -11,6 +11,7 @@ from flyte_jupyter.idl.ids import path_text
 
 _TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
 _EMPTY = '""'
+_ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
 
 
 def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
@@ -80,22 +81,20 @@ def text_of(literal: core.Literal) -> str:
 
 def identity_of(spec: AttemptSpec) -> dict[str, str]:
     """The environment variables by which Flyte's tasks know who they are."""
-    task, run = spec.template.id, spec.id.run
+    task, run, place = spec.template.id, spec.id.run, place_of(spec)
     return {
         "FLYTE_INTERNAL_EXECUTION_ID": run.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
         "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
+        _ATTEMPT: place[_ATTEMPT],
         "FLYTE_INTERNAL_TASK_PROJECT": task.project,
         "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
         "FLYTE_INTERNAL_TASK_NAME": task.name,
         "FLYTE_INTERNAL_TASK_VERSION": task.version,
-        **place_of(spec),
+        _NODE: place[_NODE],
     }
 
 
 def place_of(spec: AttemptSpec) -> dict[str, str]:
     """Those of them that tell an attempt from others of its task in its execution."""
-    return {
-        "FLYTE_ATTEMPT_NUMBER": str(spec.id.attempt),
-        "FLYTE_INTERNAL_NODE_ID": path_text(spec.id.path),
-    }
+    return {_ATTEMPT: str(spec.id.attempt), _NODE: path_text(spec.id.path)}
