@@ -51,6 +51,20 @@ class ObjectStore:
         return True
 
 
+def read(uri: str) -> bytes | None:
+    """The content of an object, when this environment's store gives it plainly; None leaves the question to fsspec."""
+    bucket, key = parts_of(uri) or ("", "")
+    store = store_of(bucket) if bucket else None
+    return store.read(key) if store else None
+
+
+def write(uri: str, data: bytes) -> bool:
+    """Put an object. False when it is fsspec's to do."""
+    bucket, key = parts_of(uri) or ("", "")
+    store = store_of(bucket) if bucket else None
+    return store is not None and store.write(key, data)
+
+
 def store_of(bucket: str, environ: Mapping[str, str] = os.environ) -> ObjectStore | None:
     """This bucket, if the environment says plainly where it is and who asks, and obstore is there; None leaves it to s3fs."""
     endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""

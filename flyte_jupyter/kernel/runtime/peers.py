@@ -65,6 +65,13 @@ class Peer:
         except OSError:
             return False
 
+    def want_write(self, selector: selectors.BaseSelector) -> None:
+        """Have the selector tell when more can be sent, if there is more. Raises `KeyError` when it does not know this one."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.waiting else 0)
+        key = selector.get_key(self.socket)
+        if key.events != events:
+            selector.modify(self.socket, events, key.data)
+
     def flush(self) -> None:
         """Send more of what is left."""
         self.send_at = None
@@ -112,14 +119,14 @@ class Peers:
         for peer in self._peers:
             if peer.send_at is not None and peer.send_at <= time.monotonic():
                 peer.flush()
-                self._want_write(peer)
+                peer.want_write(self._selector)
 
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Send to everybody who listens now."""
         for peer in self._peers:
             if peer.spoken:
                 peer.send(message)
-                self._want_write(peer)
+                peer.want_write(self._selector)
 
     def replace(self, by: Peer) -> None:
         """From now on only this one's word counts; the others are told what happens, and may come again."""
@@ -160,13 +167,7 @@ class Peers:
             except (OSError, frames.BadFrame):
                 self._drop(peer)
                 return
-        self._want_write(peer)
-
-    def _want_write(self, peer: Peer) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.waiting else 0)
-        key = self._selector.get_key(peer.socket)
-        if key.events != events:
-            self._selector.modify(peer.socket, events, key.data)
+        peer.want_write(self._selector)
 
     def _drop(self, peer: Peer) -> None:
         self._selector.unregister(peer.socket)

@@ -30,7 +30,10 @@ def read(uri: str) -> bytes:
     if name is not None:
         with open(name, "rb", buffering=0) as file:  # noqa: PTH123  # every attempt waits for this
             return file.readall()
-    found = _plainly_read(uri)
+    # Imported here, because local attempts need none of it.
+    from flyte_jupyter.kernel.runtime import object_store
+
+    found = object_store.read(uri)
     if found is not None:
         return found
     import fsspec
@@ -44,7 +47,9 @@ def write(uri: str, data: bytes) -> None:
     """Put `data` at `uri` so that a reader sees all of it or nothing."""
     path = local_name(uri)
     if path is None:
-        if _plainly_written(uri, data):
+        from flyte_jupyter.kernel.runtime import object_store
+
+        if object_store.write(uri, data):
             return
         import fsspec
 
@@ -60,23 +65,6 @@ def write(uri: str, data: bytes) -> None:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # as above
         _write_new(part, data)
     os.replace(part, path)  # noqa: PTH105  # as above
-
-
-def _plainly_read(uri: str) -> bytes | None:
-    # Imported here, because local attempts need neither.
-    from flyte_jupyter.kernel.runtime import object_store
-
-    place = object_store.parts_of(uri)
-    store = object_store.store_of(place[0]) if place else None
-    return store.read(place[1]) if place and store else None
-
-
-def _plainly_written(uri: str, data: bytes) -> bool:
-    from flyte_jupyter.kernel.runtime import object_store
-
-    place = object_store.parts_of(uri)
-    store = object_store.store_of(place[0]) if place else None
-    return bool(place and store and store.write(place[1], data))
 
 
 def _write_new(path: str, data: bytes) -> None:

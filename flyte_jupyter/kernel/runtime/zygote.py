@@ -265,11 +265,8 @@ class Zygote:
     def _want_write(self, process: Process) -> None:
         """A large environment goes to a worker in parts."""
         assert process.channel is not None
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if process.channel.waiting else 0)
         with suppress(KeyError):
-            key = self.selector.get_key(process.channel.socket)
-            if key.events != events:
-                self.selector.modify(process.channel.socket, events, key.data)
+            process.channel.want_write(self.selector)
 
     def _watch(self, process: Process) -> Process:
         self.processes[process.pid] = process
