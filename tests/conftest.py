@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in _REAL:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """What a failed try left open was kept with its frames until now: it is no fault of the tests that follow."""
+    outcome = yield
+    if getattr(item, "execution_count", 1) > 1:
+        sys.last_value = sys.last_traceback = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    return outcome
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_garbage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a module of real tests leaves open is told at its own end, not in a stranger's test."""
+    yield
+    if request.path.parent.name in _REAL:
+        gc.collect()
 
 
 @pytest.fixture
