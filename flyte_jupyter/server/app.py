@@ -1,4 +1,4 @@
-"""The control plane's process: ``python -m flyte_jupyter.server.app --data-dir DIR``.
+"""The control plane's process: ``python -m flyte_jupyter.server --data-dir DIR``.
 
 Exit status: 0 after an orderly stop, 1 after a defect of ours, 2 for wrong arguments, 3 when another control plane
 owns the data, 4 when the database cannot be used, 5 when it cannot listen, 6 when the cluster or the object store that it is
@@ -36,7 +36,7 @@ _LONGEST_LINGER = 10**9
 
 def parse(arguments: Sequence[str]) -> Settings:
     """The settings that the command line asks for. Ends the process with status 2 on wrong ones."""
-    parser = argparse.ArgumentParser(prog="flyte_jupyter.server.app", description=__doc__)
+    parser = argparse.ArgumentParser(prog="flyte_jupyter.server", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where the data is kept")
     parser.add_argument("--run-dir", type=Path, help="where the socket is (default: DATA/run)")
     parser.add_argument("--linger", type=float, default=600.0, help="seconds to live on when idle")
@@ -149,7 +149,3 @@ def _refuse(status: int, message: str) -> int:
     with suppress(OSError):
         sys.stderr.write(" ".join(message.split()) + "\n")
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

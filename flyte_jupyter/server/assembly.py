@@ -93,7 +93,14 @@ async def serve(settings: Settings) -> None:
             plane = plane_of(parts)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, plane.stop)
-        # What the start has made stays for good: no collection need look at it while runs wait.
-        gc.freeze()
-        gc.set_threshold(*_COLLECTIONS)
+        settling = asyncio.create_task(_collect_once(plane.listening))
+        held.callback(settling.cancel)
         await plane.serve()
+
+
+async def _collect_once(started: asyncio.Event) -> None:
+    """What the start has made stays for good: no collection need look at it while runs wait."""
+    await started.wait()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
+    gc.enable()

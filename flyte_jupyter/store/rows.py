@@ -53,6 +53,32 @@ def path_of(key: str) -> Path:
     return tuple(json.loads(key))
 
 
+class PathReader:
+    """Reads the many paths of a large run as `path_of` does; what stands before their last parts is read once."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Path] = {}
+
+    def read(self, key: str) -> Path:
+        """One path."""
+        head, comma, last = key.rpartition(",")
+        before = self._before.get(head)
+        if before is None:
+            whole = path_of(key)
+            if comma:
+                self._before[head] = whole[:-1]
+            return whole
+        last = last.removesuffix("]")
+        if last.isdigit():
+            return (*before, int(last))
+        name = last[1:-1]
+        if (
+            "\\" in last or last != f'"{name}"'
+        ):  # an escape, or the rest of a name with a comma in it
+            return path_of(key)
+        return (*before, name)
+
+
 def execution_row(run_id: int, execution: admin.Execution) -> Row:
     """The row of an execution."""
     closure, spec = execution.closure, execution.spec

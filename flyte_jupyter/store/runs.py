@@ -29,7 +29,7 @@ from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.feed import append
 from flyte_jupyter.store.recording import Recording
-from flyte_jupyter.store.rows import moment, path_key, path_of
+from flyte_jupyter.store.rows import PathReader, moment, path_key, path_of
 from flyte_jupyter.store.tables import (
     closures,
     executions,
@@ -366,11 +366,6 @@ def _messages(connection: Connection, run_id: int) -> list[tuple[int, Observatio
 
 
 def _states(connection: Connection, run_id: int) -> dict[Path, Kept]:
-    """Large runs hold the same state many times over: each is made once."""
-    made: dict[bytes, Kept] = {}
-    states: dict[Path, Kept] = {}
-    for key, state in connection.execute(_nodes, {"run_id": run_id}):
-        if state not in made:
-            made[state] = codec.decode_node(state)
-        states[path_of(key)] = made[state]
-    return states
+    paths, states = PathReader(), codec.NodeReader()
+    found = connection.execute(_nodes, {"run_id": run_id})
+    return {paths.read(key): states.read(state) for key, state in found}

@@ -204,7 +204,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 def command_for(where: Places) -> list[str]:
     """The command line of a control plane that lives in these places."""
-    module = [sys.executable, "-m", "flyte_jupyter.server.app"]
+    module = [sys.executable, "-m", "flyte_jupyter.server"]
     folders = ["--data-dir", str(where.data), "--run-dir", str(where.run)]
     notice = [f"--notice={where.notice}"] if where.notice else []
     return [*module, *folders, "--log-file", str(where.log), *notice]

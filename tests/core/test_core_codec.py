@@ -14,7 +14,15 @@ from flyte_jupyter.engine.core import codec
 from flyte_jupyter.engine.core.actions import Action, Kill
 from flyte_jupyter.engine.core.errors import CoreError, UnreadableRecord
 from flyte_jupyter.engine.core.observations import Live, Observation, Tick
-from flyte_jupyter.engine.core.state import Blocked, Failure, Kept, Running, RunSummary, Tries
+from flyte_jupyter.engine.core.state import (
+    Blocked,
+    Failure,
+    Kept,
+    Ready,
+    Running,
+    RunSummary,
+    Tries,
+)
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
@@ -29,6 +37,34 @@ def values(of: type) -> st.SearchStrategy:
     if "path" in of.__dataclass_fields__:
         return st.builds(of, path=paths)
     return st.builds(of)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.one_of(*(values(each) for each in get_args(Kept)))
+        | st.builds(
+            Ready,
+            st.sampled_from([Tries(), Tries(2)]),
+            st.sampled_from(["", "a:b"]),
+            st.integers(-1, 99),
+        ),
+        max_size=12,
+    )
+)
+def test_many_states_are_read_as_each_alone(states):
+    records = [codec.encode_node(state) for state in states]
+    reader = codec.NodeReader()
+    assert [reader.read(data) for data in records] == [codec.decode_node(data) for data in records]
+
+
+@pytest.mark.parametrize("turn", ["", "x", "1,", "1.5.5"])
+def test_a_damaged_turn_is_refused_however_many_were_read_before(turn):
+    reader, whole = codec.NodeReader(), codec.encode_node(Ready(Tries(), "", 5))
+    for _ in range(2):
+        assert reader.read(whole) == Ready(Tries(), "", 5)
+    with pytest.raises(UnreadableRecord):
+        reader.read(whole.replace(b":5}}", f":{turn}}}}}".encode()))
 
 
 @pytest.mark.parametrize(

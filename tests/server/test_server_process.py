@@ -20,12 +20,12 @@ from flyte_jupyter.supervisor.endpoint import Endpoint, request
 
 
 class Process:
-    """``python -m flyte_jupyter.server.app`` on a data folder."""
+    """``python -m flyte_jupyter.server`` on a data folder."""
 
     def __init__(self, data: Path, run: Path, *more: str) -> None:
         self.run = run
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flyte_jupyter.server.app", "--data-dir", str(data), "--run-dir", str(run), *more],
+            [sys.executable, "-m", "flyte_jupyter.server", "--data-dir", str(data), "--run-dir", str(run), *more],
             stderr=subprocess.PIPE,
         )  # fmt: skip
 

@@ -68,7 +68,7 @@ def test_a_store_or_a_cluster_that_cannot_be_had_ends_it_with_one_line(tmp_path,
     where = f'[kubernetes.connection]\nkubeconfig = "{tmp_path / "absent.kubeconfig"}"\n'
     words = given(tmp_path, f'blobs = "{blobs}"\n{where}{CLUSTER}', "--stay")
     done = subprocess.run(
-        [sys.executable, "-m", "flyte_jupyter.server.app", *words],
+        [sys.executable, "-m", "flyte_jupyter.server", *words],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 6, done.stderr

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from store_world import (
     NOW,
     commit_of,
@@ -36,6 +38,7 @@ from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import ChangeKind, Feed
 from flyte_jupyter.store.query import Query
+from flyte_jupyter.store.rows import PathReader, path_key
 from flyte_jupyter.store.runs import SqlRuns
 
 ALL = Query(limit=100)
@@ -382,3 +385,15 @@ def test_many_runs_that_take_turns_see_their_own_nodes(play):
             assert node.closure.duration.ToSeconds() == 1
 
     play(story)
+
+
+parts = st.text(alphabet=["a", "é", ",", '"', "\\", "[", "]", "5", " "], max_size=4) | st.integers(
+    0, 99
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.lists(parts, min_size=1, max_size=3).map(tuple), max_size=12))
+def test_many_paths_are_read_as_each_alone(paths):
+    reader = PathReader()
+    assert [reader.read(path_key(path)) for path in paths] == paths

@@ -104,7 +104,7 @@ def test_stopping_it_leaves_nothing_behind(home):
 def test_a_second_one_on_the_same_data_is_refused_with_one_line(home):
     find_or_start()
     done = subprocess.run(
-        [sys.executable, "-m", "flyte_jupyter.server.app", "--data-dir", str(home), "--run-dir", str(places().run)],
+        [sys.executable, "-m", "flyte_jupyter.server", "--data-dir", str(home), "--run-dir", str(places().run)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 3

@@ -30,9 +30,9 @@ class Programs:
         made = self._made.get(key)
         if made is None:
             if len(closure) > LARGE:
-                made = await asyncio.to_thread(_make, closure, prefix, policies)
+                made = await asyncio.to_thread(_make, closure, prefix, policies, digest)
             else:
-                made = _make(closure, prefix, policies)
+                made = _make(closure, prefix, policies, digest)
         self._made[key] = made
         self._made.move_to_end(key)
         if len(self._made) > self._most:
@@ -40,5 +40,6 @@ class Programs:
         return made
 
 
-def _make(closure: bytes, prefix: str, policies: Policies) -> Program:
-    return program_of(core.CompiledWorkflowClosure.FromString(closure), prefix, policies)
+def _make(closure: bytes, prefix: str, policies: Policies, digest: str) -> Program:
+    message = core.CompiledWorkflowClosure.FromString(closure)
+    return program_of(message, prefix, policies, digest)

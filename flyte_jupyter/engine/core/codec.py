@@ -18,7 +18,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import Observation
-from flyte_jupyter.engine.core.state import Kept, RunSummary
+from flyte_jupyter.engine.core.state import Kept, Ready, RunSummary
 
 VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
@@ -48,6 +48,33 @@ def encode_node(state: Kept) -> bytes:
 def decode_node(data: bytes) -> Kept:
     """One node's state, or a scope. Raises `UnreadableRecord`."""
     return cast("Kept", _decode(data, "node state", get_args(Kept)))
+
+
+class NodeReader:
+    """Decodes the states of a large run, which has the same ones many times over: each is made once.
+
+    Nodes that wait for their turn differ only in its number, which stands last in their record.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[bytes, Kept] = {}
+        self._waiting: dict[bytes, Ready] = {}
+
+    def read(self, data: bytes) -> Kept:
+        """As `decode_node`."""
+        made = self._made.get(data)
+        if made is not None:
+            return made
+        head, _, last = data.rpartition(b":")
+        like, turn = self._waiting.get(head), last.removesuffix(b"}}")
+        if like is not None and turn.isdigit():
+            return Ready(like.tries, like.digest, int(turn))
+        made = decode_node(data)
+        if isinstance(made, Ready) and head.endswith(b'"turn"'):
+            self._waiting[head] = made
+        else:
+            self._made[data] = made
+        return made
 
 
 def encode_summary(summary: RunSummary) -> bytes:
@@ -98,7 +125,7 @@ def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
             f"{what}: stored record has version {version!r}, this program reads version {VERSION}. "
             "Use the version of flyte-jupyter that wrote it, or a newer one."
         )
-    of = {each.__name__: each for each in classes}.get(name)
+    of = _named(classes).get(name)
     if of is None:
         raise UnreadableRecord(
             f"{what}: stored record is a {name!r}, which this program does not know. "
@@ -110,6 +137,11 @@ def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
         raise UnreadableRecord(
             f"{what}: the fields of a stored {name} do not fit it ({error!r}). The database is damaged: restore a copy."
         ) from error
+
+
+@cache
+def _named(classes: tuple[type, ...]) -> Mapping[str, type]:
+    return {each.__name__: each for each in classes}
 
 
 def _fields_out(value: Any) -> dict[str, Any]:

@@ -61,6 +61,9 @@ def marks(path: Path, node: NodePlan, state: Kept | None) -> Marks:
     of = type(state)
     if of not in (MARKED if node.node_timeout is None else TIMED):
         return UNMARKED
+    if of is Ready and node.node_timeout is None:
+        assert isinstance(state, Ready)
+        return Marks((state.turn, path))
     ready = nap = gate = losable = None
     if isinstance(state, Queued | Running):
         losable = path if node.kind is NodeKind.TASK else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -68,20 +68,21 @@ def plan_of(
     return planned(Closure(closure), prefix, policies)
 
 
-def planned(closure: Closure, prefix: str, policies: Policies) -> Plan:
-    """As `plan_of`, from a closure that is indexed already."""
-    return _Planner(closure, prefix, policies).primary()
+def planned(closure: Closure, prefix: str, policies: Policies, digest: str = "") -> Plan:
+    """As `plan_of`, from a closure that is indexed already and whose digest may be known."""
+    return _Planner(closure, prefix, policies, digest).primary()
 
 
 class _Planner:
     """Makes the plan of each workflow once, however often it is used."""
 
-    def __init__(self, closure: Closure, prefix: str, policies: Policies) -> None:
+    def __init__(self, closure: Closure, prefix: str, policies: Policies, digest: str) -> None:
         self._closure = closure
         self._prefix = prefix
         self._policies = policies
-        self._digest = digests.message_digest(closure.message)
+        self._digest = digest or digests.message_digest(closure.message)
         self._made: dict[str, Plan] = {}
+        self._leaves: dict[tuple[object, ...], NodePlan] = {}
         default = policies.default_interruptible
         if default is None:
             default = closure.message.primary.template.metadata_defaults.interruptible
@@ -93,19 +94,25 @@ class _Planner:
     def _graph(self, workflow: core.CompiledWorkflow, digest: str, key: str) -> Plan:
         template = workflow.template
         upstream = workflow.connections.upstream
-        inside = {arm.id for node in template.nodes for arm in arms(node)}
+        inside = {
+            arm.id
+            for node in template.nodes
+            if node.WhichOneof("target") == "branch_node"
+            for arm in arms(node)
+        }
         nodes: dict[str, NodePlan] = {}
         for node in template.nodes:
-            if node.id in inside:
+            name = node.id
+            if name in inside:
                 continue
-            if node.id == START:
+            if name == START:
                 nodes[START] = NodePlan(START, NodeKind.START)
                 continue
-            listed = tuple(upstream[node.id].ids) if node.id in upstream else ()
+            listed = upstream[name].ids if name in upstream else ()
             parents = tuple(parent for parent in listed if parent not in inside) or (START,)
-            nodes[node.id] = (
+            nodes[name] = (
                 NodePlan(END, NodeKind.END, parents)
-                if node.id == END
+                if name == END
                 else self._node(node, parents, key)
             )
         failure = None
@@ -183,12 +190,19 @@ class _Planner:
         )
 
     def _leaf(self, node: core.Node, parents: tuple[str, ...]) -> NodePlan:
-        task, policies = self._closure.task(node), self._policies
-        limit = _timeout(node, task)
+        """As another one that runs the same task and says the same of itself, of which a large graph has many."""
+        task = self._closure.task(node)
+        like = (id(task), *_said(node.metadata))
+        made = self._leaves.get(like)
+        if made is None:
+            made = self._leaves[like] = self._first_leaf(node, task)
+        return made.at(node.id, parents)
+
+    def _first_leaf(self, node: core.Node, task: core.TaskTemplate | None) -> NodePlan:
+        policies, limit = self._policies, _timeout(node, task)
         return NodePlan(
             id=node.id,
             kind=NodeKind.LAUNCH_PLAN if task is None else NodeKind.TASK,
-            upstream=parents,
             cache=None if task is None else _cache(node, task),
             retries=_retries(node, task),
             system_retries=policies.system_retries,
@@ -210,6 +224,14 @@ class _Planner:
         if self._policies.interruptible is not None:
             return self._policies.interruptible
         return self._default_interruptible
+
+
+def _said(metadata: core.NodeMetadata) -> Iterator[object]:
+    """All that a node says of itself but its name."""
+    for field, value in metadata.ListFields():
+        if field.name != "name":
+            yield field.number
+            yield value if field.message_type is None else value.SerializeToString()
 
 
 def _on_failure(template: core.WorkflowTemplate) -> OnFailure:

@@ -27,9 +27,16 @@ class Program:
 
 
 def program_of(
-    closure: core.CompiledWorkflowClosure, prefix: str = "", policies: Policies = PLAIN
+    closure: core.CompiledWorkflowClosure,
+    prefix: str = "",
+    policies: Policies = PLAIN,
+    digest: str = "",
 ) -> Program:
-    """Index a closure that the compiler made. `prefix` stands before the keys: ``<digest>:`` for what a dynamic task made."""
+    """Index a closure that the compiler made. `prefix` stands before the keys: ``<digest>:`` for what a dynamic task made.
+
+    `digest` is the closure's, where it is known.
+    """
     indexed = Closure(closure)
     interruptible = closure.primary.template.metadata_defaults.interruptible
-    return Program(planned(indexed, prefix, policies), indexed.templates(prefix), interruptible)
+    plan = planned(indexed, prefix, policies, digest)
+    return Program(plan, indexed.templates(prefix), interruptible)
