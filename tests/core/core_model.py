@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 from core_programs import DYNAMIC
 from core_world import World
 
@@ -71,7 +74,7 @@ class Model:
         done = sum(self.fates[*path, index] == OK for index in range(size))
         wanted = node.array.min_successes
         if wanted is None and node.array.min_success_ratio is not None:
-            wanted = next(n for n in range(size + 1) if n >= node.array.min_success_ratio * size)
+            wanted = ceil(Fraction(node.array.min_success_ratio).limit_denominator(10_000) * size)
         return OK if done >= (size if wanted is None else wanted) else BAD
 
     def attempts(self, path: Path, node: NodePlan) -> str:

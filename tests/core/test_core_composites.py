@@ -30,6 +30,7 @@ from flyte_jupyter.engine.core.scopes import graph_at, node_at, owner_of, plans_
 from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Stage, Tries
 from flyte_jupyter.engine.core.step import give_up
 from flyte_jupyter.engine.core.transitions import TABLE
+from flyte_jupyter.idl import core
 
 N, X, Y = ("n",), ("n", 0, "x"), ("n", 0, "y")
 INNER_END, THE_END = ("n", 0, END), (END,)
@@ -558,6 +559,10 @@ def test_a_map_of_nothing_gathers_nothing():
     assert run.hear(o.ItemsReady(N, "d", 0)) == (a.Gather(N),)
 
 
+def on_the_wire(ratio: float) -> float:
+    return core.ArrayNode(min_success_ratio=ratio).min_success_ratio
+
+
 def test_a_map_that_is_too_small_fails_at_once():
     run = items(2, mapped(min_successes=3))
     assert run.node(N).failure.code == "NotEnoughItems"
@@ -571,6 +576,10 @@ def test_a_map_that_is_too_small_fails_at_once():
         ({"min_success_ratio": 0.5}, 7, 4),
         ({"min_success_ratio": 0.0}, 7, 0),
         ({"min_success_ratio": 1.0}, 7, 7),
+        ({"min_success_ratio": on_the_wire(0.8)}, 10, 8),
+        ({"min_success_ratio": on_the_wire(2 / 3)}, 3, 2),
+        ({"min_success_ratio": on_the_wire(0.81)}, 10, 9),
+        ({"min_success_ratio": 0.07}, 100, 7),
     ],
 )
 def test_how_many_items_must_succeed(limits, size, least):

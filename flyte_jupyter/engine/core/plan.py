@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from flyte_jupyter.idl.ratios import least_of
+
 START = "start-node"
 END = "end-node"
 
@@ -66,12 +68,11 @@ class ArrayPlan:
     """Neither: every item must succeed."""
 
     def least(self, size: int) -> int:
-        """How many of `size` items must succeed (Flyte: ``array/handler.go``, rounded up)."""
+        """How many of `size` items must succeed."""
         if self.min_successes is not None:
             return self.min_successes
         if self.min_success_ratio is not None:
-            exact = self.min_success_ratio * size
-            return int(exact) if exact == int(exact) else int(exact) + 1
+            return least_of(self.min_success_ratio, size)
         return size
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flyte_jupyter.idl.ratios import least_of
 from flyte_jupyter.kernel.authoring.building import Building
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
 from flyte_jupyter.kernel.authoring.interface import Interface, Output, Parameter
@@ -81,7 +81,7 @@ class MapTask:
             except Exception as error:
                 error.add_note(f"In item {index} of {self.name}.")
                 failures.append(error)
-                if size - len(failures) < math.ceil(self.min_success_ratio * size):
+                if size - len(failures) < least_of(self.min_success_ratio, size):
                     raise
                 outputs = dict.fromkeys(collected)
             for name, values in collected.items():
