@@ -1,4 +1,4 @@
-"""Warm parents: a fork of a zygote imports the libraries that a bundle names and then is a zygote itself.
+"""Warm parents: a fork of a zygote imports the libraries that a task's code names and then is a zygote itself.
 
 It is on trial until it says ``ready``: whatever a library does while it is imported (threads, a hang, a crash) is the end of this process
 and of nothing else. The reply pipe names each import before it is tried, so that an end without words still tells what to avoid.
@@ -192,7 +192,7 @@ def tell_ready() -> None:
 
 
 def _prepare(order: Order) -> tuple[str, str]:
-    """Import what the bundle names. Does not return when a library makes this process unfit."""
+    """Import what the task's code names. Does not return when a library makes this process unfit."""
     folder = None
     if order.bundle:
         if storage.local_path(order.bundle) is None:
