@@ -33,8 +33,16 @@ class WallClock:
         return datetime.now(UTC)
 
 
-def bundle(folder: Path, source: str, cells: list[dict[str, object]] | None = None) -> str:
-    """A bundle with one module, `steps`; each function in it whose name starts with `do_` becomes a task of the rest of its name."""
+def bundle(
+    folder: Path,
+    source: str,
+    cells: list[dict[str, object]] | None = None,
+    beside: Mapping[str, str] | None = None,
+) -> str:
+    """A bundle with a module, `steps`; each function in it whose name starts with `do_` becomes a task of the rest of its name.
+
+    `beside` are its other files, by name.
+    """
     tail = """
 
     class _Task:
@@ -55,6 +63,7 @@ def bundle(folder: Path, source: str, cells: list[dict[str, object]] | None = No
         "bundle.json": json.dumps(
             {"format": 1, "version": "", "entry": "steps", "cells": cells or []}
         ),
+        **(beside or {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "bundle.tar.gz"
@@ -110,10 +119,17 @@ class Bench:
         return self.spec(core.Container(command=argv[:1], args=argv[1:]), attempt, **given)
 
     def task(
-        self, source: str, name: str, attempt: AttemptId | None = None, **config: str
+        self,
+        source: str,
+        name: str,
+        attempt: AttemptId | None = None,
+        *,
+        beside: Mapping[str, str] | None = None,
+        **config: str,
     ) -> AttemptSpec:
         """An attempt of `do_<name>` in `source`."""
-        uri = bundle(self.folder / "bundles" / str(abs(hash(source))), source)
+        content = hash((source, *(beside or {}).items()))
+        uri = bundle(self.folder / "bundles" / str(abs(content)), source, beside=beside)
         args = ["--inputs", "{{.input}}", "--output-prefix", "{{.outputPrefix}}"]
         args += [
             "--raw-output-data-prefix",

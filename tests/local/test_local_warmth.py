@@ -42,8 +42,8 @@ async def warm_bench(folder: Path, **options):
         yield b
 
 
-async def run(b, source, name="use", node="n0", **config):
-    spec = b.task(source, name, attempt_id(node), **config)
+async def run(b, source, name="use", node="n0", beside=None, **config):
+    spec = b.task(source, name, attempt_id(node), beside=beside, **config)
     assert (await b.run(spec)).code == 0
     return spec
 
@@ -86,6 +86,64 @@ def test_code_without_libraries_asks_for_no_other_parent(tmp_path):
                 assert len(b.zygote_pids()) == 1
                 stamps.add((tmp_path / "local" / "zygotes").stat().st_mtime_ns)
             assert len(stamps) == 1
+
+    asyncio.run(main())
+
+
+ASIDE = {
+    "aside/__init__.py": "",
+    "aside/use.py": "from . import deep\n",
+    "aside/deep.py": "import calm\n",
+}
+REACHES = {
+    "by name": "    import aside.use\n",
+    "by part": "    from aside import use\n",
+    "by whatever name": "    import importlib\n    importlib.import_module('aside.use')\n",
+}
+
+
+def test_what_the_tasks_module_never_reaches_is_no_library_of_its(tmp_path):
+    library(tmp_path, "calm")
+
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            for at in range(3):
+                await run(b, "def do_use(inputs):\n    pass\n", node=f"n{at}", beside=ASIDE)
+            assert len(b.zygote_pids()) == 1
+            assert imported(tmp_path, "calm") == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("statement", REACHES.values(), ids=REACHES)
+def test_what_it_reaches_through_other_modules_is_shared(tmp_path, statement):
+    library(tmp_path, "calm")
+
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            for at in range(3):
+                await run(b, f"def do_use(inputs):\n{statement}", node=f"n{at}", beside=ASIDE)
+            assert imported(tmp_path, "calm") == 1
+
+    asyncio.run(main())
+
+
+def test_tasks_of_one_bundle_have_the_libraries_of_their_own_modules(tmp_path):
+    library(tmp_path, "calm")
+    library(tmp_path, "other")
+    beside = {"second.py": "import other\nfrom steps import use\n"}
+
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            for at in range(2):
+                await run(b, USES, node=f"n{at}", beside=beside)
+            assert (imported(tmp_path, "calm"), imported(tmp_path, "other")) == (1, 0)
+            for at in range(2):
+                spec = b.task(USES, "use", attempt_id(f"m{at}"), beside=beside)
+                words = [w.replace("steps:", "second:") for w in spec.template.container.args]
+                spec.template.container.args[:] = words
+                assert (await b.run(spec)).code == 0
+            assert (imported(tmp_path, "calm"), imported(tmp_path, "other")) == (1, 1)
 
     asyncio.run(main())
 

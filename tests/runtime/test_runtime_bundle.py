@@ -178,3 +178,27 @@ def test_the_bundle_that_was_not_used_for_longest_goes_unless_somebody_holds_it(
         assert set(cache.iterdir()) == {folders["held"], folders["used"]}
     unpacked.prune(cache, 0)
     assert not list(cache.iterdir())
+
+
+def test_folders_that_came_into_being_since_an_import_looked_for_them_are_looked_into(tmp_path):
+    said = subprocess.run(
+        [sys.executable, "-c", f"""
+import sys
+from pathlib import Path
+from flyte_jupyter.kernel.runtime import bundle
+
+late, place = Path({str(tmp_path)!r}) / "late", Path({str(tmp_path)!r}) / "bundle"
+sys.path.insert(0, str(late))
+for name in ("steps", "lately"):
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+for folder, name, text in ((late, "lately", "here = 1"), (place, "steps", "from lately import here")):
+    folder.mkdir()
+    (folder / f"{{name}}.py").write_text(text)
+print(bundle.load(bundle.Unpacked(place), "steps:here"))
+"""],
+        capture_output=True, text=True, check=True, timeout=120, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert said.stdout.strip() == "1"

@@ -71,3 +71,29 @@ def test_a_preload_that_is_not_there_does_not_break_the_parent():
         print(isolation.preload(["there_is_no_such_module"]))
     """)
     assert said.startswith("there_is_no_such_module cannot be shared")
+
+
+def test_children_are_those_that_run_whoever_started_them():
+    said = in_fresh_python("""
+        import os, queue, subprocess, sys, threading
+        from flyte_jupyter.kernel.runtime import isolation
+
+        started, over = queue.Queue(), subprocess.Popen([sys.executable, "-c", ""])
+        os.waitid(os.P_PID, over.pid, os.WEXITED | os.WNOWAIT)  # a zombie from now on
+
+        def start(done):
+            started.put(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+            done.wait()
+
+        done = threading.Event()
+        threads = [threading.Thread(target=start, args=[done]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        both = [started.get() for _ in threads]
+        print(sorted(isolation.children()) == sorted(p.pid for p in both))
+        done.set()
+        for each in both:
+            each.communicate()
+        print(isolation.children())
+    """)
+    assert said == "True\n[]"

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from flyte_jupyter.kernel.runtime import isolation
 _OWN = "flyte_jupyter"
 # What the conversion of values imports by itself once a task uses the first.
 _COMPANIONS = {"pandas": ("pyarrow.parquet", "pandas.io.parquet")}
+# Who imports these may import modules by names that no statement says.
+_BY_ANY_NAME = frozenset({"importlib", "importlib.util", "pkgutil", "runpy"})
 _STANDARD = tuple(
     {os.path.realpath(sysconfig.get_path(kind)) + os.sep for kind in ("stdlib", "platstdlib")}
 )
@@ -36,20 +38,50 @@ class Import:
         return self.module.partition(".")[0]
 
 
-def named_in(folder: Path | None, preload: Sequence[str] = ()) -> list[Import]:
+def named_in(folder: Path | None, preload: Sequence[str] = (), module: str = "") -> list[Import]:
     """The absolute imports in the source files below `folder`, those inside of functions too, in a fixed order.
 
-    What the bundle itself brings along is left out, and so is what must not be in a process that forks.
+    Of the files only those count that `module` reaches, if it is named. What the bundle itself brings along is left out, and so is
+    what must not be in a process that forks.
     """
-    found = [Import(module) for module in preload]
-    for path in sorted(folder.rglob("*.py")) if folder else ():
-        # A file that is no Python has its say when the task imports it.
-        with suppress(SyntaxError, ValueError):
-            found += _imports(ast.parse(path.read_bytes()))
+    found = [Import(each) for each in preload]
+    if folder:
+        sources = _reached(folder, module) if module else None
+        for _, imports in sorted((sources or _all(folder)).items()):
+            found += imports
     left_out = own_tops(folder) | isolation.NEVER_FORK_AFTER
-    chosen = [i for i in found if i.top not in left_out]
+    chosen = [i for i in found if i.top and i.top not in left_out]
     extra = [Import(m) for i in chosen for m in _COMPANIONS.get(i.module, ())]
     return list(dict.fromkeys([*chosen, *extra]))
+
+
+def _all(folder: Path) -> dict[Path, list[Import]]:
+    """All source files below the folder, with what they import."""
+    names = {path: path.relative_to(folder).with_suffix("").parts for path in folder.rglob("*.py")}
+    return {path: _imports(path, ".".join(parts[:-1])) for path, parts in names.items()}
+
+
+def _reached(folder: Path, module: str) -> dict[Path, list[Import]]:
+    """The source files that importing a module may run sooner or later, with what they import; none when that cannot be told."""
+    found: dict[Path, list[Import]] = {}
+    seen, waiting = set[str](), [module]
+    while waiting:
+        name = waiting.pop()
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        parent = name.rpartition(".")[0]
+        waiting.append(parent)
+        file = folder.joinpath(*name.split("."))
+        for path, package in ((file / "__init__.py", name), (file.with_suffix(".py"), parent)):
+            if path.is_file():
+                found[path] = _imports(path, package)
+                for each in found[path]:
+                    waiting += [each.module, *(f"{each.module}.{part}" for part in each.names)]
+        if name == module and not found:
+            return {}
+    by_any_name = any(each.module in _BY_ANY_NAME for imports in found.values() for each in imports)
+    return {} if by_any_name else found
 
 
 def own_tops(folder: Path | None) -> set[str]:
@@ -61,12 +93,18 @@ def own_tops(folder: Path | None) -> set[str]:
     }
 
 
-def _imports(tree: ast.Module) -> Iterator[Import]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            yield Import(node.module, tuple(alias.name for alias in node.names))
+def _imports(path: Path, package: str) -> list[Import]:
+    """What a file imports, relative ones by their whole names; a file that is no Python has its say when the task imports it."""
+    found: list[Import] = []
+    with suppress(SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                found += (Import(alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: 1 - node.level or None] if node.level else []
+                base = ".".join(part for part in (*above, node.module) if part)
+                found.append(Import(base, tuple(alias.name for alias in node.names)))
+    return found
 
 
 def is_installed(top: str) -> bool:

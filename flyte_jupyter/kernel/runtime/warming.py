@@ -1,4 +1,4 @@
-"""Warm parents: a fork of a zygote imports the libraries that a bundle names and then is a zygote itself.
+"""Warm parents: a fork of a zygote imports the libraries that a task's code names and then is a zygote itself.
 
 It is on trial until it says ``ready``: whatever a library does while it is imported (threads, a hang, a crash) is the end of this process
 and of nothing else. The reply pipe names each import before it is tried, so that an end without words still tells what to avoid.
@@ -44,8 +44,8 @@ _QUIET = {
 class Order:
     """A warm parent to be: of what a bundle's source names, or of `preload` alone when there is no bundle.
 
-    `folder` is its own; `avoid` names packages that went wrong before; `seconds` limits its trial, `most_bytes` what it holds;
-    `variables` are in its environment when it imports.
+    Of the source only that counts which `module` reaches, if it is named. `folder` is its own; `avoid` names packages that went
+    wrong before; `seconds` limits its trial, `most_bytes` what it holds; `variables` are in its environment when it imports.
     """
 
     key: str
@@ -58,6 +58,7 @@ class Order:
     seconds: float
     most_bytes: int
     variables: Mapping[str, str]
+    module: str = ""
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> Order:
@@ -73,6 +74,7 @@ class Order:
             seconds=float(message["seconds"]),
             most_bytes=int(message["most_bytes"]),
             variables={str(k): str(v) for k, v in message["variables"].items()},
+            module=str(message.get("module", "")),
         )
 
 
@@ -190,7 +192,7 @@ def tell_ready() -> None:
 
 
 def _prepare(order: Order) -> tuple[str, str]:
-    """Import what the bundle names. Does not return when a library makes this process unfit."""
+    """Import what the task's code names. Does not return when a library makes this process unfit."""
     folder = None
     if order.bundle:
         if storage.local_path(order.bundle) is None:
@@ -203,7 +205,7 @@ def _prepare(order: Order) -> tuple[str, str]:
     shadowed = imports.own_tops(folder) & {m.partition(".")[0] for m in before}
     if shadowed:
         return _COLD, f"it has modules of its own named like imported ones: {', '.join(shadowed)}"
-    for each in imports.named_in(folder, order.preload):
+    for each in imports.named_in(folder, order.preload, order.module):
         if each.top not in order.avoid and imports.is_installed(each.top):
             _try(each, order.most_bytes)
     fresh = sys.modules.keys() - before

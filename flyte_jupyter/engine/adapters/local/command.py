@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
@@ -56,10 +57,16 @@ def is_pythons(template: core.TaskTemplate) -> bool:
 
 def bundle_of(argv: Sequence[str]) -> str:
     """The URI of the code bundle on a command line of ours; empty when there is none."""
-    for at, word in enumerate(argv[:-1]):
-        if word == "--bundle":
-            return argv[at + 1]
-    return ""
+    return _after("--bundle", argv)
+
+
+def module_of(argv: Sequence[str]) -> str:
+    """The module of the bundle that defines the task, from a command line of ours; empty when there is none."""
+    return _after("--entity", argv).partition(":")[0]
+
+
+def _after(option: str, argv: Sequence[str]) -> str:
+    return next((value for word, value in pairwise(argv) if word == option), "")
 
 
 def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) -> list[str]:

@@ -32,13 +32,21 @@ _TRIES = 4
 _MOST_LINES = 64
 
 
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """Attempts of the same code want the same libraries: `bundle` is a URI, or flytekit itself, `module` where it begins in there."""
+
+    bundle: str
+    module: str = ""
+
+
 @dataclass(slots=True)
 class _Line:
-    """What is known of one interpreter in one state with the same variables: bundles by their parent, packages none can take in."""
+    """What is known of one interpreter in one state with the same variables: code by its parent, packages none can take in."""
 
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    warm: set[str] = field(default_factory=set)
-    plain: set[str] = field(default_factory=set)
+    warm: set[_Code] = field(default_factory=set)
+    plain: set[_Code] = field(default_factory=set)
     avoid: set[str] = field(default_factory=set)
 
 
@@ -53,24 +61,24 @@ class Warmth:
 
     def ready(self, entry: Entry, plain: Zygote) -> Zygote | None:
         """The parent for the attempt if nothing has to be made for it."""
-        uri = _code_of(entry.spec.template)
-        if not uri or not may_share(entry):
+        code = _code_of(entry.spec.template)
+        if not code.bundle or not may_share(entry):
             return plain
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
-        return self._ready(self._line(kind), kind, plain, uri)
+        return self._ready(self._line(kind), kind, plain, code)
 
     async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
         """A warm parent for the attempt, which is made when there is none; `plain` when there can be none."""
         parent = self.ready(entry, plain)
         if parent is not None:
             return parent
-        uri = _code_of(entry.spec.template)
+        code = _code_of(entry.spec.template)
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
         line = self._line(kind)
         # One after the other: each begins with what the one before it has imported.
         async with line.busy:
-            parent = self._ready(line, kind, plain, uri)
-            return parent or await self._warm(line, entry, plain, uri)
+            parent = self._ready(line, kind, plain, code)
+            return parent or await self._warm(line, entry, plain, code)
 
     def _line(self, kind: Kind) -> _Line:
         if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:
@@ -78,28 +86,28 @@ class Warmth:
             del self._lines[next(iter(self._lines))]
         return self._lines.setdefault(kind.line, _Line())
 
-    def _ready(self, line: _Line, kind: Kind, plain: Zygote, uri: str) -> Zygote | None:
-        if uri in line.plain:
+    def _ready(self, line: _Line, kind: Kind, plain: Zygote, code: _Code) -> Zygote | None:
+        if code in line.plain:
             return plain
         parent = self._zygotes.warmest(kind)
         if parent is None:
             line.warm.clear()
             return None
-        return self._zygotes.touch(parent) if uri in line.warm else None
+        return self._zygotes.touch(parent) if code in line.warm else None
 
-    async def _warm(self, line: _Line, entry: Entry, plain: Zygote, uri: str) -> Zygote:
+    async def _warm(self, line: _Line, entry: Entry, plain: Zygote, code: _Code) -> Zygote:
         variables = variables_of(entry)
         kind = replace(plain.kind, variables=_digest(variables))
         preload = entry.spec.template.config.get(_PRELOAD, "").split(",")
-        if uri == _FLYTEKIT:
-            uri_of_bundle, preload = "", [*_FLYTEKITS_MODULES, *preload]
-        else:
-            uri_of_bundle = uri
+        bundle = code.bundle
+        if bundle == _FLYTEKIT:
+            bundle, preload = "", [*_FLYTEKITS_MODULES, *preload]
         for _ in range(_TRIES):
             parent = self._zygotes.warmest(kind) or plain
             wish = {
                 "variables": variables,
-                "bundle": uri_of_bundle,
+                "bundle": bundle,
+                "module": code.module,
                 "cache": str(self._bundles),
                 "preload": [m for m in preload if m],
                 "avoid": sorted(line.avoid),
@@ -112,7 +120,7 @@ class Warmth:
                 case "nothing new" if parent is plain:
                     break
                 case "ready" | "nothing new":
-                    line.warm.add(uri)
+                    line.warm.add(code)
                     return self._zygotes.warmest(kind) or plain
                 case "orphaned":
                     return plain  # that says nothing of the bundle
@@ -120,7 +128,7 @@ class Warmth:
                     line.avoid.add(answer["what"])
                 case _:
                     break
-        line.plain.add(uri)
+        line.plain.add(code)
         return plain
 
 
@@ -147,8 +155,9 @@ def _digest(variables: Mapping[str, str]) -> str:
 
 
 @once_a_template
-def _code_of(template: core.TaskTemplate) -> str:
-    """Which libraries an attempt wants, in a word: the URI of its bundle, or flytekit itself; empty when nobody knows."""
+def _code_of(template: core.TaskTemplate) -> _Code:
+    """Which libraries an attempt wants, in a word; no bundle when nobody knows."""
     if command.is_flytekits(template):
-        return _FLYTEKIT
-    return command.bundle_of(command.words_of(template))
+        return _Code(_FLYTEKIT)
+    words = command.words_of(template)
+    return _Code(command.bundle_of(words), command.module_of(words))
