@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -274,9 +274,10 @@ class _Reign:
         """Compare what the executor has with what the runs count on."""
         listing = await self._ports.executor.listing()
         if again := list(forgotten(listing, self.loop.actors())):
-            if not await self._deliveries.launch_again(again):
-                return
+            left = await self._deliveries.launch_again(again)
             listing = await self._ports.executor.listing()
+            # They wait as before; that no executor has them yet is no news of anybody else.
+            listing = replace(listing, queued=listing.queued | left)
         for run, seen in news_from(listing, self.loop.actors()):
             self._tell(run, seen)
         for attempt in sorted(listing.all):

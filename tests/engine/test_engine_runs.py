@@ -369,6 +369,42 @@ def test_an_attempt_that_waited_for_room_costs_nothing_when_its_executor_forgets
     asyncio.run(main())
 
 
+def test_what_cannot_be_launched_again_yet_hides_no_loss_of_others():
+    async def main():
+        world, other = World(by_itself=False), RunId("p", "d", "r2")
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE))
+        world.create(workflow(ONE), run=other)
+        await until(lambda: len(world.executor.queued) == 2)
+        waits, runs = sorted(world.executor.queued)
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        world.executor.begin(runs)
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await until(lambda: "AttemptStarted" in repr(world.runs.heard(other)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.vanish(runs)
+        world.clock.advance(timedelta(seconds=20))
+        launch = world.executor.launch
+
+        async def refusing(spec):
+            if spec.id.run == RUN:
+                raise NotNow("its namespace is being deleted")
+            return await launch(spec)
+
+        world.executor.launch = refusing
+        second = world.engine()
+        await second.start()
+        await until(lambda: runs._replace(attempt=1) in world.executor.queued)
+        world.executor.launch = launch
+        world.clock.advance(timedelta(seconds=31))
+        await until(lambda: waits in world.executor.queued)
+        await second.stop()
+
+    asyncio.run(main())
+
+
 def test_what_waited_for_room_and_is_refused_later_fails_by_its_reason():
     async def main():
         world = World(by_itself=False)
