@@ -442,6 +442,49 @@ def test_an_attempt_that_no_run_claims_is_killed(play):
     play(scenario, by_itself=False)
 
 
+def test_what_has_ended_is_reaped_and_never_killed(play):
+    """Whether its reaping takes longer than a survey, or its run was over before it was heard of."""
+
+    async def scenario(world, engine):
+        kills, reaps, may = [], [], asyncio.Event()
+        kill, reap = world.executor.kill, world.executor.reap
+
+        async def killing(attempt):
+            kills.append(attempt)
+            await kill(attempt)
+
+        async def reaping(attempt):
+            reaps.append(attempt)
+            await may.wait()
+            await reap(attempt)
+
+        world.executor.kill, world.executor.reap = killing, reaping
+        world.create(workflow({"a": (), "b": ("a",)}))
+        await until(lambda: world.executor.queued)
+        (attempt,) = world.executor.queued
+        world.executor.begin(attempt)
+        await world.executor.finish(attempt)
+        await until(lambda: reaps)
+        stranger = AttemptId(RunId("p", "d", "gone"), ("a",), 0)
+        world.executor.ended[stranger] = Exit(code=0)
+
+        def surveyed():
+            world.clock.advance(timedelta(seconds=4))
+            return stranger in reaps + kills
+
+        await until(surveyed)
+        may.set()
+        await until(lambda: not world.executor.ended)
+        (last,) = world.executor.queued
+        world.executor.begin(last)
+        await world.executor.finish(last)
+        await world.ended()
+        assert not kills
+        assert reaps.count(attempt) == 1
+
+    play(scenario, by_itself=False)
+
+
 def test_a_full_store_loses_nothing(play):
     async def scenario(world, engine):
         world.create(workflow(DIAMOND))
