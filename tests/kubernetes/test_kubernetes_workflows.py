@@ -17,8 +17,8 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
 from flyte_jupyter.engine.adapters.kubernetes.handles import FINALIZER, Standing, Wish
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
-from flyte_jupyter.engine.ports import NotNow
-from flyte_jupyter.idl.ids import EntityKind, RunId
+from flyte_jupyter.engine.ports import Accepted, NotNow
+from flyte_jupyter.idl.ids import AttemptId, EntityKind, RunId
 
 PATH = "/apis/flyte-jupyter.dev/v1alpha1/namespaces/p-d/flyteworkflows"
 RUN = RunId("p", "d", "r1")
@@ -335,6 +335,29 @@ def test_a_cluster_without_the_resource_runs_pods_that_nobody_owns(tmp_path):
             await p.running("n1")
             asked = [c for c in cluster.calls if c.method == "POST" and "flyteworkflows" in c.path]
             assert len(asked) == 1, "not once a pod"
+
+    asyncio.run(main())
+
+
+def test_whoever_made_a_namespace_its_accounts_are_waited_for(tmp_path):
+    """The handle of an execution comes before its pods, so that its namespace is made for the handle."""
+    message = 'pods "x" is forbidden: error looking up service account q-d/default: serviceaccount "default" not found'
+
+    async def main():
+        async with place(tmp_path) as p:
+            made = "namespaces", "", "q-d"
+            too_soon = to("POST", "/q-d/pods")
+            p.cluster.faults.append(
+                Fault(
+                    lambda call: too_soon(call) and made in p.cluster.objects,
+                    answer=refuse(403, "Forbidden", message),
+                )
+            )
+            spec = spec_of(AttemptId(RunId("q", "d", "r1"), ("n0",), 0))
+            with pytest.raises(NotNow, match="looking up") as said:
+                await p.executor.launch(spec)
+            assert said.value.passes
+            assert await p.executor.launch(spec) == Accepted()
 
     asyncio.run(main())
 

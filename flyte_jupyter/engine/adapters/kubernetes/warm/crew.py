@@ -263,8 +263,10 @@ class Crew:
             self._desk.finish(pool.queue.popleft(), Exit(why=why))
 
     async def _not_made(self, pool: Pool, error: Refused) -> None:
+        assert pool.kind is not None, "an attempt asked for it"
         answer = refusal(error.status, error.body, error.retry_after)
-        if isinstance(answer, Failure):
+        settling = self._namespaces.is_settling(pool.kind.namespace, error)
+        if isinstance(answer, Failure) and not settling:
             if not pool.workers:
                 self._fail_next(pool, answer)
         else:
