@@ -135,8 +135,8 @@ class FakeCluster:
 
     # -- moves of the cluster --
 
-    def add_namespace(self, name: str) -> None:
-        self._put("namespaces", {"metadata": {"name": name}}, "ADDED")
+    def add_namespace(self, name: str, **metadata: str) -> None:
+        self._put("namespaces", {"metadata": {"name": name, **metadata}}, "ADDED")
 
     def pods(self, *, alive: bool = False) -> list[dict]:
         found = [o for (plural, _, _), o in sorted(self.objects.items()) if plural == "pods"]

@@ -73,6 +73,9 @@ class Place(Bench):
     def status(self, name="r1"):
         return (self.handle(name) or {}).get("status") or {}
 
+    def calls(self, method, part):
+        return [call for call in self.cluster.calls if to(method, part)(call)]
+
     async def shows(self, phase, name="r1"):
         await self.until(lambda: self.status(name).get("phase") == phase)
 
@@ -335,6 +338,28 @@ def test_a_cluster_without_the_resource_runs_pods_that_nobody_owns(tmp_path):
             await p.running("n1")
             asked = [c for c in cluster.calls if c.method == "POST" and "flyteworkflows" in c.path]
             assert len(asked) == 1, "not once a pod"
+
+    asyncio.run(main())
+
+
+def test_a_namespace_that_ends_keeps_no_handle_from_others_and_gets_its_own_later(tmp_path):
+    dying = RunId("x", "d", "r1")
+
+    async def main():
+        async with place(tmp_path) as p:
+            p.cluster.add_namespace("x-d", deletionTimestamp=p.cluster.stamp())
+            p.plane.stand(dying, "RUNNING")
+            await p.until(lambda: p.calls("POST", "/x-d/flyteworkflows"))
+            p.plane.stand(RUN, "RUNNING")
+            spec = await p.running()
+            assert p.pod_of(spec.id)["metadata"]["ownerReferences"]
+            p.cluster.remove("namespaces", "", "x-d")
+
+            def made_later():
+                p.clock.move(timedelta(minutes=1))
+                return ("flyteworkflows", "x-d", "r1") in p.cluster.objects
+
+            await p.until(made_later)
 
     asyncio.run(main())
 
