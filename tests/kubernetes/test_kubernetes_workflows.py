@@ -83,6 +83,9 @@ class Place(Bench):
         spec = {"project": "p", "domain": "d", **spec}
         await self.api.create(PATH, {"metadata": {"name": name}, "spec": spec})
 
+    async def correct(self, name="r1", **spec):
+        await self.api.patch(f"{PATH}/{name}", {"spec": spec})
+
     async def delete(self, name="r1"):
         await self.api.delete(f"{PATH}/{name}")
 
@@ -230,6 +233,28 @@ def test_what_the_control_plane_refuses_to_launch_is_told_and_can_be_deleted(tmp
             await p.delete("mine")
             assert p.handle("mine") is None
             assert len(p.plane.wishes) == 1
+
+    asyncio.run(main())
+
+
+def test_a_rejected_handle_is_looked_at_again_when_it_is_corrected(tmp_path):
+    """Whoever rejected it, and however large it is; what follows is as with any other."""
+
+    async def main():
+        async with place(tmp_path) as p:
+            await p.apply("mine", launchPlan={"version": "v7"}, inputs={"text": "x" * 2000})
+            await p.shows("REJECTED", "mine")
+            p.plane.refusal = "there is no launch plan flows.train"
+            await p.correct("mine", launchPlan={"name": "flows.train"})
+            await p.until(lambda: "no launch plan" in p.status("mine")["message"])
+            await p.until(lambda: not p.handle("mine")["metadata"]["finalizers"])
+            p.plane.refusal = ""
+            await p.correct("mine", launchPlan={"name": "flows.train", "version": "v8"})
+            await p.shows("QUEUED", "mine")
+            assert list(dict.fromkeys(w.version for w in p.plane.wishes)) == ["v7", "v8"]
+            assert "observedGeneration" not in p.status("mine")
+            await p.delete("mine")
+            await p.until(lambda: p.plane.aborted)
 
     asyncio.run(main())
 
@@ -422,6 +447,10 @@ def test_the_definition_that_is_shipped_says_what_the_engine_writes():
     standing = Standing(
         RUN, "FAILED", True, 1, 2, "why", "wf", HandClock().now(), HandClock().now()
     )
-    assert set(handles.status_of(standing)) == set(schema["status"]["properties"])
+    shown = {
+        *handles.status_of(standing),
+        *handles.rejection({"metadata": {"generation": 1}}, "why"),
+    }
+    assert shown == set(schema["status"]["properties"])
     made = handles.handle_of(RUN, "wf", QUICK.pods)["spec"]
     assert set(made) <= set(schema["spec"]["properties"])

@@ -176,9 +176,23 @@ def status_of(standing: Standing) -> Json:
     return {name: value for name, value in status.items() if value}
 
 
-def rejection(why: str, phase: str = REJECTED) -> Json:
-    """The status of a handle that comes to nothing."""
-    return {"phase": phase, "message": cut(why)}
+def rejection(handle: Json, why: str, phase: str = REJECTED) -> Json:
+    """The status of a handle that comes to nothing, as long as it stays as it is."""
+    status = {"phase": phase, "message": cut(why)}
+    generation = handle["metadata"].get("generation")
+    return status | ({"observedGeneration": generation} if generation is not None else {})
+
+
+def phase_of(handle: Json) -> str:
+    """The phase that it shows; empty when nothing has been made of it."""
+    return str((handle.get("status") or {}).get("phase") or "")
+
+
+def is_rejected(handle: Json) -> bool:
+    """Whether what it asks for has been rejected; once its spec is corrected it asks for something else."""
+    now = handle["metadata"].get("generation")
+    seen = (handle.get("status") or {}).get("observedGeneration", now)
+    return phase_of(handle) == REJECTED and bool(seen == now)
 
 
 def change_to(status: Json, now: object) -> Json:
@@ -213,11 +227,8 @@ def slim(handle: Json) -> Json:
     kept = {name: metadata[name] for name in (*names, "deletionTimestamp") if name in metadata}
     spec = handle.get("spec") or {}
     claimed = INSTALLATION in (metadata.get("labels") or {})
-    if (
-        claimed
-        and len(json.dumps(spec)) > _MOST_MESSAGE
-        and (handle.get("status") or {}).get("phase")
-    ):
+    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED)
+    if claimed and settled and len(json.dumps(spec)) > _MOST_MESSAGE:
         spec = {name: spec[name] for name in ("project", "domain", "execution") if name in spec}
     return {"metadata": kept, "spec": spec, "status": handle.get("status")}
 

@@ -258,18 +258,17 @@ class Workflows:
 
     async def _consider(self, key: Key, handle: Json) -> None:
         """Somebody wrote a handle: claim it, if something can be made of it."""
-        said = (handle.get("status") or {}).get("phase")
-        if handle["metadata"].get("deletionTimestamp") or said == handles.REJECTED:
+        if handle["metadata"].get("deletionTimestamp") or handles.is_rejected(handle):
             return
         try:
             wish = handles.wish_of(handle)
         except BadWish as error:
-            await self._show(key, handle, handles.rejection(str(error)))
+            await self._show(key, handle, handles.rejection(handle, str(error)))
             return
         wanted = namespace_of(wish.run, self._pods)
         if wanted != key[0]:
             why = f"executions of this project and domain belong into the namespace {wanted}"
-            await self._show(key, handle, handles.rejection(why))
+            await self._show(key, handle, handles.rejection(handle, why))
             return
         made = await self._claim(handle, wish.run)
         self._bind(key, made)
@@ -279,7 +278,7 @@ class Workflows:
         try:
             run = handles.run_of(handle)
         except BadWish as error:
-            await self._show(key, handle, handles.rejection(str(error)))
+            await self._show(key, handle, handles.rejection(handle, str(error)))
             await self._let_go(key, handle)
             return
         standing = await self._standings.current(run)
@@ -292,20 +291,24 @@ class Workflows:
             await self._retire(key, handle, standing)
 
     async def _launch(self, key: Key, handle: Json) -> None:
-        said = (handle.get("status") or {}).get("phase")
-        if said == handles.REJECTED:
+        if handles.is_rejected(handle):
             return
         if not handles.is_wish(handle):
-            status = handles.rejection("the control plane has no such execution", handles.UNKNOWN)
+            why = "the control plane has no such execution"
+            status = handles.rejection(handle, why, handles.UNKNOWN)
         else:
             try:
-                why = await self._launcher.launch(handles.wish_of(handle))
+                wish = handles.wish_of(handle)
+                if handles.FINALIZER not in (handle["metadata"].get("finalizers") or ()):
+                    # It was let go of when it was rejected the last time.
+                    handle = self._note(await self._claim(handle, wish.run))
+                why = await self._launcher.launch(wish)
             except BadWish as error:
                 why = str(error)
             if not why:
                 self._queue.add(key)
                 return
-            status = handles.rejection(why)
+            status = handles.rejection(handle, why)
         await self._show(key, handle, status)
         await self._let_go(key, handle)
 
