@@ -205,7 +205,6 @@ def test_a_handle_of_any_name_is_its_executions_only_one(tmp_path):
         ({"task": {"name": "a"}, "workflow": {"name": "b"}}, "one of launchPlan, workflow and task"),
         ({"task": {"version": "v1"}}, "spec.task.name"),
         ({"project": "", "task": {"name": "a"}}, "spec.project"),
-        ({"project": "other", "task": {"name": "a"}}, "belong into the namespace other-d"),
         ({"task": {"name": "a"}, "inputs": [1]}, "spec.inputs"),
     ],
 )  # fmt: skip
@@ -427,6 +426,33 @@ def test_an_object_of_another_installation_is_left_alone(tmp_path):
             await p.delete()
             await other.until(lambda: theirs.aborted)
             assert not ours.aborted
+
+    asyncio.run(main())
+
+
+def test_what_another_installation_may_claim_is_left_to_it(tmp_path):
+    """It is told after a while that none has claimed it, and even then one may."""
+
+    async def main():
+        theirs, ours = Plane(), Plane()
+        pods = dataclasses.replace(QUICK.pods, installation="theirs", namespace="{{project}}")
+        async with place(tmp_path / "theirs", plane=theirs, pods=pods) as other:
+            await other.apply("mine", **LAUNCH_PLAN)
+            await other.apply("bad", launchPlan={})
+            await other.shows("REJECTED", "bad")
+            assert not other.status("mine")
+
+            def told_later():
+                other.clock.move(timedelta(seconds=1))
+                return other.status("mine")
+
+            await other.until(told_later)
+            assert other.status("mine")["phase"] == "UNCLAIMED"
+            assert "belong into the namespace p" in other.status("mine")["message"]
+            async with place(tmp_path / "ours", cluster=other.cluster, plane=ours) as p:
+                await p.shows("QUEUED", "mine")
+                assert ours.runs
+            assert not theirs.wishes
 
     asyncio.run(main())
 

@@ -28,7 +28,7 @@ from flyte_jupyter.idl.ids import EntityKind, RunId
 
 GROUP, VERSION, PLURAL, KIND = DOMAIN, "v1alpha1", "flyteworkflows", "FlyteWorkflow"
 FINALIZER = f"{DOMAIN}/execution"
-REJECTED, UNKNOWN = "REJECTED", "UNKNOWN"
+REJECTED, UNKNOWN, UNCLAIMED = "REJECTED", "UNKNOWN", "UNCLAIMED"
 _MOST_MESSAGE = 1000
 _MOST_NAME = 63
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -224,10 +224,11 @@ def slim(handle: Json) -> Json:
     """What is kept of a handle in memory."""
     metadata = handle["metadata"]
     names = ("name", "namespace", "uid", "resourceVersion", "labels", "finalizers", "generation")
-    kept = {name: metadata[name] for name in (*names, "deletionTimestamp") if name in metadata}
+    times = "creationTimestamp", "deletionTimestamp"
+    kept = {name: metadata[name] for name in (*names, *times) if name in metadata}
     spec = handle.get("spec") or {}
     claimed = INSTALLATION in (metadata.get("labels") or {})
-    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED)
+    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED, UNCLAIMED)
     if claimed and settled and len(json.dumps(spec)) > _MOST_MESSAGE:
         spec = {name: spec[name] for name in ("project", "domain", "execution") if name in spec}
     return {"metadata": kept, "spec": spec, "status": handle.get("status")}

@@ -19,6 +19,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.workqueue import WorkQueue
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.naming import INSTALLATION, label, namespace_of, selector
+from flyte_jupyter.engine.pods.status import moment
 from flyte_jupyter.engine.ports import AttemptSpec, Clock
 from flyte_jupyter.idl.ids import RunId
 
@@ -29,6 +30,8 @@ _ABORTING = 5.0
 """Seconds between two looks at an execution that is being aborted."""
 _LOOK_AGAIN = timedelta(minutes=1)
 _EVERYWHERE = ""
+_FOR_OTHERS = timedelta(seconds=30)
+"""How long a handle that would be another installation's stays without a word."""
 _CAUSE = "its FlyteWorkflow {} was deleted"
 
 
@@ -112,6 +115,8 @@ class Workflows:
         if self._is_ours(found) or self._is_free(found):
             self._handles[key] = handles.slim(found)
             self._queue.add(key)
+        elif key in self._handles and self._is_free(self._handles[key]):
+            del self._handles[key]  # another installation has claimed it
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
         """A handle is no longer there (for the reflector)."""
@@ -267,12 +272,21 @@ class Workflows:
             return
         wanted = namespace_of(wish.run, self._pods)
         if wanted != key[0]:
-            why = f"executions of this project and domain belong into the namespace {wanted}"
-            await self._show(key, handle, handles.rejection(handle, why))
+            await self._pass_over(key, handle, wanted)
             return
         made = await self._claim(handle, wish.run)
         self._bind(key, made)
         self._note(made)
+
+    async def _pass_over(self, key: Key, handle: Json, wanted: str) -> None:
+        """Leave a handle to another installation, whose executions may belong there; say so when none has claimed it for a while."""
+        now = self._clock.now()
+        until = (moment(handle["metadata"].get("creationTimestamp")) or now) + _FOR_OTHERS
+        if now < until:
+            self._alarms.set(key, until)
+        elif handles.phase_of(handle) != handles.UNCLAIMED:
+            why = f"executions of this project and domain belong into the namespace {wanted}"
+            await self._show(key, handle, handles.rejection(handle, why, handles.UNCLAIMED))
 
     async def _tend(self, key: Key, handle: Json) -> None:
         try:
