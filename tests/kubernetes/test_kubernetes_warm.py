@@ -350,6 +350,22 @@ def test_a_worker_that_nobody_needs_goes(tmp_path, home):
     asyncio.run(main())
 
 
+def test_a_kind_of_worker_that_nobody_wants_is_forgotten_until_somebody_does(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+            crew = b.executor._warm._crew
+            for node in ("n0", "n1"):
+                spec = b.spec("pid", node)
+                await b.executor.launch(spec)
+                assert len(crew._pools) == 1
+                assert (await b.ended(spec.id)).code == 0
+                await b.executor.reap(spec.id)
+                await b.until(lambda: not crew._pools)
+            await b.until(lambda: not b.workers())
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_nobody_joins_ends_by_itself(tmp_path, home):
     environ = {**os.environ, "FLYTE_JUPYTER_WORKER_HOME": str(home / "alone")}
     command = [
