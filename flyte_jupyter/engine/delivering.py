@@ -166,13 +166,14 @@ class Deliveries:
             return await self._children.launch(child), True
         return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
 
-    async def launch_again(self, attempts: Sequence[AttemptId]) -> bool:
-        """Launch what an executor has accepted, not begun, and forgotten when it stopped. False: it is away, ask again later."""
-        done = True
+    async def launch_again(self, attempts: Sequence[AttemptId]) -> frozenset[AttemptId]:
+        """Launch what an executor has accepted, not begun, and forgotten when it stopped. Returns what is to be asked for again later."""
+        left: set[AttemptId] = set()
         for start in range(0, len(attempts), _AT_ONCE):
             part = attempts[start : start + _AT_ONCE]
-            done &= all(await asyncio.gather(*(self._launch_again(each) for each in part)))
-        return done
+            done = await asyncio.gather(*(self._launch_again(each) for each in part))
+            left.update(each for each, is_done in zip(part, done, strict=True) if not is_done)
+        return frozenset(left)
 
     async def _launch_again(self, attempt: AttemptId) -> bool:
         actor = self._loop.actor(attempt.run)

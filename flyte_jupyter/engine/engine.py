@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from flyte_jupyter.engine.core.observations import (
     AttemptEnded,
     AttemptStarted,
     AttemptWaits,
+    Exit,
     Observation,
     Tick,
 )
@@ -253,7 +254,7 @@ class _Reign:
         else:
             seen = AttemptStarted(path, number)
         if not self._tell(attempt.run, seen) and attempt.run not in self.loop:
-            self._remove_stray(attempt)
+            self._remove_stray(attempt, news.how)
 
     def _tick(self, run: RunId) -> None:
         self._tell(run, Tick())
@@ -274,30 +275,36 @@ class _Reign:
         """Compare what the executor has with what the runs count on."""
         listing = await self._ports.executor.listing()
         if again := list(forgotten(listing, self.loop.actors())):
-            if not await self._deliveries.launch_again(again):
-                return
+            left = await self._deliveries.launch_again(again)
             listing = await self._ports.executor.listing()
-        for run, seen in news_from(listing, self.loop.actors()):
+            # They wait as before; that no executor has them yet is no news of anybody else.
+            listing = replace(listing, queued=listing.queued | left)
+        for run, seen in news_from(listing, self.loop.actors(), self.outbox.is_ending):
             self._tell(run, seen)
         for attempt in sorted(listing.all):
             if attempt.run not in self.loop:
-                self._remove_stray(attempt)
+                self._remove_stray(attempt, listing.ended.get(attempt))
 
-    def _remove_stray(self, attempt: AttemptId) -> None:
-        """Kill what belongs to no open run: nobody would ever ask for its end."""
-        task = asyncio.create_task(self._kill_stray(attempt))
+    def _remove_stray(self, attempt: AttemptId, how: Exit | None) -> None:
+        """End what belongs to no open run, for nobody else would ever ask for it; `how` it ended, if it did."""
+        task = asyncio.create_task(self._end_stray(attempt, how))
         self._strays.add(task)
         task.add_done_callback(self._strays.discard)
 
-    async def _kill_stray(self, attempt: AttemptId) -> None:
+    async def _end_stray(self, attempt: AttemptId, how: Exit | None) -> None:
         try:
             # Who has stood still may see attempts of runs that another engine has begun meanwhile.
             await self._ready()
         except Fenced:
             return
-        if attempt.run not in self.loop:
+        if attempt.run in self.loop:
+            return
+        executor = self._ports.executor
+        if how is None:
             log.warning("%s belongs to no open run: killed", attempt)
-            await self._ports.executor.kill(attempt)
+            await executor.kill(attempt)
+        else:
+            await executor.reap(attempt)
 
     # -- what goes out --
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from flyte_jupyter.engine.core.actions import Kill, Launch, Reap, WakeAt
 from flyte_jupyter.engine.ports import OwedAction
-from flyte_jupyter.idl.ids import Path, RunId
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,14 @@ class Outbox:
     def __len__(self) -> int:
         """How many effects wait or are under way."""
         return sum(len(queue.owed) for queue in self._lanes.values())
+
+    def is_ending(self, attempt: AttemptId) -> bool:
+        """Whether it is about to be killed or reaped."""
+        queue = self._lanes.get((attempt.run, attempt.path))
+        return queue is not None and any(
+            isinstance(item.action, Kill | Reap) and item.action.attempt == attempt.attempt
+            for item in queue.owed
+        )
 
     def add(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         """Deliver these, after what is owed to the same nodes already."""

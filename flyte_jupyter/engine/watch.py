@@ -126,8 +126,10 @@ def forgotten(listing: Listing, actors: Iterable[RunActor]) -> Iterator[AttemptI
                 yield attempt
 
 
-def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[RunId, Observation]]:
-    """What a listing tells each run that the run does not know yet."""
+def news_from(
+    listing: Listing, actors: Iterable[RunActor], is_ending: Callable[[AttemptId], bool]
+) -> Iterator[tuple[RunId, Observation]]:
+    """What a listing tells each run that the run does not know yet. What `is_ending` says of an attempt nobody need be told."""
     by_run: dict[RunId, set[AttemptId]] = defaultdict(set)
     for attempt in listing.all:
         by_run[attempt.run].add(attempt)
@@ -135,7 +137,14 @@ def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[Ru
         run = actor.context.id
         listed = by_run.get(run, set())
         for attempt in sorted(listed):
-            yield from _about(listing, attempt, actor)
+            if actor.claims(attempt.path, attempt.attempt):
+                yield from _about(listing, attempt, actor)
+            elif is_ending(attempt):
+                listed.remove(attempt)
+            elif attempt in listing.ended:
+                # An end that nobody waits for is reaped like any other: its log is kept.
+                listed.remove(attempt)
+                yield run, AttemptEnded(attempt.path, attempt.attempt, listing.ended[attempt])
         if _differs(listing, listed, actor):
             attempts = frozenset((a.path, a.attempt) for a in listed)
             yield run, Live(attempts, listing.as_of)
@@ -144,8 +153,6 @@ def news_from(listing: Listing, actors: Iterable[RunActor]) -> Iterator[tuple[Ru
 def _about(
     listing: Listing, attempt: AttemptId, actor: RunActor
 ) -> Iterator[tuple[RunId, Observation]]:
-    if not actor.claims(attempt.path, attempt.attempt):
-        return
     state = actor.state.nodes[attempt.path]
     if attempt in listing.ended:
         if isinstance(state, Launching | Queued | Running):

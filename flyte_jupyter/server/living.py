@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = "engines"
@@ -48,8 +49,10 @@ class LivingEngine:
         self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         for other in self._file.parent.iterdir():
-            if is_dead(other.name, data_dir) and time.time() - other.stat().st_mtime > _KEPT:
-                other.unlink(missing_ok=True)
+            # Engines that start at the same moment clear away the same files.
+            with suppress(FileNotFoundError):
+                if is_dead(other.name, data_dir) and time.time() - other.stat().st_mtime > _KEPT:
+                    other.unlink()
 
     def leave(self) -> None:
         """It has given its lease back, and is no more."""

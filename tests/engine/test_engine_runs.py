@@ -369,6 +369,42 @@ def test_an_attempt_that_waited_for_room_costs_nothing_when_its_executor_forgets
     asyncio.run(main())
 
 
+def test_what_cannot_be_launched_again_yet_hides_no_loss_of_others():
+    async def main():
+        world, other = World(by_itself=False), RunId("p", "d", "r2")
+        first = world.engine()
+        await first.start()
+        world.create(workflow(ONE))
+        world.create(workflow(ONE), run=other)
+        await until(lambda: len(world.executor.queued) == 2)
+        waits, runs = sorted(world.executor.queued)
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        world.executor.begin(runs)
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        await until(lambda: "AttemptStarted" in repr(world.runs.heard(other)))
+        await first.stop()
+        world.executor.vanish(waits)
+        world.executor.vanish(runs)
+        world.clock.advance(timedelta(seconds=20))
+        launch = world.executor.launch
+
+        async def refusing(spec):
+            if spec.id.run == RUN:
+                raise NotNow("its namespace is being deleted")
+            return await launch(spec)
+
+        world.executor.launch = refusing
+        second = world.engine()
+        await second.start()
+        await until(lambda: runs._replace(attempt=1) in world.executor.queued)
+        world.executor.launch = launch
+        world.clock.advance(timedelta(seconds=31))
+        await until(lambda: waits in world.executor.queued)
+        await second.stop()
+
+    asyncio.run(main())
+
+
 def test_what_waited_for_room_and_is_refused_later_fails_by_its_reason():
     async def main():
         world = World(by_itself=False)
@@ -402,6 +438,49 @@ def test_an_attempt_that_no_run_claims_is_killed(play):
             return not world.executor.queued
 
         await until(surveyed)
+
+    play(scenario, by_itself=False)
+
+
+def test_what_has_ended_is_reaped_and_never_killed(play):
+    """Whether its reaping takes longer than a survey, or its run was over before it was heard of."""
+
+    async def scenario(world, engine):
+        kills, reaps, may = [], [], asyncio.Event()
+        kill, reap = world.executor.kill, world.executor.reap
+
+        async def killing(attempt):
+            kills.append(attempt)
+            await kill(attempt)
+
+        async def reaping(attempt):
+            reaps.append(attempt)
+            await may.wait()
+            await reap(attempt)
+
+        world.executor.kill, world.executor.reap = killing, reaping
+        world.create(workflow({"a": (), "b": ("a",)}))
+        await until(lambda: world.executor.queued)
+        (attempt,) = world.executor.queued
+        world.executor.begin(attempt)
+        await world.executor.finish(attempt)
+        await until(lambda: reaps)
+        stranger = AttemptId(RunId("p", "d", "gone"), ("a",), 0)
+        world.executor.ended[stranger] = Exit(code=0)
+
+        def surveyed():
+            world.clock.advance(timedelta(seconds=4))
+            return stranger in reaps + kills
+
+        await until(surveyed)
+        may.set()
+        await until(lambda: not world.executor.ended)
+        (last,) = world.executor.queued
+        world.executor.begin(last)
+        await world.executor.finish(last)
+        await world.ended()
+        assert not kills
+        assert reaps.count(attempt) == 1
 
     play(scenario, by_itself=False)
 

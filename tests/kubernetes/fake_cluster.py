@@ -135,8 +135,8 @@ class FakeCluster:
 
     # -- moves of the cluster --
 
-    def add_namespace(self, name: str) -> None:
-        self._put("namespaces", {"metadata": {"name": name}}, "ADDED")
+    def add_namespace(self, name: str, **metadata: str) -> None:
+        self._put("namespaces", {"metadata": {"name": name, **metadata}}, "ADDED")
 
     def pods(self, *, alive: bool = False) -> list[dict]:
         found = [o for (plural, _, _), o in sorted(self.objects.items()) if plural == "pods"]
@@ -310,6 +310,8 @@ class FakeCluster:
                 )
                 return refuse(403, "Forbidden", message)
             made["status"] = {"phase": "Pending"}
+        if place.plural == "flyteworkflows":
+            metadata["generation"] = 1
         made = self._put(place.plural, made, "ADDED")
         if place.plural == "pods":
             asyncio.get_running_loop().call_soon(self.kubelet, made)
@@ -353,6 +355,9 @@ class FakeCluster:
         changed = merged(found, change)
         if changed == found:
             return ok(found)
+        if place.plural == "flyteworkflows" and changed.get("spec") != found.get("spec"):
+            generation = found["metadata"]["generation"] + 1
+            changed["metadata"] = {**changed["metadata"], "generation": generation}
         changed = self._put(place.plural, changed, "MODIFIED")
         if changed["metadata"].get("deletionTimestamp"):
             self._leave(place.plural, changed)

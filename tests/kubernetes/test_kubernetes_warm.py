@@ -191,6 +191,27 @@ def test_one_worker_serves_attempts_one_after_the_other_by_forks(tmp_path, home)
     asyncio.run(main())
 
 
+def test_the_accounts_of_a_namespace_made_for_a_worker_are_waited_for(tmp_path, home):
+    message = 'pods "x" is forbidden: error looking up service account p-d/default: serviceaccount "default" not found'
+
+    async def main():
+        async with bench(tmp_path, home) as b:
+            b.cluster.remove("namespaces", "", "p-d")
+            made, too_soon = ("namespaces", "", "p-d"), to("POST", "/p-d/pods")
+            b.cluster.faults.append(
+                Fault(
+                    lambda call: too_soon(call) and made in b.cluster.objects,
+                    answer=refuse(403, "Forbidden", message),
+                )
+            )
+            spec = b.spec("pid")
+            await b.executor.launch(spec)
+            assert (await b.ended(spec.id)).code == 0
+            assert any(n.waits and "looking up" in n.waits.reason for n in b.said_of(spec.id))
+
+    asyncio.run(main())
+
+
 def test_attempts_get_the_secrets_of_the_pod_and_variables_of_their_own(tmp_path, home):
     async def main():
         async with bench(tmp_path, home) as b:
@@ -324,6 +345,22 @@ def test_a_worker_that_nobody_needs_goes(tmp_path, home):
             await b.executor.launch(spec)
             assert (await b.ended(spec.id)).code == 0
             await b.executor.reap(spec.id)
+            await b.until(lambda: not b.workers())
+
+    asyncio.run(main())
+
+
+def test_a_kind_of_worker_that_nobody_wants_is_forgotten_until_somebody_does(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+            crew = b.executor._warm._crew
+            for node in ("n0", "n1"):
+                spec = b.spec("pid", node)
+                await b.executor.launch(spec)
+                assert len(crew._pools) == 1
+                assert (await b.ended(spec.id)).code == 0
+                await b.executor.reap(spec.id)
+                await b.until(lambda: not crew._pools)
             await b.until(lambda: not b.workers())
 
     asyncio.run(main())

@@ -17,8 +17,8 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
 from flyte_jupyter.engine.adapters.kubernetes.handles import FINALIZER, Standing, Wish
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
-from flyte_jupyter.engine.ports import NotNow
-from flyte_jupyter.idl.ids import EntityKind, RunId
+from flyte_jupyter.engine.ports import Accepted, NotNow
+from flyte_jupyter.idl.ids import AttemptId, EntityKind, RunId
 
 PATH = "/apis/flyte-jupyter.dev/v1alpha1/namespaces/p-d/flyteworkflows"
 RUN = RunId("p", "d", "r1")
@@ -73,12 +73,18 @@ class Place(Bench):
     def status(self, name="r1"):
         return (self.handle(name) or {}).get("status") or {}
 
+    def calls(self, method, part):
+        return [call for call in self.cluster.calls if to(method, part)(call)]
+
     async def shows(self, phase, name="r1"):
         await self.until(lambda: self.status(name).get("phase") == phase)
 
     async def apply(self, name="r1", **spec):
         spec = {"project": "p", "domain": "d", **spec}
         await self.api.create(PATH, {"metadata": {"name": name}, "spec": spec})
+
+    async def correct(self, name="r1", **spec):
+        await self.api.patch(f"{PATH}/{name}", {"spec": spec})
 
     async def delete(self, name="r1"):
         await self.api.delete(f"{PATH}/{name}")
@@ -199,7 +205,6 @@ def test_a_handle_of_any_name_is_its_executions_only_one(tmp_path):
         ({"task": {"name": "a"}, "workflow": {"name": "b"}}, "one of launchPlan, workflow and task"),
         ({"task": {"version": "v1"}}, "spec.task.name"),
         ({"project": "", "task": {"name": "a"}}, "spec.project"),
-        ({"project": "other", "task": {"name": "a"}}, "belong into the namespace other-d"),
         ({"task": {"name": "a"}, "inputs": [1]}, "spec.inputs"),
     ],
 )  # fmt: skip
@@ -227,6 +232,28 @@ def test_what_the_control_plane_refuses_to_launch_is_told_and_can_be_deleted(tmp
             await p.delete("mine")
             assert p.handle("mine") is None
             assert len(p.plane.wishes) == 1
+
+    asyncio.run(main())
+
+
+def test_a_rejected_handle_is_looked_at_again_when_it_is_corrected(tmp_path):
+    """Whoever rejected it, and however large it is; what follows is as with any other."""
+
+    async def main():
+        async with place(tmp_path) as p:
+            await p.apply("mine", launchPlan={"version": "v7"}, inputs={"text": "x" * 2000})
+            await p.shows("REJECTED", "mine")
+            p.plane.refusal = "there is no launch plan flows.train"
+            await p.correct("mine", launchPlan={"name": "flows.train"})
+            await p.until(lambda: "no launch plan" in p.status("mine")["message"])
+            await p.until(lambda: not p.handle("mine")["metadata"]["finalizers"])
+            p.plane.refusal = ""
+            await p.correct("mine", launchPlan={"name": "flows.train", "version": "v8"})
+            await p.shows("QUEUED", "mine")
+            assert list(dict.fromkeys(w.version for w in p.plane.wishes)) == ["v7", "v8"]
+            assert "observedGeneration" not in p.status("mine")
+            await p.delete("mine")
+            await p.until(lambda: p.plane.aborted)
 
     asyncio.run(main())
 
@@ -339,6 +366,51 @@ def test_a_cluster_without_the_resource_runs_pods_that_nobody_owns(tmp_path):
     asyncio.run(main())
 
 
+def test_a_namespace_that_ends_keeps_no_handle_from_others_and_gets_its_own_later(tmp_path):
+    dying = RunId("x", "d", "r1")
+
+    async def main():
+        async with place(tmp_path) as p:
+            p.cluster.add_namespace("x-d", deletionTimestamp=p.cluster.stamp())
+            p.plane.stand(dying, "RUNNING")
+            await p.until(lambda: p.calls("POST", "/x-d/flyteworkflows"))
+            p.plane.stand(RUN, "RUNNING")
+            spec = await p.running()
+            assert p.pod_of(spec.id)["metadata"]["ownerReferences"]
+            p.cluster.remove("namespaces", "", "x-d")
+
+            def made_later():
+                p.clock.move(timedelta(minutes=1))
+                return ("flyteworkflows", "x-d", "r1") in p.cluster.objects
+
+            await p.until(made_later)
+
+    asyncio.run(main())
+
+
+def test_whoever_made_a_namespace_its_accounts_are_waited_for(tmp_path):
+    """The handle of an execution comes before its pods, so that its namespace is made for the handle."""
+    message = 'pods "x" is forbidden: error looking up service account q-d/default: serviceaccount "default" not found'
+
+    async def main():
+        async with place(tmp_path) as p:
+            made = "namespaces", "", "q-d"
+            too_soon = to("POST", "/q-d/pods")
+            p.cluster.faults.append(
+                Fault(
+                    lambda call: too_soon(call) and made in p.cluster.objects,
+                    answer=refuse(403, "Forbidden", message),
+                )
+            )
+            spec = spec_of(AttemptId(RunId("q", "d", "r1"), ("n0",), 0))
+            with pytest.raises(NotNow, match="looking up") as said:
+                await p.executor.launch(spec)
+            assert said.value.passes
+            assert await p.executor.launch(spec) == Accepted()
+
+    asyncio.run(main())
+
+
 def test_an_object_of_another_installation_is_left_alone(tmp_path):
     async def main():
         cluster, theirs, ours = FakeCluster(), Plane(), Plane()
@@ -354,6 +426,33 @@ def test_an_object_of_another_installation_is_left_alone(tmp_path):
             await p.delete()
             await other.until(lambda: theirs.aborted)
             assert not ours.aborted
+
+    asyncio.run(main())
+
+
+def test_what_another_installation_may_claim_is_left_to_it(tmp_path):
+    """It is told after a while that none has claimed it, and even then one may."""
+
+    async def main():
+        theirs, ours = Plane(), Plane()
+        pods = dataclasses.replace(QUICK.pods, installation="theirs", namespace="{{project}}")
+        async with place(tmp_path / "theirs", plane=theirs, pods=pods) as other:
+            await other.apply("mine", **LAUNCH_PLAN)
+            await other.apply("bad", launchPlan={})
+            await other.shows("REJECTED", "bad")
+            assert not other.status("mine")
+
+            def told_later():
+                other.clock.move(timedelta(seconds=1))
+                return other.status("mine")
+
+            await other.until(told_later)
+            assert other.status("mine")["phase"] == "UNCLAIMED"
+            assert "belong into the namespace p" in other.status("mine")["message"]
+            async with place(tmp_path / "ours", cluster=other.cluster, plane=ours) as p:
+                await p.shows("QUEUED", "mine")
+                assert ours.runs
+            assert not theirs.wishes
 
     asyncio.run(main())
 
@@ -374,6 +473,10 @@ def test_the_definition_that_is_shipped_says_what_the_engine_writes():
     standing = Standing(
         RUN, "FAILED", True, 1, 2, "why", "wf", HandClock().now(), HandClock().now()
     )
-    assert set(handles.status_of(standing)) == set(schema["status"]["properties"])
+    shown = {
+        *handles.status_of(standing),
+        *handles.rejection({"metadata": {"generation": 1}}, "why"),
+    }
+    assert shown == set(schema["status"]["properties"])
     made = handles.handle_of(RUN, "wf", QUICK.pods)["spec"]
     assert set(made) <= set(schema["spec"]["properties"])

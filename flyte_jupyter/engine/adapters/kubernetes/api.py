@@ -131,6 +131,8 @@ class Api:
         self._transport = transport
         self.pace = pace or PaceSettings()
         self.dice = dice or random.Random()  # noqa: S311 - for pauses, not for secrets
+        self.namespaces_made_at: dict[str, float] = {}
+        """By the event loop's clock: whoever makes one, everybody has to know that it is new."""
         self._gate = Gate(self.pace, self.dice)
         self._seconds = seconds
 

@@ -28,7 +28,7 @@ from flyte_jupyter.idl.ids import EntityKind, RunId
 
 GROUP, VERSION, PLURAL, KIND = DOMAIN, "v1alpha1", "flyteworkflows", "FlyteWorkflow"
 FINALIZER = f"{DOMAIN}/execution"
-REJECTED, UNKNOWN = "REJECTED", "UNKNOWN"
+REJECTED, UNKNOWN, UNCLAIMED = "REJECTED", "UNKNOWN", "UNCLAIMED"
 _MOST_MESSAGE = 1000
 _MOST_NAME = 63
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -176,9 +176,23 @@ def status_of(standing: Standing) -> Json:
     return {name: value for name, value in status.items() if value}
 
 
-def rejection(why: str, phase: str = REJECTED) -> Json:
-    """The status of a handle that comes to nothing."""
-    return {"phase": phase, "message": cut(why)}
+def rejection(handle: Json, why: str, phase: str = REJECTED) -> Json:
+    """The status of a handle that comes to nothing, as long as it stays as it is."""
+    status = {"phase": phase, "message": cut(why)}
+    generation = handle["metadata"].get("generation")
+    return status | ({"observedGeneration": generation} if generation is not None else {})
+
+
+def phase_of(handle: Json) -> str:
+    """The phase that it shows; empty when nothing has been made of it."""
+    return str((handle.get("status") or {}).get("phase") or "")
+
+
+def is_rejected(handle: Json) -> bool:
+    """Whether what it asks for has been rejected; once its spec is corrected it asks for something else."""
+    now = handle["metadata"].get("generation")
+    seen = (handle.get("status") or {}).get("observedGeneration", now)
+    return phase_of(handle) == REJECTED and bool(seen == now)
 
 
 def change_to(status: Json, now: object) -> Json:
@@ -210,14 +224,12 @@ def slim(handle: Json) -> Json:
     """What is kept of a handle in memory."""
     metadata = handle["metadata"]
     names = ("name", "namespace", "uid", "resourceVersion", "labels", "finalizers", "generation")
-    kept = {name: metadata[name] for name in (*names, "deletionTimestamp") if name in metadata}
+    times = "creationTimestamp", "deletionTimestamp"
+    kept = {name: metadata[name] for name in (*names, *times) if name in metadata}
     spec = handle.get("spec") or {}
     claimed = INSTALLATION in (metadata.get("labels") or {})
-    if (
-        claimed
-        and len(json.dumps(spec)) > _MOST_MESSAGE
-        and (handle.get("status") or {}).get("phase")
-    ):
+    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED, UNCLAIMED)
+    if claimed and settled and len(json.dumps(spec)) > _MOST_MESSAGE:
         spec = {name: spec[name] for name in ("project", "domain", "execution") if name in spec}
     return {"metadata": kept, "spec": spec, "status": handle.get("status")}
 

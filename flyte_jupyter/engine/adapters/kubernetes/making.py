@@ -97,7 +97,7 @@ class PodMaker:
                 return await self._adopt(spec, key_of(manifest), why)
             case TryAgain(stage=Stage.RESOURCES) as full:
                 return full
-            case Failure() as why if not self._is_passing(error, manifest):
+            case Failure() as why if not self._namespaces.is_settling(key_of(manifest)[0], error):
                 return Rejected(why)
         raise error
 
@@ -117,11 +117,6 @@ class PodMaker:
         """Whether this installation made the pod."""
         labels = pod["metadata"].get("labels") or {}
         return bool(labels.get(INSTALLATION) == label(self._settings.pods.installation))
-
-    def _is_passing(self, error: Refused, manifest: Manifest) -> bool:
-        """A namespace that was just made gets its service accounts a little later."""
-        namespace = manifest["metadata"]["namespace"]
-        return "service account" in str(error) and self._namespaces.is_settling(namespace)
 
     async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap | None:
         if not wants_inputs(spec.template, self._settings.pods):

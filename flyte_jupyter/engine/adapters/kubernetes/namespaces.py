@@ -23,7 +23,6 @@ class Namespaces:
     def __init__(self, api: Api, settings: KubernetesSettings) -> None:
         self._api = api
         self._settings = settings
-        self._made_at: dict[str, float] = {}
 
     async def create(self, path: str, manifest: Mapping[str, Any]) -> Json:
         """Create an object in the collection at `path`. Raises what the API raises."""
@@ -31,16 +30,17 @@ class Namespaces:
         try:
             return await self._api.create(path, manifest)
         except Refused as error:
-            missing = error.status == objects.NOT_FOUND and f'"{namespace}"' in str(error)
-            if not missing or not self._settings.create_namespaces:
+            if not is_missing(namespace, error) or not self._settings.create_namespaces:
                 raise
         await self._make(namespace)
         return await self._api.create(path, manifest)
 
-    def is_settling(self, namespace: str) -> bool:
-        """Whether it was made here so lately that its service accounts may not be there yet."""
-        made = self._made_at.get(namespace)
-        return made is not None and asyncio.get_running_loop().time() - made < _SETTLING
+    def is_settling(self, namespace: str, error: Refused) -> bool:
+        """Whether something is refused only because the namespace was made here so lately that its service accounts are not there yet."""
+        made = self._api.namespaces_made_at.get(namespace)
+        if made is None or "service account" not in str(error):
+            return False
+        return asyncio.get_running_loop().time() - made < _SETTLING
 
     async def _make(self, name: str) -> None:
         log.info("the namespace %s is missing: made", name)
@@ -51,4 +51,9 @@ class Namespaces:
         except Refused as error:
             if error.reason != "AlreadyExists":
                 raise
-        self._made_at[name] = asyncio.get_running_loop().time()
+        self._api.namespaces_made_at[name] = asyncio.get_running_loop().time()
+
+
+def is_missing(namespace: str, error: Refused) -> bool:
+    """Whether it was refused because there is no such namespace, rather than no such resource."""
+    return error.status == objects.NOT_FOUND and f'"{namespace}"' in str(error)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from flyte_jupyter.engine.adapters.kubernetes import handles, objects
 from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
 from flyte_jupyter.engine.adapters.kubernetes.handles import BadWish, Launcher, Standing
-from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
+from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces, is_missing
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.workqueue import WorkQueue
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.naming import INSTALLATION, label, namespace_of, selector
+from flyte_jupyter.engine.pods.status import moment
 from flyte_jupyter.engine.ports import AttemptSpec, Clock
 from flyte_jupyter.idl.ids import RunId
 
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 _PAUSE = 1.0
 _ABORTING = 5.0
 """Seconds between two looks at an execution that is being aborted."""
-_LOOK_AGAIN = 60.0
+_LOOK_AGAIN = timedelta(minutes=1)
+_EVERYWHERE = ""
+_FOR_OTHERS = timedelta(seconds=30)
+"""How long a handle that would be another installation's stays without a word."""
 _CAUSE = "its FlyteWorkflow {} was deleted"
 
 
@@ -65,12 +69,12 @@ class Workflows:
         """Handles that are not called as we would call them, because somebody else made them."""
         self._namespaces = Namespaces(api, settings)
         self._making: dict[Key, asyncio.Lock] = {}
-        self._look_again_at = 0.0
-        """Until then no handle is made: the cluster does not know such objects, or does not let us have any."""
+        self._closed: dict[str, datetime] = {}
+        """Namespaces, and until when no handle is made there, because none may be; the empty one stands for all of them."""
         self._reflectors = Reflectors(api, handles.path_of, "", self, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, api)
-        self._ttl: Alarms[Key] = Alarms(clock, self._queue.add)
+        self._alarms: Alarms[Key] = Alarms(clock, self._queue.add)
 
     async def start(self) -> None:
         """Begin to look after handles. A cluster without the custom resource is left in peace, and looked at again later."""
@@ -78,7 +82,7 @@ class Workflows:
         await self._reflectors.start()
         self._tasks = [
             asyncio.create_task(work)
-            for work in (self._queue.keep(), self._ttl.keep(), self._hear())
+            for work in (self._queue.keep(), self._alarms.keep(), self._hear())
         ]
 
     async def stop(self) -> None:
@@ -111,6 +115,8 @@ class Workflows:
         if self._is_ours(found) or self._is_free(found):
             self._handles[key] = handles.slim(found)
             self._queue.add(key)
+        elif key in self._handles and self._is_free(self._handles[key]):
+            del self._handles[key]  # another installation has claimed it
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
         """A handle is no longer there (for the reflector)."""
@@ -155,7 +161,7 @@ class Workflows:
     # -- making --
 
     async def _make(self, run: RunId, key: Key, workflow: str) -> Json | None:
-        if asyncio.get_running_loop().time() < self._look_again_at:
+        if self._is_closed(run, key):
             return None
         async with self._making.setdefault(key, asyncio.Lock()):
             handle = self._handles.get(key)
@@ -174,9 +180,30 @@ class Workflows:
                 return await self._claimed(await self._api.read(handles.path_of(*key)), run)
             if error.status not in (objects.NOT_FOUND, objects.FORBIDDEN):
                 raise
-            log.warning("executions are not shown in this cluster (see deploy/crd.yaml): %s", error)
-            self._look_again_at = asyncio.get_running_loop().time() + _LOOK_AGAIN
+            self._close(key[0], error)
+            self._is_closed(run, key)
             return None
+
+    def _close(self, namespace: str, error: Refused) -> None:
+        """No handle can be made, there or anywhere, until somebody changes the cluster."""
+        unknown = error.status == objects.NOT_FOUND and not is_missing(namespace, error)
+        where = _EVERYWHERE if unknown else namespace
+        log.warning(
+            "executions are not shown in %s (see deploy/crd.yaml and deploy/rbac.yaml): %s",
+            where or "this cluster",
+            error,
+        )
+        self._closed[where] = self._clock.now() + _LOOK_AGAIN
+
+    def _is_closed(self, run: RunId, key: Key) -> bool:
+        """Whether no handle is made there now; then it is tried again later."""
+        now = self._clock.now()
+        self._closed = {where: until for where, until in self._closed.items() if now < until}
+        until = max(self._closed.get(where, now) for where in (_EVERYWHERE, key[0]))
+        if until > now:
+            self._runs[key] = run
+            self._alarms.set(key, until)
+        return until > now
 
     async def _claimed(self, found: Json, run: RunId) -> Json | None:
         """The handle that is there already, if it is the execution's: asked for by it, or made before."""
@@ -236,28 +263,36 @@ class Workflows:
 
     async def _consider(self, key: Key, handle: Json) -> None:
         """Somebody wrote a handle: claim it, if something can be made of it."""
-        said = (handle.get("status") or {}).get("phase")
-        if handle["metadata"].get("deletionTimestamp") or said == handles.REJECTED:
+        if handle["metadata"].get("deletionTimestamp") or handles.is_rejected(handle):
             return
         try:
             wish = handles.wish_of(handle)
         except BadWish as error:
-            await self._show(key, handle, handles.rejection(str(error)))
+            await self._show(key, handle, handles.rejection(handle, str(error)))
             return
         wanted = namespace_of(wish.run, self._pods)
         if wanted != key[0]:
-            why = f"executions of this project and domain belong into the namespace {wanted}"
-            await self._show(key, handle, handles.rejection(why))
+            await self._pass_over(key, handle, wanted)
             return
         made = await self._claim(handle, wish.run)
         self._bind(key, made)
         self._note(made)
 
+    async def _pass_over(self, key: Key, handle: Json, wanted: str) -> None:
+        """Leave a handle to another installation, whose executions may belong there; say so when none has claimed it for a while."""
+        now = self._clock.now()
+        until = (moment(handle["metadata"].get("creationTimestamp")) or now) + _FOR_OTHERS
+        if now < until:
+            self._alarms.set(key, until)
+        elif handles.phase_of(handle) != handles.UNCLAIMED:
+            why = f"executions of this project and domain belong into the namespace {wanted}"
+            await self._show(key, handle, handles.rejection(handle, why, handles.UNCLAIMED))
+
     async def _tend(self, key: Key, handle: Json) -> None:
         try:
             run = handles.run_of(handle)
         except BadWish as error:
-            await self._show(key, handle, handles.rejection(str(error)))
+            await self._show(key, handle, handles.rejection(handle, str(error)))
             await self._let_go(key, handle)
             return
         standing = await self._standings.current(run)
@@ -270,20 +305,24 @@ class Workflows:
             await self._retire(key, handle, standing)
 
     async def _launch(self, key: Key, handle: Json) -> None:
-        said = (handle.get("status") or {}).get("phase")
-        if said == handles.REJECTED:
+        if handles.is_rejected(handle):
             return
         if not handles.is_wish(handle):
-            status = handles.rejection("the control plane has no such execution", handles.UNKNOWN)
+            why = "the control plane has no such execution"
+            status = handles.rejection(handle, why, handles.UNKNOWN)
         else:
             try:
-                why = await self._launcher.launch(handles.wish_of(handle))
+                wish = handles.wish_of(handle)
+                if handles.FINALIZER not in (handle["metadata"].get("finalizers") or ()):
+                    # It was let go of when it was rejected the last time.
+                    handle = self._note(await self._claim(handle, wish.run))
+                why = await self._launcher.launch(wish)
             except BadWish as error:
                 why = str(error)
             if not why:
                 self._queue.add(key)
                 return
-            status = handles.rejection(why)
+            status = handles.rejection(handle, why)
         await self._show(key, handle, status)
         await self._let_go(key, handle)
 
@@ -321,7 +360,7 @@ class Workflows:
             seconds=self._settings.workflow_ttl
         )
         if self._clock.now() < until:
-            self._ttl.set(key, until)
+            self._alarms.set(key, until)
             return
         self._runs.pop(key, None)
         await objects.delete(self._api, handles.path_of(*key), handle["metadata"]["uid"], None)

@@ -221,9 +221,10 @@ class Crew:
             self._do(self._see_off(worker))
             pool = self._pools[worker.kind]
             self._remove(pool, worker, lost("the worker pod was ended"))
+            self._staff(pool)
 
     def _staff(self, pool: Pool) -> None:
-        """Give waiting attempts to free workers, and make workers while there are too few."""
+        """Give waiting attempts to free workers, make workers while there are too few, and forget a kind that nobody wants."""
         for worker in pool.workers.values():
             if pool.queue and worker.free:
                 turn = pool.queue.popleft()
@@ -237,6 +238,8 @@ class Crew:
         for _ in range(min(missing, room)):
             pool.making += 1
             self._do(self._make(pool))
+        if pool.over:
+            self._pools = {name: kept for name, kept in self._pools.items() if kept is not pool}
 
     async def _make(self, pool: Pool) -> None:
         assert pool.kind is not None, "an attempt asked for it"
@@ -263,8 +266,10 @@ class Crew:
             self._desk.finish(pool.queue.popleft(), Exit(why=why))
 
     async def _not_made(self, pool: Pool, error: Refused) -> None:
+        assert pool.kind is not None, "an attempt asked for it"
         answer = refusal(error.status, error.body, error.retry_after)
-        if isinstance(answer, Failure):
+        settling = self._namespaces.is_settling(pool.kind.namespace, error)
+        if isinstance(answer, Failure) and not settling:
             if not pool.workers:
                 self._fail_next(pool, answer)
         else:
@@ -366,7 +371,8 @@ class Crew:
         if worker.turn is turn:
             worker.turn = None
         self._desk.finish(turn, how)
-        self._rest(self._pools[worker.kind], worker)
+        if not worker.leaving:
+            self._rest(self._pools[worker.kind], worker)
 
     def _rest(self, pool: Pool, worker: Worker) -> None:
         """The worker is free: give it the next attempt, or let it go after a while."""

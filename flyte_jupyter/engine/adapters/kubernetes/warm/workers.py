@@ -80,6 +80,11 @@ class Pool:
     queue: deque[Turn] = field(default_factory=deque)
     making: int = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing in it, nor about to be."""
+        return not (self.workers or self.queue or self.making)
+
 
 def lost(why: str) -> Exit:
     """How an attempt ended whose worker is gone."""
