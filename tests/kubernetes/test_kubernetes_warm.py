@@ -150,8 +150,9 @@ def home():
 
 
 @contextlib.asynccontextmanager
-async def bench(folder, home, cluster=None, **warm):
-    settings = dataclasses.replace(QUICK, warm=WarmSettings(**{"most": 1, **warm}), patience=20.0)
+async def bench(folder, home, cluster=None, *, patience=20.0, **warm):
+    warmth = WarmSettings(**{"most": 1, **warm})
+    settings = dataclasses.replace(QUICK, warm=warmth, patience=patience)
     made = WarmBench(cluster or FakeCluster(), HandClock())
     made.folder = folder
     made.clock._now = made.cluster.now()
@@ -312,6 +313,35 @@ def test_the_next_engine_finds_what_workers_do_and_did(tmp_path, home):
             assert (await b.ended(going.id)).code == 0
             await b.executor.reap(going.id)
             assert (await b.log(going)).startswith("begun ")
+            assert len(b.workers()) == 2
+
+    asyncio.run(main())
+
+
+def test_what_a_worker_has_that_is_not_joined_yet_is_not_begun_again_by_another(tmp_path, home):
+    async def main():
+        cluster = FakeCluster()
+        async with bench(tmp_path, home, cluster, most=2) as b:
+            spec, other = b.spec("wait", GATE=str(tmp_path / "gate")), b.spec("pid", "n1")
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            busy = b.workers()[0]["metadata"]["name"]
+            await b.executor.launch(other)
+            await b.ended(other.id)
+            await b.executor.reap(other.id)
+        # Its successor cannot join the worker that is busy, and the idle one at once.
+        cut_off = Fault(to("GET", f"/{busy}/exec"), 10**6)
+        cluster.faults.append(cut_off)
+        async with bench(tmp_path, home, cluster, most=2, patience=0.05) as b:
+            with pytest.raises(NotNow):
+                await b.executor.launch(spec)
+            cut_off.times = 0
+            await b.started(spec.id)
+            assert await b.executor.launch(spec) == Accepted()
+            (tmp_path / "gate").touch()
+            assert (await b.ended(spec.id)).code == 0
+            begun = [log for log in home.glob("*/attempts/*/log") if "begun" in log.read_text()]
+            assert len(begun) == 1, "one worker has run it, and once"
             assert len(b.workers()) == 2
 
     asyncio.run(main())

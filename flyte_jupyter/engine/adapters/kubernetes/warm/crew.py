@@ -78,6 +78,7 @@ class Crew:
         wanted = kinds.worker_selector(settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, settings)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._informed = False
         self._parted: set[str] = set()
         """Uids of pods that are workers no longer, and still there: what is heard of them is no news."""
 
@@ -105,11 +106,18 @@ class Crew:
                     await worker.link.close()
         self._pools.clear()
         self._parted.clear()
+        self._informed = False
 
     @property
     def complete(self) -> bool:
         """Whether every worker that there is has told what it does."""
         return self._reflectors.synced and not self._joins()
+
+    @property
+    def informed(self) -> bool:
+        """Whether all workers of an earlier engine have told what they do: until then any attempt may be with one of them."""
+        self._informed = self._informed or self.complete
+        return self._informed
 
     def add(self, kind: Kind, turn: Turn) -> None:
         """Let an attempt wait for a worker of this kind."""

@@ -27,6 +27,7 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    NotNow,
     Rejected,
     Waits,
 )
@@ -38,6 +39,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _KILL_PATIENCE = 5.0
 _JOINING = 15.0
 """Seconds that a worker without an engine stays longer than one with: a new one must be there when it is joined."""
+
+
+class WorkersUntold(NotNow):
+    """Some worker has not said yet which attempts it has: ask again."""
 
 
 class WarmExecutor:
@@ -74,9 +79,15 @@ class WarmExecutor:
         self._by_key.clear()
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
-        """Queue the attempt for a worker if it is absent."""
+        """Queue the attempt for a worker if it is absent.
+
+        Raises what may pass: a worker of an earlier engine may have it, and has not told yet.
+        """
         if spec.id in self._turns:
             return Accepted()
+        if not self._crew.informed:
+            text = f"{spec.id} waits: an earlier engine's worker pod that is not joined yet may have it"
+            raise WorkersUntold(text)
         try:
             linger = self._settings.warm.idle_seconds + _JOINING
             template = await self._templates.of(spec)
@@ -164,7 +175,9 @@ class WarmExecutor:
     def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
         """A worker has this attempt since an earlier engine, or connection."""
         turn = self._turns.get(attempt) or self._enter(Turn(attempt))
-        turn.worker = worker
+        # Whoever was to be given it must not: its worker has it.
+        self._crew.drop(turn)
+        turn.worker, turn.spec, turn.told = worker, None, {}
         if how is not None:
             if worker.turn is turn:
                 worker.turn = None
