@@ -24,7 +24,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import (
     WatchSettings,
 )
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.ports import AttemptNews, AttemptSpec
+from flyte_jupyter.engine.ports import AttemptNews, AttemptSpec, Fenced
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -77,6 +77,18 @@ def spec_of(attempt: AttemptId, command: str = "work") -> AttemptSpec:
     )
 
 
+class Rivalry:
+    """Whether another engine has taken over, and how often this one asked since."""
+
+    lost = False
+    asked = 0
+
+    async def ready(self) -> None:
+        if self.lost:
+            self.asked += 1
+            raise Fenced("another engine has taken over")
+
+
 class Bench:
     """What tests hold: the cluster, the executor over it, its news."""
 
@@ -84,6 +96,7 @@ class Bench:
         self.cluster = cluster
         self.clock = clock
         self.said: list[AttemptNews] = []
+        self.rivalry = Rivalry()
         self.executor: KubernetesExecutor
         self.api: Api
         self.within = DEADLINE
@@ -113,6 +126,10 @@ class Bench:
         from flyte_jupyter.engine.pods.naming import pod_name
 
         return self.cluster.pod(pod_name(attempt))
+
+    def changes(self) -> list[str]:
+        """What was asked for that changes the cluster."""
+        return [f"{c.method} {c.path}" for c in self.cluster.calls if c.method != "GET"]
 
     async def running(self, node: str = "n0") -> AttemptSpec:
         """Launch an attempt and let it run."""
@@ -147,7 +164,7 @@ async def bench(
         made.executor = KubernetesExecutor(
             made.api, clock, FolderBlobs(folder / "blobs"), folder / "logs", settings=settings
         )
-        await made.executor.start(made.news)
+        await made.executor.start(made.news, made.rivalry.ready)
         try:
             yield made
         finally:

@@ -327,6 +327,29 @@ def test_an_image_that_cannot_be_pulled_fails_after_its_grace_and_the_pod_is_del
     asyncio.run(main())
 
 
+def test_timers_of_an_engine_that_may_act_no_longer_change_nothing(tmp_path):
+    """It stood still: what it had waiting for a quota, or for the end of a grace, is another's by now."""
+
+    async def main():
+        async with bench(tmp_path) as b:
+            stuck, waits = spec_of(attempt_id("n0")), spec_of(attempt_id("n1"))
+            await b.executor.launch(stuck)
+            b.cluster.wait_for(b.pod_of(stuck.id), "ImagePullBackOff", "no such image")
+            await b.until(lambda: b.said_of(stuck.id))
+            b.cluster.quota["p-d"] = 1
+            await b.executor.launch(waits)
+            b.rivalry.lost = True
+            b.cluster.quota.clear()
+            before = b.changes()
+            b.clock.move(timedelta(minutes=4))
+            await b.ended(stuck.id)
+            await b.until(lambda: b.rivalry.asked > 5 or b.changes() != before)
+            assert b.changes() == before
+            assert len(b.cluster.pods()) == 1
+
+    asyncio.run(main())
+
+
 def test_a_cluster_that_is_away_at_the_start_holds_up_nothing(tmp_path):
     async def main():
         cluster = FakeCluster()

@@ -161,7 +161,7 @@ async def bench(folder, home, cluster=None, *, patience=20.0, **warm):
     logs, blobs = folder / "logs", FolderBlobs(folder / "blobs")
     pods = KubernetesExecutor(made.api, made.clock, blobs, logs, settings=settings)
     made.executor = ClusterExecutor(pods, WarmExecutor(made.api, made.clock, logs, settings))
-    await made.executor.start(made.news)
+    await made.executor.start(made.news, made.rivalry.ready)
     try:
         yield made
     finally:
@@ -355,6 +355,21 @@ def test_a_worker_that_nobody_needs_goes(tmp_path, home):
             assert (await b.ended(spec.id)).code == 0
             await b.executor.reap(spec.id)
             await b.until(lambda: not b.workers())
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_nobody_needs_stays_when_its_engine_may_act_no_longer(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+            spec = b.spec("wait", GATE=str(tmp_path / "gate"))
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            b.rivalry.lost = True
+            (tmp_path / "gate").touch()
+            assert (await b.ended(spec.id)).code == 0
+            await b.until(lambda: b.rivalry.asked > 2 or not b.workers())
+            assert b.workers(), "another engine may have an attempt there"
 
     asyncio.run(main())
 

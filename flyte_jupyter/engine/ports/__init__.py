@@ -52,10 +52,16 @@ from flyte_jupyter.engine.ports.executor import (
     NotNow as NotNow,
 )
 from flyte_jupyter.engine.ports.executor import (
+    Ready as Ready,
+)
+from flyte_jupyter.engine.ports.executor import (
     Rejected as Rejected,
 )
 from flyte_jupyter.engine.ports.executor import (
     Waits as Waits,
+)
+from flyte_jupyter.engine.ports.executor import (
+    unrivalled as unrivalled,
 )
 from flyte_jupyter.engine.ports.outside import (
     Children as Children,

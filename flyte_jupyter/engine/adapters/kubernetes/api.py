@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from flyte_jupyter.engine.adapters.kubernetes.pace import Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
-from flyte_jupyter.engine.ports import NotNow
+from flyte_jupyter.engine.ports import NotNow, Ready, unrivalled
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -133,6 +133,18 @@ class Api:
         self.dice = dice or random.Random()  # noqa: S311 - for pauses, not for secrets
         self._gate = Gate(self.pace, self.dice)
         self._seconds = seconds
+        self._ready: Ready = unrivalled
+
+    def heed(self, ready: Ready) -> None:
+        """From now on change nothing, and run nothing in a container, unless this returns."""
+        self._ready = ready
+
+    async def ready(self) -> None:
+        """Return while the cluster may be changed. Raises `Unreachable`."""
+        try:
+            await self._ready()
+        except Exception as error:
+            raise Unreachable(f"nothing is changed in the cluster now: {error}") from error
 
     async def close(self) -> None:
         """Hang up."""
@@ -174,6 +186,7 @@ class Api:
         """Run a program in a container of the pod at `path`, and hold its standard input and output."""
         query = {"container": container, "stdin": "true", "stdout": "true", "stderr": "true"}
         call = Call("GET", f"{path}/exec", query, seconds=self._seconds)
+        await self.ready()
         return await self._transport.execute(call, command)
 
     async def events(
@@ -190,6 +203,7 @@ class Api:
 
     async def _write(self, call: Call) -> Json:
         await self._gate.enter()
+        await self.ready()
         return _object(await self._ask(call))
 
     async def _ask(self, call: Call) -> Answer:

@@ -39,8 +39,10 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    Ready,
     Rejected,
     Waits,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -84,9 +86,10 @@ class KubernetesExecutor:
 
     # -- the port --
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
         """Adopt the pods that are there. An API server that cannot be reached is waited for in the background."""
         self._news = news
+        self._api.heed(ready)
         self._entries.clear()
         self._by_key.clear()
         await self._owners.start()

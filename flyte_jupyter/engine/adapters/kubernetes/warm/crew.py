@@ -8,7 +8,7 @@ import secrets
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
@@ -23,6 +23,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
     At,
+    Desk,
     Pool,
     Turn,
     Worker,
@@ -35,7 +36,6 @@ from flyte_jupyter.engine.core.state import Blame, Failure, Stage
 from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning
 from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
 from flyte_jupyter.engine.ports import Clock, Waits
-from flyte_jupyter.idl.ids import AttemptId
 
 log = logging.getLogger(__name__)
 
@@ -44,25 +44,6 @@ _LATER = 1.0
 _TRIES = 12
 _JOIN, _CLOSE = "join", "close"
 """Names of tasks: those that a start waits for, and those that a stop lets finish."""
-
-
-class Desk(Protocol):
-    """Who keeps the attempts' turns."""
-
-    def turn(self, key: str) -> Turn | None:
-        """The attempt that workers know by this key."""
-
-    def begin(self, turn: Turn) -> None:
-        """Its process has started."""
-
-    def waits(self, turn: Turn, what: Waits) -> None:
-        """What it waits for."""
-
-    def finish(self, turn: Turn, how: Exit) -> None:
-        """It is over."""
-
-    def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
-        """A worker has this attempt since an earlier engine, or connection; `how` it ended, if it did."""
 
 
 class Crew:
@@ -333,7 +314,19 @@ class Crew:
         worker.joining = True
         self._do(self._join(pool, worker), _JOIN)
 
+    async def _admitted(self) -> None:
+        """Wait for as long as nothing may be changed."""
+        while True:
+            try:
+                await self._api.ready()
+            except Unreachable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(_LATER)
+            else:
+                return
+
     async def _send(self, pool: Pool, worker: Worker, turn: Turn) -> None:
+        await self._admitted()
         if worker.turn is not turn or turn.spec is None:
             return
         if turn.killed:
