@@ -327,6 +327,32 @@ def test_an_image_that_cannot_be_pulled_fails_after_its_grace_and_the_pod_is_del
     asyncio.run(main())
 
 
+def test_a_grace_that_is_over_ends_no_pod_that_has_started_unheard_meanwhile(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = spec_of(attempt_id())
+            await b.executor.launch(spec)
+            b.cluster.wait_for(b.pod_of(spec.id), "ErrImagePull", "the registry is slow")
+            await b.until(lambda: b.said_of(spec.id))
+            deaf = lambda call: call.method == "GET" and call.path.endswith("/pods")  # noqa: E731
+            b.cluster.faults.append(Fault(deaf, 10**6))
+            b.cluster.watch_faults.close_after = 0
+            b.cluster.end_watches()
+            away = Fault(to("GET", "/pods/"))
+            b.cluster.faults.append(away)
+            b.cluster.run(b.pod_of(spec.id))
+            b.clock.move(timedelta(minutes=4))
+            await b.until(lambda: not away.times or "DELETE" in str(b.changes()))
+            # How it stands could not be seen, so it is looked at again.
+            b.clock.move(timedelta(minutes=1))
+            await b.until(lambda: b.said_of(spec.id)[-1].waits is None)
+            assert [n.how for n in b.said_of(spec.id)] == [None, None]
+            assert spec.id in (await b.executor.listing()).running
+            assert len(b.changes()) == 1
+
+    asyncio.run(main())
+
+
 def test_timers_of_an_engine_that_may_act_no_longer_change_nothing(tmp_path):
     """It stood still: what it had waiting for a quota, or for the end of a grace, is another's by now."""
 

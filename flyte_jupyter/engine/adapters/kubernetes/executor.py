@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes import objects
-from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
+from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
@@ -22,7 +22,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Failure, Stage
-from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning, vanished
+from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running, vanished
 from flyte_jupyter.engine.pods.naming import (
     attempt_of,
     namespace_of,
@@ -74,13 +74,13 @@ class KubernetesExecutor:
         self._owners = owners or Nobody()
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
         self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
-        self._alarms: Alarms[Entry] = Alarms(clock, self._rings)
         self._leaving = Leaving()
         self._room = Room(self._try_again, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
         wanted = selector(self._settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, self._settings)
+        self._graces = self._new_graces()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
@@ -93,7 +93,8 @@ class KubernetesExecutor:
         self._entries.clear()
         self._by_key.clear()
         await self._owners.start()
-        self._do(self._alarms.keep())
+        self._graces = self._new_graces()
+        self._do(self._graces.keep())
         self._do(self._room.keep())
         if not await self._reflectors.start():
             log.warning("the cluster has not told what it has yet: going on without")
@@ -271,17 +272,15 @@ class KubernetesExecutor:
         self._by_key[entry.key] = entry
         return entry
 
-    def _rings(self, entry: Entry) -> None:
-        if entry.pod is not None:
-            self._judge(entry, entry.pod)
+    def _new_graces(self) -> Graces[Entry]:
+        graces = self._settings.graces
+        return Graces(self._api, self._clock, graces, self._reflectors, self._judged)
 
     def _judge(self, entry: Entry, pod: Json) -> None:
-        if entry.is_ is Is.ENDED:
-            return
-        says = meaning(pod, self._clock.now(), self._settings.graces)
-        until = None if isinstance(says, Ended) else says.until
-        entry.pod = pod if until is not None else None
-        self._alarms.set(entry, until)
+        if entry.is_ is not Is.ENDED and (says := self._graces.heard(entry, pod)) is not None:
+            self._judged(entry, says)
+
+    def _judged(self, entry: Entry, says: Meaning) -> None:
         match says:
             case Pending(stage, reason):
                 self._wait(entry, Waits(stage, reason))
@@ -312,9 +311,9 @@ class KubernetesExecutor:
 
     def _finish(self, entry: Entry, how: Ended) -> None:
         entry.hush()
-        entry.is_, entry.how, entry.pod = Is.ENDED, how.how, None
+        entry.is_, entry.how = Is.ENDED, how.how
         entry.began = entry.began or how.how.code is not None or how.how.ran > 0
-        self._alarms.set(entry, None)
+        self._graces.forget(entry)
         self._news(AttemptNews(entry.id, how.how))
         if entry.began or how.delete:
             chore = asyncio.create_task(self._wind_up(entry, how))
@@ -345,7 +344,7 @@ class KubernetesExecutor:
 
     def _forget(self, entry: Entry) -> None:
         entry.hush()
-        self._alarms.set(entry, None)
+        self._graces.forget(entry)
         if self._entries.get(entry.id) is entry:
             del self._entries[entry.id]
         if self._by_key.get(entry.key) is entry:
