@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
+from flyte_jupyter.engine.adapters.kubernetes.making import Owners
 from flyte_jupyter.engine.adapters.kubernetes.settings import (
     ConnectionSettings,
     KubernetesSettings,
@@ -147,6 +148,7 @@ async def bench(
     http: bool = False,
     settings: KubernetesSettings = QUICK,
     cluster: FakeCluster | None = None,
+    owners: Owners | None = None,
     **changes: object,
 ) -> AsyncIterator[Bench]:
     """A started executor over a fake cluster."""
@@ -161,8 +163,9 @@ async def bench(
             transport = await connect(ConnectionSettings(kubeconfig(folder, url)))
         made.api = Api(transport, settings.pace, dice=random.Random(1))
         held.push_async_callback(made.api.close)
+        blobs, logs = FolderBlobs(folder / "blobs"), folder / "logs"
         made.executor = KubernetesExecutor(
-            made.api, clock, FolderBlobs(folder / "blobs"), folder / "logs", settings=settings
+            made.api, clock, blobs, logs, settings=settings, owners=owners
         )
         await made.executor.start(made.news, made.rivalry.ready)
         try:

@@ -9,6 +9,7 @@ import pytest
 from fake_cluster import FakeCluster, Fault, refuse, to
 from kubernetes_bench import QUICK, attempt_id, bench, spec_of
 
+from flyte_jupyter.engine.adapters.kubernetes.making import Nobody
 from flyte_jupyter.engine.core.state import Blame, Stage
 from flyte_jupyter.engine.ports import Accepted, Rejected
 
@@ -228,6 +229,54 @@ def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room
             waits = [n.waits.stage for n in b.said_of(second.id) if n.waits]
             assert waits[-1] is Stage.QUEUED, "it is made, and may have run from here on"
             assert third.id not in (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_what_fits_into_a_quota_goes_past_what_never_will(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            large = [spec_of(attempt_id(f"large{i}")) for i in range(6)]
+            small = spec_of(attempt_id("small"))
+            said = 'pods "x" is forbidden: exceeded quota: most, requested: cpu=64, used: cpu=1, limited: cpu=10'
+            full = refuse(403, "Forbidden", said)
+
+            def asks_for(word):
+                return lambda c: c.method == "POST" and word in str(c.body["metadata"]["name"])
+
+            b.cluster.faults += [
+                Fault(asks_for("large"), 10**6, full),
+                Fault(asks_for("small"), 1, full),
+            ]
+            for spec in [*large, small]:
+                assert await b.executor.launch(spec) == Accepted()
+            assert small.id in (await b.executor.listing()).queued
+            await b.until(b.cluster.pods)
+            assert b.pod_of(small.id) in b.cluster.pods()
+            assert len((await b.executor.listing()).queued) == 7
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_room_and_meets_a_fault_of_our_own_is_the_systems_failure(tmp_path):
+    class Owners(Nobody):
+        broken = False
+
+        async def owner(self, _):
+            if self.broken:
+                raise RuntimeError("a defect")
+
+    async def main():
+        owners = Owners()
+        async with bench(tmp_path, owners=owners) as b:
+            b.cluster.quota["p-d"] = 0
+            spec = spec_of(attempt_id())
+            assert await b.executor.launch(spec) == Accepted()
+            owners.broken = True
+            why = (await b.ended(spec.id)).why
+            assert (why.code, why.blame, why.retryable) == ("SystemError", Blame.SYSTEM, True)
+            assert "a defect" in why.message
+            assert not (await b.executor.listing()).all
 
     asyncio.run(main())
 

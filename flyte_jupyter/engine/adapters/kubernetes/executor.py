@@ -21,7 +21,7 @@ from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Failure, Stage
+from flyte_jupyter.engine.core.state import Blame, Failure, Stage
 from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running, vanished
 from flyte_jupyter.engine.pods.naming import (
     attempt_of,
@@ -75,7 +75,7 @@ class KubernetesExecutor:
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
         self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
         self._leaving = Leaving()
-        self._room = Room(self._try_again, api)
+        self._room = Room(self._try_again, self._give_up, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
         wanted = selector(self._settings.pods)
@@ -142,6 +142,9 @@ class KubernetesExecutor:
     async def kill(self, attempt: AttemptId) -> None:
         """Have the pod deleted, with a short grace, and forget the attempt. Raises what may pass."""
         self._room.drop(attempt)
+        await self._end(attempt)
+
+    async def _end(self, attempt: AttemptId) -> None:
         entry = self._entries.get(attempt)
         if entry is not None:
             await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
@@ -369,6 +372,17 @@ class KubernetesExecutor:
         else:  # killed meanwhile, or even over
             await self._remove(key_of(made), made["metadata"]["uid"], 0)
         return True
+
+    async def _give_up(self, spec: AttemptSpec, error: Exception, times: int) -> None:
+        await self._end(spec.id)
+        if spec.id in self._room:
+            self._room.drop(spec.id)
+            text = (
+                f"{spec.id} cannot be launched: {error!r}. It was tried {times} times; the engine's log tells of each. "
+                "If it stays so, report it."
+            )
+            why = Failure("SystemError", text, Blame.SYSTEM, retryable=True)
+            self._news(AttemptNews(spec.id, Exit(why=why)))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
