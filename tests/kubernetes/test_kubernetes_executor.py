@@ -208,6 +208,31 @@ def test_a_pod_that_cannot_leave_is_waited_for(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["deaf", "restarted"])
+def test_a_pod_whose_end_nobody_heard_keeps_its_name_from_nobody(tmp_path, restarted):
+    async def main():
+        async with bench(tmp_path, patience=0.05) as b:
+            spec = await b.running()
+            b.cluster.ghosts = True
+            await b.executor.kill(spec.id)
+            with pytest.raises(Exception, match="still being deleted"):
+                await b.executor.launch(spec)
+            if restarted:
+                await b.executor.stop()
+            else:
+                deaf = lambda call: call.method == "GET" and call.path.endswith("/pods")  # noqa: E731
+                b.cluster.faults.append(Fault(deaf, 10**6))
+                b.cluster.watch_faults.close_after = 0
+                b.cluster.end_watches()
+            b.cluster.let_go()
+            if restarted:
+                await b.executor.start(b.news)
+            assert await b.executor.launch(spec) == Accepted()
+            assert len(b.cluster.pods()) == 1
+
+    asyncio.run(main())
+
+
 def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room(tmp_path):
     async def main():
         async with bench(tmp_path) as b:

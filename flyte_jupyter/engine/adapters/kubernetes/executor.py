@@ -74,12 +74,12 @@ class KubernetesExecutor:
         self._owners = owners or Nobody()
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
         self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
-        self._leaving = Leaving()
         self._room = Room(self._try_again, self._give_up, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
         wanted = selector(self._settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, self._settings)
+        self._leaving = self._new_leaving()
         self._graces = self._new_graces()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: Callable[[AttemptNews], None] = lambda _: None
@@ -93,6 +93,7 @@ class KubernetesExecutor:
         self._entries.clear()
         self._by_key.clear()
         await self._owners.start()
+        self._leaving = self._new_leaving()
         self._graces = self._new_graces()
         self._do(self._graces.keep())
         self._do(self._room.keep())
@@ -123,12 +124,12 @@ class KubernetesExecutor:
         if not self._reflectors.covers(key[0]):
             why = f"the namespace {key[0]} is not among those that this installation uses"
             return Rejected(Failure("NamespaceNotUsed", why))
-        await self._leaving.wait(key, self._settings.patience)
+        await self._leaving.wait(key)
         try:
             made = await self._maker.make(spec)
         except StillLeaving as error:
             self._leaving.add(error.key, error.uid)
-            await self._leaving.wait(error.key, self._settings.patience)
+            await self._leaving.wait(error.key)
             made = await self._maker.make(spec)
         if isinstance(made, Rejected):
             return made
@@ -147,7 +148,7 @@ class KubernetesExecutor:
     async def _end(self, attempt: AttemptId) -> None:
         entry = self._entries.get(attempt)
         if entry is not None:
-            await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+            await self._leaving.remove(entry.key, entry.uid, self._settings.kill_seconds)
             self._forget(entry)
             return
         # A launch that nobody heard the answer of may have made one.
@@ -159,7 +160,7 @@ class KubernetesExecutor:
                 return
             raise
         if self._maker.is_ours(found) and attempt_of(found) == attempt:
-            await self._remove(key, found["metadata"]["uid"], self._settings.kill_seconds)
+            await self._leaving.remove(key, found["metadata"]["uid"], self._settings.kill_seconds)
 
     async def reap(self, attempt: AttemptId) -> None:
         """Delete the pod of an ended attempt, once its log is kept. Nothing when it is unknown or goes on."""
@@ -167,7 +168,7 @@ class KubernetesExecutor:
         if entry is None or entry.is_ is not Is.ENDED:
             return
         await asyncio.gather(*entry.chores, return_exceptions=True)
-        await self._remove(entry.key, entry.uid, None)
+        await self._leaving.remove(entry.key, entry.uid, None)
         self._forget(entry)
 
     async def listing(self) -> Listing:
@@ -329,21 +330,14 @@ class KubernetesExecutor:
             if entry.began:
                 await self._logs.keep(entry)
             if how.delete:
-                await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+                await self._leaving.remove(entry.key, entry.uid, self._settings.kill_seconds)
         except (Refused, Unreachable, OSError) as error:
             log.warning("%s has ended, and is not wound up yet: %s", entry.id, error)
 
     # -- leaving --
 
-    async def _remove(self, key: Key, uid: str, grace: int | None) -> None:
-        """Have the pod deleted; what is heard of it from then on is no news."""
-        self._leaving.add(key, uid)
-        try:
-            if not await objects.delete(self._api, objects.pod(key), uid, grace):
-                self._leaving.gone(key, uid)
-        except BaseException:
-            self._leaving.gone(key, uid)
-            raise
+    def _new_leaving(self) -> Leaving:
+        return Leaving(self._api, self._reflectors, self._settings.patience)
 
     def _forget(self, entry: Entry) -> None:
         entry.hush()
@@ -370,7 +364,7 @@ class KubernetesExecutor:
                 self._news(AttemptNews(spec.id, None, Waits(Stage.QUEUED)))
             self._made(made)
         else:  # killed meanwhile, or even over
-            await self._remove(key_of(made), made["metadata"]["uid"], 0)
+            await self._leaving.remove(key_of(made), made["metadata"]["uid"], 0)
         return True
 
     async def _give_up(self, spec: AttemptSpec, error: Exception, times: int) -> None:
