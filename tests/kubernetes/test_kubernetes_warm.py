@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -501,6 +502,22 @@ def test_a_worker_that_can_never_be_made_fails_its_attempts_by_name(tmp_path, ho
             spec = b.spec("pid")
             assert await b.executor.launch(spec) == Accepted()
             assert (await b.ended(spec.id)).why.code == "AdmissionDenied"
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_cannot_start_fails_its_attempt_after_its_grace(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            reason = "CreateContainerError"
+            b.cluster.kubelet = lambda pod: b.cluster.wait_for(pod, reason, "no such device")
+            spec = b.spec("pid")
+            await b.executor.launch(spec)
+            await b.until(lambda: b.said_of(spec.id))
+            assert reason in b.said_of(spec.id)[0].waits.reason
+            b.clock.move(timedelta(minutes=4))
+            assert (await b.ended(spec.id)).why.code == reason
+            await b.until(lambda: not b.workers())
 
     asyncio.run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flyte_jupyter.engine.adapters.kubernetes.pace import Gate
+from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff, Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
 from flyte_jupyter.engine.ports import NotNow, Ready, unrivalled
 
@@ -139,8 +140,18 @@ class Api:
         """From now on change nothing, and run nothing in a container, unless this returns."""
         self._ready = ready
 
-    async def ready(self) -> None:
-        """Return while the cluster may be changed. Raises `Unreachable`."""
+    async def admitted(self) -> None:
+        """Return once the cluster may be changed, however long that takes."""
+        backoff = Backoff(self.pace, self.dice)
+        while True:
+            try:
+                await self._admit()
+            except Unreachable:
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    async def _admit(self) -> None:
         try:
             await self._ready()
         except Exception as error:
@@ -186,7 +197,7 @@ class Api:
         """Run a program in a container of the pod at `path`, and hold its standard input and output."""
         query = {"container": container, "stdin": "true", "stdout": "true", "stderr": "true"}
         call = Call("GET", f"{path}/exec", query, seconds=self._seconds)
-        await self.ready()
+        await self._admit()
         return await self._transport.execute(call, command)
 
     async def events(
@@ -203,7 +214,7 @@ class Api:
 
     async def _write(self, call: Call) -> Json:
         await self._gate.enter()
-        await self.ready()
+        await self._admit()
         return _object(await self._ask(call))
 
     async def _ask(self, call: Call) -> Answer:

@@ -13,6 +13,7 @@ from typing import Any
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import container_of
+from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
 from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
@@ -33,7 +34,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
 )
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure, Stage
-from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning
+from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running
 from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
 from flyte_jupyter.engine.ports import Clock, Waits
 
@@ -58,6 +59,7 @@ class Crew:
         self._pools: dict[str, Pool] = {}
         wanted = kinds.worker_selector(settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, settings)
+        self._graces = self._new_graces()
         self._tasks: set[asyncio.Task[None]] = set()
         self._informed = False
         self._parted: set[str] = set()
@@ -65,6 +67,8 @@ class Crew:
 
     async def start(self) -> None:
         """Find the workers of an earlier engine, and what they do."""
+        self._graces = self._new_graces()
+        self._do(self._graces.keep())
         if await self._reflectors.start():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.patience):
@@ -129,7 +133,16 @@ class Crew:
         if worker is None:
             worker = Worker(key, uid, name, container_of(found))
             pool.workers[key] = worker
-        says = meaning(found, self._clock.now(), self._settings.graces)
+        says = self._graces.heard(worker, found)
+        if says is not None:
+            self._judged(worker, says)
+
+    def _new_graces(self) -> Graces[Worker]:
+        graces = self._settings.graces
+        return Graces(self._api, self._clock, graces, self._reflectors, self._judged)
+
+    def _judged(self, worker: Worker, says: Meaning) -> None:
+        pool = self._pools[worker.kind]
         if isinstance(says, Ended):
             self._failed(pool, worker, says)
         elif isinstance(says, Running) and worker.link is None and not worker.joining:
@@ -166,6 +179,7 @@ class Crew:
 
     def _remove(self, pool: Pool, worker: Worker, how: Exit) -> None:
         self._unwind(worker)
+        self._graces.forget(worker)
         worker.leaving = True
         self._parted.add(worker.uid)
         pool.workers.pop(worker.key, None)
@@ -314,19 +328,8 @@ class Crew:
         worker.joining = True
         self._do(self._join(pool, worker), _JOIN)
 
-    async def _admitted(self) -> None:
-        """Wait for as long as nothing may be changed."""
-        while True:
-            try:
-                await self._api.ready()
-            except Unreachable as error:
-                log.warning("%s", error)
-                await asyncio.sleep(_LATER)
-            else:
-                return
-
     async def _send(self, pool: Pool, worker: Worker, turn: Turn) -> None:
-        await self._admitted()
+        await self._api.admitted()
         if worker.turn is not turn or turn.spec is None:
             return
         if turn.killed:
