@@ -199,7 +199,7 @@ class _Reign:
         arrivals = self._ports.runs.arrivals()
         for run in await self._ports.runs.open_runs():
             await self.loop.open(run)
-        await self._ports.executor.start(self._news)
+        await self._ports.executor.start(self._news, self._ready)
         await self._survey()
         self.outbox.release()
         self._start(self._hear(arrivals))

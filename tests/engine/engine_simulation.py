@@ -132,7 +132,7 @@ class View:
 
         return guarded
 
-    async def start(self, news):
+    async def start(self, news, ready):
         self._host.simulation.listeners[self._host] = news
 
     async def stop(self):

@@ -22,7 +22,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
 )
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, StoreBusy, Waits
+from flyte_jupyter.engine.ports import AttemptSpec, Fenced, NotNow, Rejected, StoreBusy, Waits
 from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -691,6 +691,29 @@ def test_an_engine_that_stood_still_does_nothing_more_that_it_owed():
         held.set()
         await stands_by(first, world)
         assert not world.executor.created
+        await first.stop()
+
+    asyncio.run(main())
+
+
+def test_an_executor_hears_when_its_engine_may_act_no_longer():
+    async def main():
+        world = World()
+        first = world.engine()
+        start, told = world.executor.start, []
+
+        async def hears(news, ready):
+            told.append(ready)
+            await start(news, ready)
+
+        world.executor.start = hears
+        await first.start()
+        (ready,) = told
+        await ready()
+        world.clock.stand_still(timedelta(seconds=20))
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now())
+        with pytest.raises(Fenced):
+            await ready()
         await first.stop()
 
     asyncio.run(main())

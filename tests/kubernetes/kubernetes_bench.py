@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
+from flyte_jupyter.engine.adapters.kubernetes.making import Owners
 from flyte_jupyter.engine.adapters.kubernetes.settings import (
     ConnectionSettings,
     KubernetesSettings,
@@ -24,7 +25,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import (
     WatchSettings,
 )
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.ports import AttemptNews, AttemptSpec
+from flyte_jupyter.engine.ports import AttemptNews, AttemptSpec, Fenced
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -77,6 +78,18 @@ def spec_of(attempt: AttemptId, command: str = "work") -> AttemptSpec:
     )
 
 
+class Rivalry:
+    """Whether another engine has taken over, and how often this one asked since."""
+
+    lost = False
+    asked = 0
+
+    async def ready(self) -> None:
+        if self.lost:
+            self.asked += 1
+            raise Fenced("another engine has taken over")
+
+
 class Bench:
     """What tests hold: the cluster, the executor over it, its news."""
 
@@ -84,6 +97,7 @@ class Bench:
         self.cluster = cluster
         self.clock = clock
         self.said: list[AttemptNews] = []
+        self.rivalry = Rivalry()
         self.executor: KubernetesExecutor
         self.api: Api
         self.within = DEADLINE
@@ -114,6 +128,10 @@ class Bench:
 
         return self.cluster.pod(pod_name(attempt))
 
+    def changes(self) -> list[str]:
+        """What was asked for that changes the cluster."""
+        return [f"{c.method} {c.path}" for c in self.cluster.calls if c.method != "GET"]
+
     async def running(self, node: str = "n0") -> AttemptSpec:
         """Launch an attempt and let it run."""
         spec = spec_of(attempt_id(node))
@@ -130,6 +148,7 @@ async def bench(
     http: bool = False,
     settings: KubernetesSettings = QUICK,
     cluster: FakeCluster | None = None,
+    owners: Owners | None = None,
     **changes: object,
 ) -> AsyncIterator[Bench]:
     """A started executor over a fake cluster."""
@@ -144,10 +163,11 @@ async def bench(
             transport = await connect(ConnectionSettings(kubeconfig(folder, url)))
         made.api = Api(transport, settings.pace, dice=random.Random(1))
         held.push_async_callback(made.api.close)
+        blobs, logs = FolderBlobs(folder / "blobs"), folder / "logs"
         made.executor = KubernetesExecutor(
-            made.api, clock, FolderBlobs(folder / "blobs"), folder / "logs", settings=settings
+            made.api, clock, blobs, logs, settings=settings, owners=owners
         )
-        await made.executor.start(made.news)
+        await made.executor.start(made.news, made.rivalry.ready)
         try:
             yield made
         finally:

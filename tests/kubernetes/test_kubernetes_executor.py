@@ -9,6 +9,7 @@ import pytest
 from fake_cluster import FakeCluster, Fault, refuse, to
 from kubernetes_bench import QUICK, attempt_id, bench, spec_of
 
+from flyte_jupyter.engine.adapters.kubernetes.making import Nobody
 from flyte_jupyter.engine.core.state import Blame, Stage
 from flyte_jupyter.engine.ports import Accepted, Rejected
 
@@ -207,6 +208,31 @@ def test_a_pod_that_cannot_leave_is_waited_for(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["deaf", "restarted"])
+def test_a_pod_whose_end_nobody_heard_keeps_its_name_from_nobody(tmp_path, restarted):
+    async def main():
+        async with bench(tmp_path, patience=0.05) as b:
+            spec = await b.running()
+            b.cluster.ghosts = True
+            await b.executor.kill(spec.id)
+            with pytest.raises(Exception, match="still being deleted"):
+                await b.executor.launch(spec)
+            if restarted:
+                await b.executor.stop()
+            else:
+                deaf = lambda call: call.method == "GET" and call.path.endswith("/pods")  # noqa: E731
+                b.cluster.faults.append(Fault(deaf, 10**6))
+                b.cluster.watch_faults.close_after = 0
+                b.cluster.end_watches()
+            b.cluster.let_go()
+            if restarted:
+                await b.executor.start(b.news)
+            assert await b.executor.launch(spec) == Accepted()
+            assert len(b.cluster.pods()) == 1
+
+    asyncio.run(main())
+
+
 def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
@@ -228,6 +254,54 @@ def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room
             waits = [n.waits.stage for n in b.said_of(second.id) if n.waits]
             assert waits[-1] is Stage.QUEUED, "it is made, and may have run from here on"
             assert third.id not in (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_what_fits_into_a_quota_goes_past_what_never_will(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            large = [spec_of(attempt_id(f"large{i}")) for i in range(6)]
+            small = spec_of(attempt_id("small"))
+            said = 'pods "x" is forbidden: exceeded quota: most, requested: cpu=64, used: cpu=1, limited: cpu=10'
+            full = refuse(403, "Forbidden", said)
+
+            def asks_for(word):
+                return lambda c: c.method == "POST" and word in str(c.body["metadata"]["name"])
+
+            b.cluster.faults += [
+                Fault(asks_for("large"), 10**6, full),
+                Fault(asks_for("small"), 1, full),
+            ]
+            for spec in [*large, small]:
+                assert await b.executor.launch(spec) == Accepted()
+            assert small.id in (await b.executor.listing()).queued
+            await b.until(b.cluster.pods)
+            assert b.pod_of(small.id) in b.cluster.pods()
+            assert len((await b.executor.listing()).queued) == 7
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_room_and_meets_a_fault_of_our_own_is_the_systems_failure(tmp_path):
+    class Owners(Nobody):
+        broken = False
+
+        async def owner(self, _):
+            if self.broken:
+                raise RuntimeError("a defect")
+
+    async def main():
+        owners = Owners()
+        async with bench(tmp_path, owners=owners) as b:
+            b.cluster.quota["p-d"] = 0
+            spec = spec_of(attempt_id())
+            assert await b.executor.launch(spec) == Accepted()
+            owners.broken = True
+            why = (await b.ended(spec.id)).why
+            assert (why.code, why.blame, why.retryable) == ("SystemError", Blame.SYSTEM, True)
+            assert "a defect" in why.message
+            assert not (await b.executor.listing()).all
 
     asyncio.run(main())
 
@@ -323,6 +397,55 @@ def test_an_image_that_cannot_be_pulled_fails_after_its_grace_and_the_pod_is_del
             await b.until(lambda: not b.cluster.pods())
             await b.executor.reap(spec.id)
             assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_a_grace_that_is_over_ends_no_pod_that_has_started_unheard_meanwhile(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = spec_of(attempt_id())
+            await b.executor.launch(spec)
+            b.cluster.wait_for(b.pod_of(spec.id), "ErrImagePull", "the registry is slow")
+            await b.until(lambda: b.said_of(spec.id))
+            deaf = lambda call: call.method == "GET" and call.path.endswith("/pods")  # noqa: E731
+            b.cluster.faults.append(Fault(deaf, 10**6))
+            b.cluster.watch_faults.close_after = 0
+            b.cluster.end_watches()
+            away = Fault(to("GET", "/pods/"))
+            b.cluster.faults.append(away)
+            b.cluster.run(b.pod_of(spec.id))
+            b.clock.move(timedelta(minutes=4))
+            await b.until(lambda: not away.times or "DELETE" in str(b.changes()))
+            # How it stands could not be seen, so it is looked at again.
+            b.clock.move(timedelta(minutes=1))
+            await b.until(lambda: b.said_of(spec.id)[-1].waits is None)
+            assert [n.how for n in b.said_of(spec.id)] == [None, None]
+            assert spec.id in (await b.executor.listing()).running
+            assert len(b.changes()) == 1
+
+    asyncio.run(main())
+
+
+def test_timers_of_an_engine_that_may_act_no_longer_change_nothing(tmp_path):
+    """It stood still: what it had waiting for a quota, or for the end of a grace, is another's by now."""
+
+    async def main():
+        async with bench(tmp_path) as b:
+            stuck, waits = spec_of(attempt_id("n0")), spec_of(attempt_id("n1"))
+            await b.executor.launch(stuck)
+            b.cluster.wait_for(b.pod_of(stuck.id), "ImagePullBackOff", "no such image")
+            await b.until(lambda: b.said_of(stuck.id))
+            b.cluster.quota["p-d"] = 1
+            await b.executor.launch(waits)
+            b.rivalry.lost = True
+            b.cluster.quota.clear()
+            before = b.changes()
+            b.clock.move(timedelta(minutes=4))
+            await b.ended(stuck.id)
+            await b.until(lambda: b.rivalry.asked > 5 or b.changes() != before)
+            assert b.changes() == before
+            assert len(b.cluster.pods()) == 1
 
     asyncio.run(main())
 

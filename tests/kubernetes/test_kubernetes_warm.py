@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -150,8 +151,9 @@ def home():
 
 
 @contextlib.asynccontextmanager
-async def bench(folder, home, cluster=None, **warm):
-    settings = dataclasses.replace(QUICK, warm=WarmSettings(**{"most": 1, **warm}), patience=20.0)
+async def bench(folder, home, cluster=None, *, patience=20.0, **warm):
+    warmth = WarmSettings(**{"most": 1, **warm})
+    settings = dataclasses.replace(QUICK, warm=warmth, patience=patience)
     made = WarmBench(cluster or FakeCluster(), HandClock())
     made.folder = folder
     made.clock._now = made.cluster.now()
@@ -160,7 +162,7 @@ async def bench(folder, home, cluster=None, **warm):
     logs, blobs = folder / "logs", FolderBlobs(folder / "blobs")
     pods = KubernetesExecutor(made.api, made.clock, blobs, logs, settings=settings)
     made.executor = ClusterExecutor(pods, WarmExecutor(made.api, made.clock, logs, settings))
-    await made.executor.start(made.news)
+    await made.executor.start(made.news, made.rivalry.ready)
     try:
         yield made
     finally:
@@ -338,6 +340,35 @@ def test_the_next_engine_finds_what_workers_do_and_did(tmp_path, home):
     asyncio.run(main())
 
 
+def test_what_a_worker_has_that_is_not_joined_yet_is_not_begun_again_by_another(tmp_path, home):
+    async def main():
+        cluster = FakeCluster()
+        async with bench(tmp_path, home, cluster, most=2) as b:
+            spec, other = b.spec("wait", GATE=str(tmp_path / "gate")), b.spec("pid", "n1")
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            busy = b.workers()[0]["metadata"]["name"]
+            await b.executor.launch(other)
+            await b.ended(other.id)
+            await b.executor.reap(other.id)
+        # Its successor cannot join the worker that is busy, and the idle one at once.
+        cut_off = Fault(to("GET", f"/{busy}/exec"), 10**6)
+        cluster.faults.append(cut_off)
+        async with bench(tmp_path, home, cluster, most=2, patience=0.05) as b:
+            with pytest.raises(NotNow):
+                await b.executor.launch(spec)
+            cut_off.times = 0
+            await b.started(spec.id)
+            assert await b.executor.launch(spec) == Accepted()
+            (tmp_path / "gate").touch()
+            assert (await b.ended(spec.id)).code == 0
+            begun = [log for log in home.glob("*/attempts/*/log") if "begun" in log.read_text()]
+            assert len(begun) == 1, "one worker has run it, and once"
+            assert len(b.workers()) == 2
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_nobody_needs_goes(tmp_path, home):
     async def main():
         async with bench(tmp_path, home, idle_seconds=1.0) as b:
@@ -362,6 +393,21 @@ def test_a_kind_of_worker_that_nobody_wants_is_forgotten_until_somebody_does(tmp
                 await b.executor.reap(spec.id)
                 await b.until(lambda: not crew._pools)
             await b.until(lambda: not b.workers())
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_nobody_needs_stays_when_its_engine_may_act_no_longer(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home, idle_seconds=0.05) as b:
+            spec = b.spec("wait", GATE=str(tmp_path / "gate"))
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            b.rivalry.lost = True
+            (tmp_path / "gate").touch()
+            assert (await b.ended(spec.id)).code == 0
+            await b.until(lambda: b.rivalry.asked > 2 or not b.workers())
+            assert b.workers(), "another engine may have an attempt there"
 
     asyncio.run(main())
 
@@ -493,6 +539,22 @@ def test_a_worker_that_can_never_be_made_fails_its_attempts_by_name(tmp_path, ho
             spec = b.spec("pid")
             assert await b.executor.launch(spec) == Accepted()
             assert (await b.ended(spec.id)).why.code == "AdmissionDenied"
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_cannot_start_fails_its_attempt_after_its_grace(tmp_path, home):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            reason = "CreateContainerError"
+            b.cluster.kubelet = lambda pod: b.cluster.wait_for(pod, reason, "no such device")
+            spec = b.spec("pid")
+            await b.executor.launch(spec)
+            await b.until(lambda: b.said_of(spec.id))
+            assert reason in b.said_of(spec.id)[0].waits.reason
+            b.clock.move(timedelta(minutes=4))
+            assert (await b.ended(spec.id)).why.code == reason
+            await b.until(lambda: not b.workers())
 
     asyncio.run(main())
 

@@ -52,10 +52,16 @@ from flyte_jupyter.engine.ports.executor import (
     NotNow as NotNow,
 )
 from flyte_jupyter.engine.ports.executor import (
+    Ready as Ready,
+)
+from flyte_jupyter.engine.ports.executor import (
     Rejected as Rejected,
 )
 from flyte_jupyter.engine.ports.executor import (
     Waits as Waits,
+)
+from flyte_jupyter.engine.ports.executor import (
+    unrivalled as unrivalled,
 )
 from flyte_jupyter.engine.ports.outside import (
     Children as Children,
@@ -68,6 +74,9 @@ from flyte_jupyter.engine.ports.outside import (
 )
 from flyte_jupyter.engine.ports.outside import (
     Signals as Signals,
+)
+from flyte_jupyter.engine.ports.passing import (
+    passes as passes,
 )
 from flyte_jupyter.engine.ports.runs import (
     Commit as Commit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -91,11 +91,23 @@ class Listing:
         return self.queued | self.running | frozenset(self.ended)
 
 
+Ready = Callable[[], Awaitable[None]]
+"""Returns while its caller's engine may act; raises when it may not, or when that cannot be found out."""
+
+
+async def unrivalled() -> None:
+    """Ready, because no other engine could have taken over."""
+
+
 class Executor(Protocol):
     """Runs attempts. Create-if-absent and delete-if-present by `AttemptId`; an ended attempt stays listed until reaped."""
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
-        """Begin; adopt what an earlier engine left running. `news` is called on the event loop's thread."""
+    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
+        """Begin; adopt what an earlier engine left running. `news` is called on the event loop's thread.
+
+        Where executors of several engines reach the same attempts, `ready` is awaited before anything is changed: a timer that
+        is due when an engine has stood still must do nothing to what is another's by then.
+        """
 
     async def stop(self) -> None:
         """Stop watching. Running attempts go on and are adopted by the next `start`."""

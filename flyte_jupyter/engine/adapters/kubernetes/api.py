@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -9,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flyte_jupyter.engine.adapters.kubernetes.pace import Gate
+from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff, Gate
 from flyte_jupyter.engine.adapters.kubernetes.settings import PaceSettings
-from flyte_jupyter.engine.ports import NotNow
+from flyte_jupyter.engine.ports import NotNow, Ready, unrivalled
 
 Json = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -135,6 +136,28 @@ class Api:
         """By the event loop's clock: whoever makes one, everybody has to know that it is new."""
         self._gate = Gate(self.pace, self.dice)
         self._seconds = seconds
+        self._ready: Ready = unrivalled
+
+    def heed(self, ready: Ready) -> None:
+        """From now on change nothing, and run nothing in a container, unless this returns."""
+        self._ready = ready
+
+    async def admitted(self) -> None:
+        """Return once the cluster may be changed, however long that takes."""
+        backoff = Backoff(self.pace, self.dice)
+        while True:
+            try:
+                await self._admit()
+            except Unreachable:
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    async def _admit(self) -> None:
+        try:
+            await self._ready()
+        except Exception as error:
+            raise Unreachable(f"nothing is changed in the cluster now: {error}") from error
 
     async def close(self) -> None:
         """Hang up."""
@@ -176,6 +199,7 @@ class Api:
         """Run a program in a container of the pod at `path`, and hold its standard input and output."""
         query = {"container": container, "stdin": "true", "stdout": "true", "stderr": "true"}
         call = Call("GET", f"{path}/exec", query, seconds=self._seconds)
+        await self._admit()
         return await self._transport.execute(call, command)
 
     async def events(
@@ -192,6 +216,7 @@ class Api:
 
     async def _write(self, call: Call) -> Json:
         await self._gate.enter()
+        await self._admit()
         return _object(await self._ask(call))
 
     async def _ask(self, call: Call) -> Answer:

@@ -33,8 +33,6 @@ class Entry:
     """The container whose log is the attempt's."""
     is_: Is = Is.PENDING
     how: Exit | None = None
-    pod: Json | None = None
-    """The pod as it was last seen, while it is to be judged again with time."""
     told: Waits | None = None
     """What was last said that it waits for."""
     teller: asyncio.TimerHandle | None = None

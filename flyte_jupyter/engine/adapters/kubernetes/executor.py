@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes import objects
-from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
+from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
@@ -21,8 +21,8 @@ from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Failure, Stage
-from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning, vanished
+from flyte_jupyter.engine.core.state import Blame, Failure, Stage
+from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running, vanished
 from flyte_jupyter.engine.pods.naming import (
     attempt_of,
     namespace_of,
@@ -39,8 +39,10 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    Ready,
     Rejected,
     Waits,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -72,25 +74,28 @@ class KubernetesExecutor:
         self._owners = owners or Nobody()
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
         self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
-        self._alarms: Alarms[Entry] = Alarms(clock, self._rings)
-        self._leaving = Leaving()
-        self._room = Room(self._try_again, api)
+        self._room = Room(self._try_again, self._give_up, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
         wanted = selector(self._settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, self._settings)
+        self._leaving = self._new_leaving()
+        self._graces = self._new_graces()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
     # -- the port --
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
         """Adopt the pods that are there. An API server that cannot be reached is waited for in the background."""
         self._news = news
+        self._api.heed(ready)
         self._entries.clear()
         self._by_key.clear()
         await self._owners.start()
-        self._do(self._alarms.keep())
+        self._leaving = self._new_leaving()
+        self._graces = self._new_graces()
+        self._do(self._graces.keep())
         self._do(self._room.keep())
         if not await self._reflectors.start():
             log.warning("the cluster has not told what it has yet: going on without")
@@ -119,12 +124,12 @@ class KubernetesExecutor:
         if not self._reflectors.covers(key[0]):
             why = f"the namespace {key[0]} is not among those that this installation uses"
             return Rejected(Failure("NamespaceNotUsed", why))
-        await self._leaving.wait(key, self._settings.patience)
+        await self._leaving.wait(key)
         try:
             made = await self._maker.make(spec)
         except StillLeaving as error:
             self._leaving.add(error.key, error.uid)
-            await self._leaving.wait(error.key, self._settings.patience)
+            await self._leaving.wait(error.key)
             made = await self._maker.make(spec)
         if isinstance(made, Rejected):
             return made
@@ -138,9 +143,12 @@ class KubernetesExecutor:
     async def kill(self, attempt: AttemptId) -> None:
         """Have the pod deleted, with a short grace, and forget the attempt. Raises what may pass."""
         self._room.drop(attempt)
+        await self._end(attempt)
+
+    async def _end(self, attempt: AttemptId) -> None:
         entry = self._entries.get(attempt)
         if entry is not None:
-            await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+            await self._leaving.remove(entry.key, entry.uid, self._settings.kill_seconds)
             self._forget(entry)
             return
         # A launch that nobody heard the answer of may have made one.
@@ -152,7 +160,7 @@ class KubernetesExecutor:
                 return
             raise
         if self._maker.is_ours(found) and attempt_of(found) == attempt:
-            await self._remove(key, found["metadata"]["uid"], self._settings.kill_seconds)
+            await self._leaving.remove(key, found["metadata"]["uid"], self._settings.kill_seconds)
 
     async def reap(self, attempt: AttemptId) -> None:
         """Delete the pod of an ended attempt, once its log is kept. Nothing when it is unknown or goes on."""
@@ -160,7 +168,7 @@ class KubernetesExecutor:
         if entry is None or entry.is_ is not Is.ENDED:
             return
         await asyncio.gather(*entry.chores, return_exceptions=True)
-        await self._remove(entry.key, entry.uid, None)
+        await self._leaving.remove(entry.key, entry.uid, None)
         self._forget(entry)
 
     async def listing(self) -> Listing:
@@ -268,17 +276,15 @@ class KubernetesExecutor:
         self._by_key[entry.key] = entry
         return entry
 
-    def _rings(self, entry: Entry) -> None:
-        if entry.pod is not None:
-            self._judge(entry, entry.pod)
+    def _new_graces(self) -> Graces[Entry]:
+        graces = self._settings.graces
+        return Graces(self._api, self._clock, graces, self._reflectors, self._judged)
 
     def _judge(self, entry: Entry, pod: Json) -> None:
-        if entry.is_ is Is.ENDED:
-            return
-        says = meaning(pod, self._clock.now(), self._settings.graces)
-        until = None if isinstance(says, Ended) else says.until
-        entry.pod = pod if until is not None else None
-        self._alarms.set(entry, until)
+        if entry.is_ is not Is.ENDED and (says := self._graces.heard(entry, pod)) is not None:
+            self._judged(entry, says)
+
+    def _judged(self, entry: Entry, says: Meaning) -> None:
         match says:
             case Pending(stage, reason):
                 self._wait(entry, Waits(stage, reason))
@@ -309,9 +315,9 @@ class KubernetesExecutor:
 
     def _finish(self, entry: Entry, how: Ended) -> None:
         entry.hush()
-        entry.is_, entry.how, entry.pod = Is.ENDED, how.how, None
+        entry.is_, entry.how = Is.ENDED, how.how
         entry.began = entry.began or how.how.code is not None or how.how.ran > 0
-        self._alarms.set(entry, None)
+        self._graces.forget(entry)
         self._news(AttemptNews(entry.id, how.how))
         if entry.began or how.delete:
             chore = asyncio.create_task(self._wind_up(entry, how))
@@ -324,25 +330,18 @@ class KubernetesExecutor:
             if entry.began:
                 await self._logs.keep(entry)
             if how.delete:
-                await self._remove(entry.key, entry.uid, self._settings.kill_seconds)
+                await self._leaving.remove(entry.key, entry.uid, self._settings.kill_seconds)
         except (Refused, Unreachable, OSError) as error:
             log.warning("%s has ended, and is not wound up yet: %s", entry.id, error)
 
     # -- leaving --
 
-    async def _remove(self, key: Key, uid: str, grace: int | None) -> None:
-        """Have the pod deleted; what is heard of it from then on is no news."""
-        self._leaving.add(key, uid)
-        try:
-            if not await objects.delete(self._api, objects.pod(key), uid, grace):
-                self._leaving.gone(key, uid)
-        except BaseException:
-            self._leaving.gone(key, uid)
-            raise
+    def _new_leaving(self) -> Leaving:
+        return Leaving(self._api, self._reflectors, self._settings.patience)
 
     def _forget(self, entry: Entry) -> None:
         entry.hush()
-        self._alarms.set(entry, None)
+        self._graces.forget(entry)
         if self._entries.get(entry.id) is entry:
             del self._entries[entry.id]
         if self._by_key.get(entry.key) is entry:
@@ -365,8 +364,19 @@ class KubernetesExecutor:
                 self._news(AttemptNews(spec.id, None, Waits(Stage.QUEUED)))
             self._made(made)
         else:  # killed meanwhile, or even over
-            await self._remove(key_of(made), made["metadata"]["uid"], 0)
+            await self._leaving.remove(key_of(made), made["metadata"]["uid"], 0)
         return True
+
+    async def _give_up(self, spec: AttemptSpec, error: Exception, times: int) -> None:
+        await self._end(spec.id)
+        if spec.id in self._room:
+            self._room.drop(spec.id)
+            text = (
+                f"{spec.id} cannot be launched: {error!r}. It was tried {times} times; the engine's log tells of each. "
+                "If it stays so, report it."
+            )
+            why = Failure("SystemError", text, Blame.SYSTEM, retryable=True)
+            self._news(AttemptNews(spec.id, Exit(why=why)))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

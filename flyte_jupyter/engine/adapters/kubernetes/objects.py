@@ -38,13 +38,14 @@ async def delete(api: Api, path: str, uid: str, grace: int | None) -> bool:
     except Refused as error:
         if error.status == NOT_FOUND:
             return False
-        if error.status == CONFLICT and not await _is_there(api, path, uid):
+        if error.status == CONFLICT and not await is_there(api, path, uid):
             return False  # another object has its name
         raise
     return True
 
 
-async def _is_there(api: Api, path: str, uid: str) -> bool:
+async def is_there(api: Api, path: str, uid: str) -> bool:
+    """Whether the object with this uid exists. Raises what may pass."""
     try:
         return bool((await api.read(path))["metadata"]["uid"] == uid)
     except Refused as error:

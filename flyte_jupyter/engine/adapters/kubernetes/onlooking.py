@@ -22,7 +22,9 @@ from flyte_jupyter.engine.ports import (
     AttemptSpec,
     Listing,
     LogSlice,
+    Ready,
     Rejected,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -49,7 +51,11 @@ class Onlooker:
         )
         self._entries: dict[Key, Entry] = {}
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:  # noqa: ARG002 - there will be none
+    async def start(
+        self,
+        news: Callable[[AttemptNews], None],  # noqa: ARG002 - there will be none
+        ready: Ready = unrivalled,  # noqa: ARG002 - nothing is changed from here
+    ) -> None:
         """Forget what was watched before."""
         await asyncio.to_thread(shutil.rmtree, self._watched, ignore_errors=True)
 

@@ -13,7 +13,9 @@ from flyte_jupyter.engine.ports import (
     AttemptSpec,
     Listing,
     LogSlice,
+    Ready,
     Rejected,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -25,10 +27,10 @@ class ClusterExecutor:
         self._pods = pods
         self._warm = warm
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
         """Start both."""
-        await self._pods.start(news)
-        await self._warm.start(news)
+        await self._pods.start(news, ready)
+        await self._warm.start(news, ready)
 
     async def stop(self) -> None:
         """Stop both."""

@@ -46,7 +46,9 @@ from flyte_jupyter.engine.ports import (
     Listing,
     LogSlice,
     NotNow,
+    Ready,
     Rejected,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -105,7 +107,11 @@ class LocalExecutor:
 
     # -- the port --
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(
+        self,
+        news: Callable[[AttemptNews], None],
+        ready: Ready = unrivalled,  # noqa: ARG002 - zygotes hear only whoever greeted them last
+    ) -> None:
         """Adopt what runs, find how the rest ended, queue again what had not begun."""
         self._news = news
         self._slots = Slots(self.capacity, self._devices)

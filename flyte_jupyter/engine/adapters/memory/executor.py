@@ -14,8 +14,10 @@ from flyte_jupyter.engine.ports import (
     AttemptSpec,
     Listing,
     LogSlice,
+    Ready,
     Rejected,
     Waits,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -46,7 +48,11 @@ class MemoryExecutor:
         """Say when listings are from."""
         self._clock = clock
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(
+        self,
+        news: Callable[[AttemptNews], None],
+        ready: Ready = unrivalled,  # noqa: ARG002 - it does nothing by itself
+    ) -> None:
         """Begin to tell news."""
         self._news = news
 

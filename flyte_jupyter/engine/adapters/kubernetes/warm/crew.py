@@ -8,11 +8,12 @@ import secrets
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import container_of
+from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces
 from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
@@ -23,6 +24,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
     At,
+    Desk,
     Pool,
     Turn,
     Worker,
@@ -32,10 +34,9 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
 )
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure, Stage
-from flyte_jupyter.engine.pods.meaning import Ended, Running, meaning
+from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running
 from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
 from flyte_jupyter.engine.ports import Clock, Waits
-from flyte_jupyter.idl.ids import AttemptId
 
 log = logging.getLogger(__name__)
 
@@ -44,25 +45,6 @@ _LATER = 1.0
 _TRIES = 12
 _JOIN, _CLOSE = "join", "close"
 """Names of tasks: those that a start waits for, and those that a stop lets finish."""
-
-
-class Desk(Protocol):
-    """Who keeps the attempts' turns."""
-
-    def turn(self, key: str) -> Turn | None:
-        """The attempt that workers know by this key."""
-
-    def begin(self, turn: Turn) -> None:
-        """Its process has started."""
-
-    def waits(self, turn: Turn, what: Waits) -> None:
-        """What it waits for."""
-
-    def finish(self, turn: Turn, how: Exit) -> None:
-        """It is over."""
-
-    def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
-        """A worker has this attempt since an earlier engine, or connection; `how` it ended, if it did."""
 
 
 class Crew:
@@ -77,12 +59,16 @@ class Crew:
         self._pools: dict[str, Pool] = {}
         wanted = kinds.worker_selector(settings.pods)
         self._reflectors = Reflectors(api, objects.pods, wanted, self, settings)
+        self._graces = self._new_graces()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._informed = False
         self._parted: set[str] = set()
         """Uids of pods that are workers no longer, and still there: what is heard of them is no news."""
 
     async def start(self) -> None:
         """Find the workers of an earlier engine, and what they do."""
+        self._graces = self._new_graces()
+        self._do(self._graces.keep())
         if await self._reflectors.start():
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.patience):
@@ -105,11 +91,18 @@ class Crew:
                     await worker.link.close()
         self._pools.clear()
         self._parted.clear()
+        self._informed = False
 
     @property
     def complete(self) -> bool:
         """Whether every worker that there is has told what it does."""
         return self._reflectors.synced and not self._joins()
+
+    @property
+    def informed(self) -> bool:
+        """Whether all workers of an earlier engine have told what they do: until then any attempt may be with one of them."""
+        self._informed = self._informed or self.complete
+        return self._informed
 
     def add(self, kind: Kind, turn: Turn) -> None:
         """Let an attempt wait for a worker of this kind."""
@@ -140,7 +133,16 @@ class Crew:
         if worker is None:
             worker = Worker(key, uid, name, container_of(found))
             pool.workers[key] = worker
-        says = meaning(found, self._clock.now(), self._settings.graces)
+        says = self._graces.heard(worker, found)
+        if says is not None:
+            self._judged(worker, says)
+
+    def _new_graces(self) -> Graces[Worker]:
+        graces = self._settings.graces
+        return Graces(self._api, self._clock, graces, self._reflectors, self._judged)
+
+    def _judged(self, worker: Worker, says: Meaning) -> None:
+        pool = self._pools[worker.kind]
         if isinstance(says, Ended):
             self._failed(pool, worker, says)
         elif isinstance(says, Running) and worker.link is None and not worker.joining:
@@ -177,6 +179,7 @@ class Crew:
 
     def _remove(self, pool: Pool, worker: Worker, how: Exit) -> None:
         self._unwind(worker)
+        self._graces.forget(worker)
         worker.leaving = True
         self._parted.add(worker.uid)
         pool.workers.pop(worker.key, None)
@@ -331,6 +334,7 @@ class Crew:
         self._do(self._join(pool, worker), _JOIN)
 
     async def _send(self, pool: Pool, worker: Worker, turn: Turn) -> None:
+        await self._api.admitted()
         if worker.turn is not turn or turn.spec is None:
             return
         if turn.killed:

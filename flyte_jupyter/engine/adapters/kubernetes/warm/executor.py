@@ -27,8 +27,11 @@ from flyte_jupyter.engine.ports import (
     Clock,
     Listing,
     LogSlice,
+    NotNow,
+    Ready,
     Rejected,
     Waits,
+    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -40,10 +43,15 @@ _JOINING = 15.0
 """Seconds that a worker without an engine stays longer than one with: a new one must be there when it is joined."""
 
 
+class WorkersUntold(NotNow):
+    """Some worker has not said yet which attempts it has: ask again."""
+
+
 class WarmExecutor:
     """An `Executor` for attempts that `kinds.wants` a worker. Belongs to one event loop."""
 
     def __init__(self, api: Api, clock: Clock, logs: Path, settings: KubernetesSettings) -> None:
+        self._api = api
         self._clock = clock
         self._settings = settings
         self._logs = PodLogs(api, logs, settings.log_bytes, settings.log_seconds)
@@ -58,9 +66,10 @@ class WarmExecutor:
 
     # -- the port --
 
-    async def start(self, news: Callable[[AttemptNews], None]) -> None:
+    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
         """Find the workers of an earlier engine, and what they do."""
         self._news = news
+        self._api.heed(ready)
         await self._crew.start()
 
     async def stop(self) -> None:
@@ -74,9 +83,15 @@ class WarmExecutor:
         self._by_key.clear()
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
-        """Queue the attempt for a worker if it is absent."""
+        """Queue the attempt for a worker if it is absent.
+
+        Raises what may pass: a worker of an earlier engine may have it, and has not told yet.
+        """
         if spec.id in self._turns:
             return Accepted()
+        if not self._crew.informed:
+            text = f"{spec.id} waits: an earlier engine's worker pod that is not joined yet may have it"
+            raise WorkersUntold(text)
         try:
             linger = self._settings.warm.idle_seconds + _JOINING
             template = await self._templates.of(spec)
@@ -164,7 +179,9 @@ class WarmExecutor:
     def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
         """A worker has this attempt since an earlier engine, or connection."""
         turn = self._turns.get(attempt) or self._enter(Turn(attempt))
-        turn.worker = worker
+        # Whoever was to be given it must not: its worker has it.
+        self._crew.drop(turn)
+        turn.worker, turn.spec, turn.told = worker, None, {}
         if how is not None:
             if worker.turn is turn:
                 worker.turn = None

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Json
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
@@ -14,7 +15,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.naming import pod_name
-from flyte_jupyter.engine.ports import AttemptSpec
+from flyte_jupyter.engine.ports import AttemptSpec, Waits
 from flyte_jupyter.idl.ids import AttemptId
 
 
@@ -84,6 +85,25 @@ class Pool:
     def over(self) -> bool:
         """Whether there is nothing in it, nor about to be."""
         return not (self.workers or self.queue or self.making)
+
+
+class Desk(Protocol):
+    """Who keeps the attempts' turns."""
+
+    def turn(self, key: str) -> Turn | None:
+        """The attempt that workers know by this key."""
+
+    def begin(self, turn: Turn) -> None:
+        """Its process has started."""
+
+    def waits(self, turn: Turn, what: Waits) -> None:
+        """What it waits for."""
+
+    def finish(self, turn: Turn, how: Exit) -> None:
+        """It is over."""
+
+    def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
+        """A worker has this attempt since an earlier engine, or connection; `how` it ended, if it did."""
 
 
 def lost(why: str) -> Exit:
