@@ -10,7 +10,8 @@ from pathlib import Path
 
 from flyte_jupyter.engine.adapters.blobs import blobs_at
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
-from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, connect
+from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+from flyte_jupyter.engine.adapters.kubernetes.credentials import NoCluster
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobBucket
@@ -46,7 +47,7 @@ async def cluster_parts(
     data = Path(settings.data_dir)
     blobs = await _probed(settings.blobs)
     try:
-        connection = await connect(settings.kubernetes.connection)
+        connection = await connect(settings.kubernetes.connection, clock)
     except NoCluster as error:
         raise NotReady(str(error)) from error
     api = Api(connection, settings.kubernetes.pace)

@@ -10,7 +10,7 @@ from fake_cluster import FakeCluster, Fault, refuse, to
 from kubernetes_bench import QUICK, attempt_id, bench, spec_of
 
 from flyte_jupyter.engine.core.state import Blame, Stage
-from flyte_jupyter.engine.ports import Accepted, Rejected
+from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected
 
 over = pytest.mark.parametrize("http", [False, True], ids=["calls", "http"])
 
@@ -305,6 +305,19 @@ def test_a_busy_server_is_asked_again_after_as_long_as_it_wants(tmp_path):
             await asyncio.gather(*(b.executor.launch(s) for s in specs))
             assert loop.time() - began >= 0.2
             assert len(b.cluster.pods()) == 5
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_the_server_does_not_know_for_a_moment_costs_no_attempt(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            unknown = refuse(401, "Unauthorized", "Unauthorized")
+            b.cluster.faults.append(Fault(to("POST", "/pods"), answer=unknown))
+            spec = spec_of(attempt_id())
+            with pytest.raises(NotNow, match="401"):
+                await b.executor.launch(spec)
+            assert await b.executor.launch(spec) == Accepted()
 
     asyncio.run(main())
 
