@@ -14,7 +14,10 @@ from kubernetes_bench import QUICK, HandClock
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
-from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings, KubernetesSettings
+from flyte_jupyter.server.assembly import open_database
+from flyte_jupyter.server.cluster_assembly import cluster_parts
+from flyte_jupyter.server.settings import Settings
 
 NOWHERE = "http://cluster.invalid"
 VARIABLES = [name for word in ("http", "https", "all", "no") for name in (f"{word}_proxy", f"{word}_PROXY".upper())]  # fmt: skip
@@ -164,5 +167,35 @@ def test_a_server_that_knows_nobody_is_not_asked_who_we_are_for_each_request(tmp
                     await api.read(PODS)
             assert runs.read_text() == "xx"
             await api.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_may_take_as_long_as_the_settings_say(tmp_path):
+    """This server takes connections and never says a word."""
+
+    async def main():
+        held = []
+        server = await asyncio.start_server(lambda *line: held.append(line), "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        file = kubeconfig(tmp_path, f"http://{host}:{port}")
+        cluster = KubernetesSettings(connection=ConnectionSettings(file, request_seconds=0.05))
+        settings = Settings(
+            data_dir=str(tmp_path / "data"),
+            run_dir=str(tmp_path / "run"),
+            kubernetes=cluster,
+            blobs=str(tmp_path / "blobs"),
+            engine=False,
+        )
+        database = open_database(tmp_path / "data")
+        try:
+            async with asyncio.timeout(20), cluster_parts(settings, database, HandClock()) as parts:
+                with pytest.raises(Unreachable):
+                    await parts.ground.machine.executor.listing()
+        finally:
+            for _, writer in held:
+                writer.close()
+            server.close()
+            await database.close()
 
     asyncio.run(main())
