@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 
 import pytest
@@ -167,6 +167,29 @@ def test_a_server_that_knows_nobody_is_not_asked_who_we_are_for_each_request(tmp
                     await api.read(PODS)
             assert runs.read_text() == "xx"
             await api.close()
+
+    asyncio.run(main())
+
+
+def test_however_much_is_followed_requests_get_through(tmp_path):
+    async def main():
+        cluster = FakeCluster()
+        metadata = {"name": "chatty", "namespace": "p-d"}
+        pod = cluster._put("pods", {"metadata": metadata, "spec": {}, "status": {}}, "ADDED")
+        cluster.say(pod, b"hello")
+        query = {"follow": "true", "limitBytes": "100"}
+        async with (
+            served(cluster) as url,
+            AsyncExitStack() as held,
+            asyncio.timeout(20),
+        ):
+            api = await api_at(kubeconfig(tmp_path, url))
+            held.push_async_callback(api.close)
+            for _ in range(120):
+                log = api.follow("/api/v1/namespaces/p-d/pods/chatty/log", query, 60.0)
+                await held.enter_async_context(aclosing(log))
+                assert await anext(log) == b"hello"
+            assert len((await api.read(PODS))["items"]) == 1
 
     asyncio.run(main())
 

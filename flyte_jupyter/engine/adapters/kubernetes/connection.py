@@ -24,6 +24,8 @@ _STDIN, _STDOUT = b"\x00", b"\x01"
 _MOST_INPUT = 32 * 1024
 _HEARTBEAT = 20.0
 _UNKNOWN = 401
+_NO_LIMIT = 0
+"""Connections: their users have bounds of their own."""
 
 
 async def connect(settings: ConnectionSettings, clock: Clock) -> KubernetesConnection:
@@ -53,6 +55,9 @@ class KubernetesConnection:
 
         self._credentials = credentials
         self._client = client.ApiClient(configuration=credentials.configuration)
+        # Who follows keeps a connection for as long as it follows: among the others, no request would get one any more.
+        self._streams = client.ApiClient(configuration=credentials.configuration)
+        self._streams.rest_client.maxsize = _NO_LIMIT
 
     @property
     def server(self) -> str:
@@ -64,7 +69,7 @@ class KubernetesConnection:
         from aiohttp import ClientError, ClientTimeout
 
         try:
-            answer = await self._send(call, ClientTimeout(total=call.seconds))
+            answer = await self._send(self._client, call, ClientTimeout(total=call.seconds))
             body = await answer.read()
         except (ClientError, OSError, TimeoutError) as error:
             raise _unreachable(call, error) from error
@@ -77,7 +82,7 @@ class KubernetesConnection:
         patience = ClientTimeout(total=None, sock_connect=30.0, sock_read=call.seconds)
         answer = None
         try:
-            answer = await self._send(call, patience)
+            answer = await self._send(self._streams, call, patience)
             if answer.status >= _FIRST_BAD:
                 body = await answer.read()
                 retry_after = answer.headers.get("Retry-After", "")
@@ -116,7 +121,7 @@ class KubernetesConnection:
         headers |= {"Accept": "*/*"}
         words += [("command", word) for word in command]
         host = self._client.configuration.host.replace("http", "ws", 1)
-        rest = self._client.rest_client
+        rest = self._streams.rest_client
         if rest.pool_manager is None:
             rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
         async with asyncio.timeout(call.seconds):
@@ -132,10 +137,11 @@ class KubernetesConnection:
 
     async def close(self) -> None:
         """Close all connections, without waiting for the server's good-bye."""
-        session = self._client.rest_client.pool_manager
-        if session is not None and session.connector is not None:
-            await session.connector.close(abort_ssl=True)
-        await self._client.close()  # type: ignore[no-untyped-call]
+        for client in (self._client, self._streams):
+            session = client.rest_client.pool_manager
+            if session is not None and session.connector is not None:
+                await session.connector.close(abort_ssl=True)
+            await client.close()  # type: ignore[no-untyped-call]
         await asyncio.sleep(0)  # the loop lets go of aborted connections in its next round
 
     async def _words(self, call: Call) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -154,22 +160,21 @@ class KubernetesConnection:
         # A token's file may end in a newline, which no header may.
         return {k: v.strip() for k, v in headers.items()}, [*query, *call.query.items()]
 
-    async def _send(self, call: Call, patience: Any) -> Any:
+    async def _send(self, client: Any, call: Call, patience: Any) -> Any:
         """Send, and once more where the server does not know us, and we have other credentials by then."""
         known = await self._credentials.current()
-        answer = await self._send_once(call, patience)
+        answer = await self._send_once(client, call, patience)
         if answer.status != _UNKNOWN or not await self._credentials.replaced(known):
             return answer
         await answer.read()
-        return await self._send_once(call, patience)
+        return await self._send_once(client, call, patience)
 
-    async def _send_once(self, call: Call, patience: Any) -> Any:
-        client = self._client
+    async def _send_once(self, client: Any, call: Call, patience: Any) -> Any:
         headers, words = await self._words(call)
         url = client.configuration.host + call.path
         if words:
             url += "?" + urlencode(words)
-        return await client.rest_client.request(  # type: ignore[no-untyped-call]
+        return await client.rest_client.request(
             call.method, url, headers=headers, body=call.body, _request_timeout=patience
         )
 

@@ -72,7 +72,7 @@ class KubernetesExecutor:
         self._settings = settings or KubernetesSettings()
         self._owners = owners or Nobody()
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
-        self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
+        self._logs = PodLogs(api, logs, self._settings)
         self._alarms: Alarms[Entry] = Alarms(clock, self._rings)
         self._leaving = Leaving()
         self._missing = Missing(api)

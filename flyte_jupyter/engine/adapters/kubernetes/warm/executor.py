@@ -46,7 +46,7 @@ class WarmExecutor:
     def __init__(self, api: Api, clock: Clock, logs: Path, settings: KubernetesSettings) -> None:
         self._clock = clock
         self._settings = settings
-        self._logs = PodLogs(api, logs, settings.log_bytes, settings.log_seconds)
+        self._logs = PodLogs(api, logs, settings)
         self._templates = PodTemplates(api, settings)
         self._crew = Crew(api, clock, self, settings)
         self._turns: dict[AttemptId, Turn] = {}
