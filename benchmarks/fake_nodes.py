@@ -68,11 +68,13 @@ def _settings(namespace: str) -> Any:
 
 @contextlib.asynccontextmanager
 async def _api(cluster: Any, settings: Any) -> AsyncIterator[Any]:
+    from flyte_jupyter.engine.adapters.clock import SystemClock
     from flyte_jupyter.engine.adapters.kubernetes.api import Api
     from flyte_jupyter.engine.adapters.kubernetes.connection import connect
     from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
-    api = Api(await connect(ConnectionSettings(cluster.kubeconfig)), settings.pace)
+    at = ConnectionSettings(cluster.kubeconfig)
+    api = Api(await connect(at, SystemClock()), settings.pace)
     try:
         yield api
     finally:
@@ -318,11 +320,12 @@ def _gaps(cluster: Any, chain: Any) -> tuple[float, float]:
 
 async def observe(kubeconfig: str, namespace: str) -> None:
     """Print when each pod of a namespace was seen to be there, and to have succeeded."""
+    from flyte_jupyter.engine.adapters.clock import SystemClock
     from flyte_jupyter.engine.adapters.kubernetes.api import Api
     from flyte_jupyter.engine.adapters.kubernetes.connection import connect
     from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
-    api = Api(await connect(ConnectionSettings(Path(kubeconfig))))
+    api = Api(await connect(ConnectionSettings(Path(kubeconfig)), SystemClock()))
     seen: set[tuple[str, str]] = set()
     path = f"/api/v1/namespaces/{namespace}/pods"
     version = await _version(api, path)

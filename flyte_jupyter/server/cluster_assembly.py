@@ -10,7 +10,8 @@ from pathlib import Path
 
 from flyte_jupyter.engine.adapters.blobs import blobs_at
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
-from flyte_jupyter.engine.adapters.kubernetes.connection import NoCluster, connect
+from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+from flyte_jupyter.engine.adapters.kubernetes.credentials import NoCluster
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, Blobs, Clock, Executor
 from flyte_jupyter.server import ownership
 from flyte_jupyter.server.blob_places import BlobBucket
@@ -43,15 +44,15 @@ async def cluster_parts(
         NotReady: one of them cannot be used.
     """
     assert settings.kubernetes is not None, "asked for by settings that name a cluster"
-    data = Path(settings.data_dir)
+    data, cluster = Path(settings.data_dir), settings.kubernetes
     blobs = await _probed(settings.blobs)
     try:
-        connection = await connect(settings.kubernetes.connection)
+        connection = await connect(cluster.connection, clock)
     except NoCluster as error:
         raise NotReady(str(error)) from error
-    api = Api(connection, settings.kubernetes.pace)
+    api = Api(connection, cluster.pace, seconds=cluster.connection.request_seconds)
     try:
-        door, logs, cluster = ClusterDoor(database), data / "logs" / "pods", settings.kubernetes
+        door, logs = ClusterDoor(database), data / "logs" / "pods"
         if settings.engine:
             machine = cluster_machine(api, clock, blobs, logs=logs, door=door, settings=cluster)
         else:

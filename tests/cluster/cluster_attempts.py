@@ -72,7 +72,7 @@ async def live_bench(
 ) -> AsyncIterator[LiveBench]:
     """A started executor; its pods stay when it is left."""
     made = LiveBench(None, SystemClock())
-    made.api = Api(await connect(ConnectionSettings(kubeconfig)), settings.pace)
+    made.api = Api(await connect(ConnectionSettings(kubeconfig), made.clock), settings.pace)
     blobs = FolderBlobs(folder / "blobs")
     made.executor = KubernetesExecutor(
         made.api, made.clock, blobs, folder / "logs", settings=settings, owners=owners

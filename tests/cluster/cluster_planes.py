@@ -14,6 +14,7 @@ from cluster_attempts import settings_for
 from kubernetes_cluster import Cluster
 from object_storage import S3Server
 
+from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
 from flyte_jupyter.engine.adapters.kubernetes.settings import (
@@ -121,7 +122,8 @@ async def stack(
     """A running control plane on a data folder. What it started goes on when it is left, and is found again."""
     settings = cluster_settings(namespace, s3, **changes)
     database = open_database(folder)
-    api = Api(await connect(ConnectionSettings(cluster.kubeconfig)), settings.pace)
+    at = ConnectionSettings(cluster.kubeconfig)
+    api = Api(await connect(at, SystemClock()), settings.pace)
     plane = plane_on(api, database, folder, f"s3://flyte/{namespace}", settings)
     await plane.engine.start()
     try:

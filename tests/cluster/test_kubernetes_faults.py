@@ -15,6 +15,7 @@ from cluster_attempts import live_bench, settings_for
 from faulty_api import FaultyApi
 from kubernetes_bench import attempt_id
 
+from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
@@ -104,7 +105,7 @@ def scene(control_plane_cluster, tmp_path):
     @contextlib.asynccontextmanager
     async def made(who=None, **changes) -> AsyncIterator[Scene]:
         with FaultyApi.start(cluster, tmp_path, who=who) as door:
-            api = Api(await connect(ConnectionSettings(cluster.kubeconfig)))
+            api = Api(await connect(ConnectionSettings(cluster.kubeconfig), SystemClock()))
             chosen = dataclasses.replace(settings, **changes)
             try:
                 async with live_bench(door.kubeconfig, tmp_path, chosen) as b:

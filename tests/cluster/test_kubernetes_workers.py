@@ -61,7 +61,8 @@ def workers(node_cluster, s3_server, namespace, tmp_path):
             namespace, s3_server, warm=WarmSettings(**{"most": 1, **warm}), patience=30.0
         )
         made = WorkerBench(None, SystemClock())
-        made.api = Api(await connect(ConnectionSettings(node_cluster.kubeconfig)), settings.pace)
+        at = ConnectionSettings(node_cluster.kubeconfig)
+        made.api = Api(await connect(at, made.clock), settings.pace)
         parts = made.api, made.clock
         pods = KubernetesExecutor(
             *parts, FolderBlobs(tmp_path / "blobs"), tmp_path / "logs", settings=settings

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from pathlib import Path
 
 from aiohttp import web
-from fake_cluster import FakeCluster
+from fake_cluster import FakeCluster, refuse
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Call, Refused, Silent, Unreachable
 
+TOKEN = "secret-token"
 
-def kubeconfig(folder: Path, url: str) -> Path:
-    """A configuration file for a server at `url`."""
+
+def kubeconfig(folder: Path, url: str, user: dict | None = None) -> Path:
+    """A configuration file for a server at `url`, and for a user that it knows."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "fake",
         "clusters": [{"name": "fake", "cluster": {"server": url}}],
-        "users": [{"name": "me", "user": {"token": "secret-token"}}],
+        "users": [{"name": "me", "user": user or {"token": TOKEN}}],
         "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
     }
     path = folder / "kubeconfig.json"
@@ -30,13 +32,14 @@ def kubeconfig(folder: Path, url: str) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def served(cluster: FakeCluster) -> AsyncIterator[str]:
-    """Serve the cluster on a free port of loopback; the address."""
+async def served(cluster: FakeCluster, tokens: Container[str] = (TOKEN,)) -> AsyncIterator[str]:
+    """Serve the cluster to whoever has one of these tokens, on a free port of loopback; the address."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         call = Call(request.method, request.path, dict(request.query), body)
-        assert request.headers["Authorization"] == "Bearer secret-token"
+        if request.headers["Authorization"].removeprefix("Bearer ") not in tokens:
+            return web.Response(status=401, body=refuse(401, "Unauthorized", "Unauthorized").body)
         if "watch" in call.query or "follow" in call.query:
             return await stream(request, call)
         try:

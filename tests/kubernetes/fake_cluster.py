@@ -128,6 +128,10 @@ class FakeCluster:
         self.start_program: Callable[[str, Sequence[str]], Awaitable[Process]]
         self.programs: list[Program] = []
         self.watching = 0
+        self.following = 0
+        """How many logs are followed."""
+        self.logs_break_off = False
+        """Whether a followed log ends, as if it were all, although its container goes on."""
         self._uids = itertools.count(1)
         self._pages: dict[str, tuple[int, list[dict]]] = {}
         self._more = asyncio.Event()
@@ -162,6 +166,12 @@ class FakeCluster:
             phase="Running",
             containerStatuses=[self._container(pod, {"running": {"startedAt": started}})],
         )
+
+    def say(self, pod: dict, text: bytes) -> None:
+        """It writes to its log."""
+        key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        self.logs[key] = self.logs.get(key, b"") + text
+        self._wake()
 
     def finish(self, pod: dict, code: int = 0, reason: str = "") -> None:
         now = self.stamp()
@@ -376,7 +386,8 @@ class FakeCluster:
             raise Unreachable(f"{call.path}: the connection broke")
         place = place_of(call.path)
         if place.sub == "log":
-            yield self._log(place, call).body
+            async for piece in self._said(place, call):
+                yield piece
             return
         version = int(call.query["resourceVersion"])
         yield b""  # the head of the answer
@@ -395,6 +406,24 @@ class FakeCluster:
                 yield piece
         finally:
             self.watching -= 1
+
+    async def _said(self, place: Place, call: Call) -> AsyncGenerator[bytes, None]:
+        """What a pod says, until it ends."""
+        told, pod = 0, Place("pods", place.namespace, place.name, "")
+        self.following += 1
+        try:
+            while (found := self._find(pod)) is not None:
+                more = self._more
+                data = self._log(place, call).body
+                if len(data) > told:
+                    yield data[told:]
+                    told = len(data)
+                over = found["status"].get("phase") in ("Succeeded", "Failed")
+                if over or self.logs_break_off or told >= int(call.query["limitBytes"]):
+                    return
+                await more.wait()
+        finally:
+            self.following -= 1
 
     async def _events(self, place: Place, call: Call, version: int) -> AsyncGenerator[bytes, None]:
         matches = matcher(call.query.get("labelSelector", ""))

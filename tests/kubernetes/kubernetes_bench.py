@@ -160,7 +160,7 @@ async def bench(
         transport: object = cluster
         if http:
             url = await held.enter_async_context(served(cluster))
-            transport = await connect(ConnectionSettings(kubeconfig(folder, url)))
+            transport = await connect(ConnectionSettings(kubeconfig(folder, url)), clock)
         made.api = Api(transport, settings.pace, dice=random.Random(1))
         held.push_async_callback(made.api.close)
         blobs, logs = FolderBlobs(folder / "blobs"), folder / "logs"

@@ -1,16 +1,23 @@
-"""The way to an API server: which proxy leads there."""
+"""The way to an API server: which proxy leads there, and as whom we come."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
 
 import pytest
 from fake_api import kubeconfig, served
 from fake_cluster import FakeCluster
+from kubernetes_bench import QUICK, HandClock
 
-from flyte_jupyter.engine.adapters.kubernetes.api import Api, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
-from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings, KubernetesSettings
+from flyte_jupyter.server.assembly import open_database
+from flyte_jupyter.server.cluster_assembly import cluster_parts
+from flyte_jupyter.server.settings import Settings
 
 NOWHERE = "http://cluster.invalid"
 VARIABLES = [name for word in ("http", "https", "all", "no") for name in (f"{word}_proxy", f"{word}_PROXY".upper())]  # fmt: skip
@@ -22,9 +29,13 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+async def api_at(file, clock=None):
+    return Api(await connect(ConnectionSettings(file), clock or HandClock()), QUICK.pace)
+
+
 async def pods_at(folder, server):
     """The pods that this server lists."""
-    api = Api(await connect(ConnectionSettings(kubeconfig(folder, server))))
+    api = await api_at(kubeconfig(folder, server))
     try:
         return (await api.read("/api/v1/pods"))["items"]
     finally:
@@ -65,3 +76,149 @@ def test_what_is_kept_for_other_servers_is_not_sent(tmp_path, monkeypatch):
             return await pods_at(tmp_path, url)
 
     assert asyncio.run(main()) == []
+
+
+PODS = "/api/v1/pods"
+LASTS = "2026-01-01T01:00:00Z"
+"""An hour after a clock of the bench begins."""
+
+
+def plugin(folder):
+    """A user whose tokens a program gives, each of them good for an hour; and the file that it notes each run in."""
+    runs, program = folder / "runs", folder / "plugin.py"
+    version = "client.authentication.k8s.io/v1"
+    said = {"apiVersion": version, "kind": "ExecCredential", "status": {"expirationTimestamp": LASTS}}  # fmt: skip
+    program.write_text(
+        f"import json, pathlib\n"
+        f"runs, said = pathlib.Path({str(runs)!r}), {said!r}\n"
+        f"runs.open('a').write('x')\n"
+        f"said['status']['token'] = 'token-' + str(len(runs.read_text()))\n"
+        f"print(json.dumps(said))\n"
+    )
+    command = {"apiVersion": version, "command": sys.executable, "args": [str(program)]}
+    return {"exec": {**command, "interactiveMode": "Never"}}, runs
+
+
+@pytest.mark.parametrize("as_stream", [False, True], ids=["request", "stream"])
+def test_a_token_that_the_server_no_longer_takes_is_replaced_and_the_request_sent_again(
+    tmp_path, as_stream
+):
+    async def main():
+        user, runs = plugin(tmp_path)
+        cluster, tokens = FakeCluster(), {"token-1"}
+        async with served(cluster, tokens) as url:
+            api = await api_at(kubeconfig(tmp_path, url, user))
+            await api.read(PODS)
+            tokens |= {"token-2"}
+            tokens -= {"token-1"}
+            if as_stream:
+                cluster.add_namespace("news")
+                query = {"watch": "1", "resourceVersion": "0"}
+                async with aclosing(api.events("/api/v1/namespaces", query, 5.0)) as events:
+                    assert (await anext(events))["type"] == "ADDED"
+            else:
+                await asyncio.gather(*(api.read(PODS) for _ in range(5)))
+            assert runs.read_text() == "xx", "once for all who were refused together"
+            await api.close()
+
+    asyncio.run(main())
+
+
+def test_a_token_is_replaced_before_it_expires(tmp_path):
+    async def main():
+        clock, (user, runs) = HandClock(), plugin(tmp_path)
+        async with served(FakeCluster(), {"token-1", "token-2"}) as url:
+            api = await api_at(kubeconfig(tmp_path, url, user), clock)
+            await api.read(PODS)
+            assert runs.read_text() == "x"
+            clock.move(timedelta(minutes=55))
+            await api.read(PODS)
+            assert runs.read_text() == "xx"
+            await api.close()
+
+    asyncio.run(main())
+
+
+def test_a_token_in_a_file_is_read_again(tmp_path):
+    async def main():
+        clock, file, tokens = HandClock(), tmp_path / "token", {"first"}
+        file.write_text("first\n")
+        async with served(FakeCluster(), tokens) as url:
+            api = await api_at(kubeconfig(tmp_path, url, {"tokenFile": str(file)}), clock)
+            await api.read(PODS)
+            file.write_text("second\n")
+            tokens |= {"second"}
+            clock.move(timedelta(minutes=2))
+            await api.read(PODS)
+            tokens -= {"first"}
+            await api.read(PODS)
+            await api.close()
+
+    asyncio.run(main())
+
+
+def test_a_server_that_knows_nobody_is_not_asked_who_we_are_for_each_request(tmp_path):
+    async def main():
+        user, runs = plugin(tmp_path)
+        async with served(FakeCluster(), ()) as url:
+            api = await api_at(kubeconfig(tmp_path, url, user))
+            for _ in range(5):
+                with pytest.raises(Refused, match="401"):
+                    await api.read(PODS)
+            assert runs.read_text() == "xx"
+            await api.close()
+
+    asyncio.run(main())
+
+
+def test_however_much_is_followed_requests_get_through(tmp_path):
+    async def main():
+        cluster = FakeCluster()
+        metadata = {"name": "chatty", "namespace": "p-d"}
+        pod = cluster._put("pods", {"metadata": metadata, "spec": {}, "status": {}}, "ADDED")
+        cluster.say(pod, b"hello")
+        query = {"follow": "true", "limitBytes": "100"}
+        async with (
+            served(cluster) as url,
+            AsyncExitStack() as held,
+            asyncio.timeout(20),
+        ):
+            api = await api_at(kubeconfig(tmp_path, url))
+            held.push_async_callback(api.close)
+            for _ in range(120):
+                log = api.follow("/api/v1/namespaces/p-d/pods/chatty/log", query, 60.0)
+                await held.enter_async_context(aclosing(log))
+                assert await anext(log) == b"hello"
+            assert len((await api.read(PODS))["items"]) == 1
+
+    asyncio.run(main())
+
+
+def test_a_request_may_take_as_long_as_the_settings_say(tmp_path):
+    """This server takes connections and never says a word."""
+
+    async def main():
+        held = []
+        server = await asyncio.start_server(lambda *line: held.append(line), "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        file = kubeconfig(tmp_path, f"http://{host}:{port}")
+        cluster = KubernetesSettings(connection=ConnectionSettings(file, request_seconds=0.05))
+        settings = Settings(
+            data_dir=str(tmp_path / "data"),
+            run_dir=str(tmp_path / "run"),
+            kubernetes=cluster,
+            blobs=str(tmp_path / "blobs"),
+            engine=False,
+        )
+        database = open_database(tmp_path / "data")
+        try:
+            async with asyncio.timeout(20), cluster_parts(settings, database, HandClock()) as parts:
+                with pytest.raises(Unreachable):
+                    await parts.ground.machine.executor.listing()
+        finally:
+            for _, writer in held:
+                writer.close()
+            server.close()
+            await database.close()
+
+    asyncio.run(main())

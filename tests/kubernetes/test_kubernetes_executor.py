@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from fake_cluster import FakeCluster, Fault, refuse, to
 from kubernetes_bench import QUICK, attempt_id, bench, spec_of
+from virtual_time import virtually
 
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody
 from flyte_jupyter.engine.core.state import Blame, Stage
-from flyte_jupyter.engine.ports import Accepted, Rejected
+from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected
 
 over = pytest.mark.parametrize("http", [False, True], ids=["calls", "http"])
 
@@ -115,6 +116,25 @@ def test_a_pod_deleted_by_hand_is_a_failure_of_the_system(tmp_path):
             assert not (await b.executor.listing()).all
 
     asyncio.run(main())
+
+
+def test_a_busy_server_is_not_asked_again_and_again_whether_pods_are_gone(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            b.within = 300.0
+            specs = [await b.running(f"n{number}") for number in range(20)]
+            asks = to("GET", "/p-d/pods/")
+            busy = refuse(429, "TooManyRequests", "too many requests", retry_after="60")
+            b.cluster.faults.append(Fault(asks, 10**6, busy))
+            for spec in specs:
+                b.cluster.remove_pod(b.pod_of(spec.id))
+            await asyncio.sleep(50)
+            assert len([call for call in b.cluster.calls if asks(call)]) == len(specs)
+            b.cluster.faults.clear()
+            for spec in specs:
+                assert (await b.ended(spec.id)).why.code == "ResourceDeletedExternally"
+
+    virtually(main)
 
 
 def test_labels_edited_by_hand_are_put_back_and_nothing_has_happened(tmp_path):
@@ -379,6 +399,19 @@ def test_a_busy_server_is_asked_again_after_as_long_as_it_wants(tmp_path):
             await asyncio.gather(*(b.executor.launch(s) for s in specs))
             assert loop.time() - began >= 0.2
             assert len(b.cluster.pods()) == 5
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_the_server_does_not_know_for_a_moment_costs_no_attempt(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            unknown = refuse(401, "Unauthorized", "Unauthorized")
+            b.cluster.faults.append(Fault(to("POST", "/pods"), answer=unknown))
+            spec = spec_of(attempt_id())
+            with pytest.raises(NotNow, match="401"):
+                await b.executor.launch(spec)
+            assert await b.executor.launch(spec) == Accepted()
 
     asyncio.run(main())
 

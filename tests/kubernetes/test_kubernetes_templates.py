@@ -9,6 +9,7 @@ import pytest
 from fake_cluster import Fault, refuse, to
 from kubernetes_bench import QUICK, attempt_id, bench, spec_of
 
+from flyte_jupyter.engine.pods.manifest import refusal
 from flyte_jupyter.engine.pods.settings import PodSettings
 from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected
 
@@ -93,6 +94,24 @@ def test_a_template_that_is_nowhere_is_a_refusal_by_name(tmp_path):
         assert not b.cluster.pods()
 
     play(tmp_path, story, **SHARED)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../other/podtemplates/base", "base?x=y", "Base", "..", "a" * 254]
+)
+def test_what_is_no_name_is_refused_and_no_path_is_made_of_it(tmp_path, name):
+    """Its dots would lead to another namespace's template, which is none of the task's business."""
+
+    async def story(b):
+        b.cluster.add_template("other", "base", SPEC)
+        answer = await b.executor.launch(named(template=name))
+        assert isinstance(answer, Rejected)
+        assert answer.why.code == "BadTaskSpecification"
+        assert repr(name) in answer.why.message
+        assert refusal(named(template=name).template, QUICK.pods) == answer.why.message
+        assert not reads(b)
+
+    play(tmp_path, story, http=True)
 
 
 def test_a_default_holds_where_it_is_and_is_missed_nowhere(tmp_path):

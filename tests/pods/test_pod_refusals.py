@@ -38,6 +38,7 @@ INVALID = (
         (503, "apiserver is shutting down", Stage.QUEUED),
         (504, "timeout", Stage.QUEUED),
         (0, "connection reset", Stage.QUEUED),
+        (401, "Unauthorized", Stage.QUEUED),
         (
             409,
             'Operation cannot be fulfilled on resourcequotas "q": the object has been modified',
@@ -63,7 +64,6 @@ def test_what_may_pass_is_waited_for(status, message, stage):
         (422, POLICY, "AdmissionDenied", Blame.USER, False),
         (403, RANGE, "BadTaskFormat", Blame.USER, False),
         (403, RIGHTS, "RuntimeFailure", Blame.SYSTEM, True),
-        (401, "Unauthorized", "RuntimeFailure", Blame.SYSTEM, True),
         (404, 'namespaces "p-d" not found', "NamespaceNotFound", Blame.SYSTEM, True),
         (422, INVALID, "BadTaskFormat", Blame.USER, False),
         (400, "Pod in version v1 cannot be handled", "BadTaskFormat", Blame.USER, False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -33,6 +34,9 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
 _BAD = "BadTaskSpecification"
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_MOST_NAME = 253
+"""What Kubernetes takes for an object's name: a DNS subdomain. Nothing else becomes a part of a path."""
 _ANY = AttemptSpec(
     id=AttemptId(RunId("project", "domain", "execution"), ("n0",), 0),
     template=core.TaskTemplate(),
@@ -53,9 +57,20 @@ def wants_inputs(template: core.TaskTemplate, settings: PodSettings) -> bool:
 
 
 def names_template(template: core.TaskTemplate, settings: PodSettings) -> str:
-    """The name of the cluster's ``PodTemplate`` that `pod_for` wants for the task; ``""`` when it wants none."""
+    """The name of the cluster's ``PodTemplate`` that `pod_for` wants for the task; ``""`` when it wants none.
+
+    Raises `PodRefused` for what cannot be the name of one.
+    """
     name = template.metadata.pod_template_name or settings.default_template
-    return "" if name in settings.templates else name
+    if name in settings.templates:
+        return ""
+    if name and not _is_object_name(name):
+        text = (
+            f"Task {template.id.name}: {name!r} cannot be the name of a pod template: Kubernetes' names are lower-case letters, "
+            "digits, hyphens and dots. Correct the task's pod_template_name, or leave it out."
+        )
+        raise PodRefused(_BAD, text)
+    return name
 
 
 def refusal(template: core.TaskTemplate, settings: PodSettings) -> str | None:
@@ -134,8 +149,8 @@ def _template(task: core.TaskTemplate, settings: PodSettings, found: Manifest | 
     that is not there is none (as in Flyte).
     """
     name = task.metadata.pod_template_name or settings.default_template
-    if name in settings.templates:
-        return settings.templates[name]
+    if not names_template(task, settings):
+        return settings.templates.get(name, {})
     if found is not None:
         check(found, settings)
         return found
@@ -204,6 +219,10 @@ def _metadata(
 def _containers(spec: Manifest) -> Iterator[Manifest]:
     yield from spec.get("initContainers") or ()
     yield from spec.get("containers") or ()
+
+
+def _is_object_name(name: str) -> bool:
+    return len(name) <= _MOST_NAME and _OBJECT_NAME.fullmatch(name) is not None
 
 
 def _words(container: Manifest) -> list[str]:

@@ -53,8 +53,9 @@ def refusal(
             seconds = _seconds(said, retry_after, now)
             return TryAgain(Stage.QUEUED, f"the API server is busy ({status}): {message}", seconds)
         case 401:
-            text = f"the API server does not know this engine: {message}"
-            return Failure("RuntimeFailure", text, Blame.SYSTEM, retryable=True)
+            # Credentials are renewed, and who checks them may be away: no attempt is worse than another for it.
+            text = f"the API server does not know this engine (401): {message}"
+            return TryAgain(Stage.QUEUED, text, _seconds(said, retry_after, now))
         case 403:
             return _forbidden(message)
         case 404:

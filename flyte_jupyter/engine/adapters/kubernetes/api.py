@@ -19,7 +19,8 @@ MERGE = "application/merge-patch+json"
 _JSON = "application/json"
 _FIRST_BAD = 300
 _WRONG = frozenset({400, 404, 405, 413, 415, 422})
-_BUSY = frozenset({429, 503})
+_TURNED_AWAY = frozenset({401, 429, 503})
+"""What it says to one of us it would say to all, whatever they ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ class Api:
             self._gate.passed()
             return answer
         refused = Refused(call, answer)
-        if answer.status in _BUSY or refused.wait is not None:
+        if answer.status in _TURNED_AWAY or refused.wait is not None:
             self._gate.hold(refused.wait)
         raise refused
 

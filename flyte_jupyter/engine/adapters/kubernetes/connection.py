@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Answer, Call, Refused, Silent, Unreachable
+from flyte_jupyter.engine.adapters.kubernetes.credentials import Credentials, read_credentials
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+from flyte_jupyter.engine.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -23,55 +23,20 @@ _FIRST_BAD = 300
 _STDIN, _STDOUT = b"\x00", b"\x01"
 _MOST_INPUT = 32 * 1024
 _HEARTBEAT = 20.0
-_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
-_DEFAULT = "~/.kube/config"
+_UNKNOWN = 401
+_NO_LIMIT = 0
+"""Connections: their users have bounds of their own."""
 
 
-class NoCluster(Exception):
-    """There is no cluster to talk to: what is missing and what to do, in one line."""
-
-
-async def connect(settings: ConnectionSettings) -> KubernetesConnection:
+async def connect(settings: ConnectionSettings, clock: Clock) -> KubernetesConnection:
     """Read the configuration. Nothing is sent yet. Raises `NoCluster`."""
-    try:
-        from kubernetes.aio import client, config
-    except ImportError as error:
-        raise NoCluster(
-            f"Kubernetes needs the package kubernetes ({error}): pip install 'flyte-jupyter[kubernetes]'"
-        ) from error
-    made = client.Configuration()
-    files = _files(settings)
-    try:
-        if files:
-            # persist_config would write refreshed tokens into the user's file.
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=files,
-                context=settings.context or None,
-                client_configuration=made,
-                persist_config=False,
-            )
-        elif os.environ.get(_IN_CLUSTER):
-            config.load_incluster_config(client_configuration=made)  # type: ignore[no-untyped-call]
-        else:
-            raise NoCluster(
-                "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
-            )
-    except (config.ConfigException, OSError, ValueError) as error:
-        raise NoCluster(
-            f"{files or 'The cluster configuration'} cannot be used: {error}"
-        ) from error
+    credentials = await read_credentials(settings, clock)
+    made = credentials.configuration
     made.retries = None
     # Asked here, once: left to the client, two threads would look for proxies and for ~/.netrc at every request.
     made.proxy = made.proxy or _proxy(made.host)
     made.client_session_kwargs = {"trust_env": False}
-    return KubernetesConnection(client.ApiClient(configuration=made))
-
-
-def _files(settings: ConnectionSettings) -> str:
-    """The configuration files to read; empty when there is none."""
-    default = Path(_DEFAULT).expanduser()
-    named = settings.kubeconfig or os.environ.get("KUBECONFIG")
-    return str(named or (default if default.exists() else ""))
+    return KubernetesConnection(credentials)
 
 
 def _proxy(server: str) -> str | None:
@@ -85,8 +50,14 @@ def _proxy(server: str) -> str | None:
 class KubernetesConnection:
     """A `Transport` over the official client's asyncio connections."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, credentials: Credentials) -> None:
+        from kubernetes.aio import client
+
+        self._credentials = credentials
+        self._client = client.ApiClient(configuration=credentials.configuration)
+        # Who follows keeps a connection for as long as it follows: among the others, no request would get one any more.
+        self._streams = client.ApiClient(configuration=credentials.configuration)
+        self._streams.rest_client.maxsize = _NO_LIMIT
 
     @property
     def server(self) -> str:
@@ -98,7 +69,7 @@ class KubernetesConnection:
         from aiohttp import ClientError, ClientTimeout
 
         try:
-            answer = await self._send(call, ClientTimeout(total=call.seconds))
+            answer = await self._send(self._client, call, ClientTimeout(total=call.seconds))
             body = await answer.read()
         except (ClientError, OSError, TimeoutError) as error:
             raise _unreachable(call, error) from error
@@ -111,7 +82,7 @@ class KubernetesConnection:
         patience = ClientTimeout(total=None, sock_connect=30.0, sock_read=call.seconds)
         answer = None
         try:
-            answer = await self._send(call, patience)
+            answer = await self._send(self._streams, call, patience)
             if answer.status >= _FIRST_BAD:
                 body = await answer.read()
                 retry_after = answer.headers.get("Retry-After", "")
@@ -128,52 +99,77 @@ class KubernetesConnection:
 
     async def execute(self, call: Call, command: Sequence[str]) -> PodProgram:
         """Run a program in a container, over a WebSocket."""
-        from aiohttp import ClientError, ClientWSTimeout, WSServerHandshakeError
+        from aiohttp import ClientError, WSServerHandshakeError
+
+        try:
+            known = await self._credentials.current()
+            try:
+                return PodProgram(call, await self._open(call, command))
+            except WSServerHandshakeError as error:
+                if error.status != _UNKNOWN or not await self._credentials.replaced(known):
+                    raise
+            return PodProgram(call, await self._open(call, command))
+        except WSServerHandshakeError as error:
+            raise Refused(call, Answer(error.status, error.message.encode())) from error
+        except (ClientError, OSError, TimeoutError) as error:
+            raise _unreachable(call, error) from error
+
+    async def _open(self, call: Call, command: Sequence[str]) -> Any:
+        from aiohttp import ClientWSTimeout
 
         headers, words = await self._words(call)
         headers |= {"Accept": "*/*"}
         words += [("command", word) for word in command]
         host = self._client.configuration.host.replace("http", "ws", 1)
-        rest = self._client.rest_client
+        rest = self._streams.rest_client
         if rest.pool_manager is None:
             rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
-        try:
-            async with asyncio.timeout(call.seconds):
-                socket = await rest.pool_manager.ws_connect(
-                    f"{host}{call.path}?{urlencode(words)}",
-                    headers=headers,
-                    proxy=self._client.configuration.proxy,
-                    protocols=("v4.channel.k8s.io",),
-                    heartbeat=_HEARTBEAT,
-                    max_msg_size=0,
-                    timeout=ClientWSTimeout(ws_close=1.0),
-                )
-        except WSServerHandshakeError as error:
-            raise Refused(call, Answer(error.status, error.message.encode())) from error
-        except (ClientError, OSError, TimeoutError) as error:
-            raise _unreachable(call, error) from error
-        return PodProgram(call, socket)
+        async with asyncio.timeout(call.seconds):
+            return await rest.pool_manager.ws_connect(
+                f"{host}{call.path}?{urlencode(words)}",
+                headers=headers,
+                proxy=self._client.configuration.proxy,
+                protocols=("v4.channel.k8s.io",),
+                heartbeat=_HEARTBEAT,
+                max_msg_size=0,
+                timeout=ClientWSTimeout(ws_close=1.0),
+            )
 
     async def close(self) -> None:
         """Close all connections, without waiting for the server's good-bye."""
-        session = self._client.rest_client.pool_manager
-        if session is not None and session.connector is not None:
-            await session.connector.close(abort_ssl=True)
-        await self._client.close()
+        for client in (self._client, self._streams):
+            session = client.rest_client.pool_manager
+            if session is not None and session.connector is not None:
+                await session.connector.close(abort_ssl=True)
+            await client.close()  # type: ignore[no-untyped-call]
         await asyncio.sleep(0)  # the loop lets go of aborted connections in its next round
 
     async def _words(self, call: Call) -> tuple[dict[str, str], list[tuple[str, str]]]:
         """Headers and query of a request, with who we are."""
+        from kubernetes.aio.config import ConfigException
+
         headers = {"Accept": "application/json", "Content-Type": call.content_type}
         headers["User-Agent"] = "flyte-jupyter"
         query: list[tuple[str, str]] = []
-        await self._client.update_params_for_auth(
-            headers, query, ["BearerToken"], call.path, call.method, call.body
-        )
-        return headers, [*query, *call.query.items()]
+        try:
+            await self._client.update_params_for_auth(
+                headers, query, ["BearerToken"], call.path, call.method, call.body
+            )
+        except (ConfigException, OSError) as error:  # a pod's token is just being replaced
+            raise _unreachable(call, error) from error
+        # A token's file may end in a newline, which no header may.
+        return {k: v.strip() for k, v in headers.items()}, [*query, *call.query.items()]
 
-    async def _send(self, call: Call, patience: Any) -> Any:
-        client = self._client
+    async def _send(self, client: Any, call: Call, patience: Any) -> Any:
+        """Send, and once more where the server does not know us, and we have other credentials by then."""
+        known = await self._credentials.current()
+        answer = await self._send_once(client, call, patience)
+        if answer.status != _UNKNOWN or not await self._credentials.replaced(known):
+            return answer
+        await answer.read()
+        return await self._send_once(client, call, patience)
+
+    async def _send_once(self, client: Any, call: Call, patience: Any) -> Any:
         headers, words = await self._words(call)
         url = client.configuration.host + call.path
         if words:

@@ -16,6 +16,7 @@ from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
+from flyte_jupyter.engine.adapters.kubernetes.missing import Missing
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
@@ -73,7 +74,8 @@ class KubernetesExecutor:
         self._settings = settings or KubernetesSettings()
         self._owners = owners or Nobody()
         self._maker = PodMaker(api, blobs, self._settings, self._owners)
-        self._logs = PodLogs(api, logs, self._settings.log_bytes, self._settings.log_seconds)
+        self._logs = PodLogs(api, logs, self._settings)
+        self._missing = Missing(api)
         self._room = Room(self._try_again, self._give_up, api)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[Key, Entry] = {}
@@ -235,28 +237,13 @@ class KubernetesExecutor:
         """Labels can be edited by hand: a pod that is still there gets them back, and nothing has happened."""
         # Before the look: what is heard after it counts.
         self._reflectors.unbury(entry.uid)
-        while True:
-            try:
-                found = await self._api.read(objects.pod(entry.key))
-                break
-            except Refused as error:
-                if error.status == objects.NOT_FOUND:
-                    found = None
-                    break
-                log.warning("%s", error)
-            except Unreachable as error:
-                log.warning("%s", error)
-            await asyncio.sleep(self._settings.pace.first_wait)
-        if found is None or found["metadata"]["uid"] != entry.uid:
+        labels = selector(self._settings.pods, entry.id.run)
+        found = await self._missing.find(entry.key, entry.uid, labels)
+        if found is None:
             self._finish_gone(entry, last)
             return
-        log.warning("the pod %s/%s had lost its labels: they are put back", *entry.key)
         self._reflectors.note(found)
         self._judge(entry, found)
-        labels = dict(
-            pair.split("=", 1) for pair in selector(self._settings.pods, entry.id.run).split(",")
-        )
-        await self._api.patch(objects.pod(entry.key), {"metadata": {"labels": labels}})
 
     # -- judging --
 

@@ -5,25 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry
+from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
+from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.ports import LogSlice
 
 log = logging.getLogger(__name__)
 
 _SILENCE = 3600.0
 """Seconds after which a followed log that says nothing is asked for anew."""
-_PAUSE = 1.0
+_MOST_FOLLOWED = 50
+"""Each of them holds a connection, here and at the API server. Further ones are read by a request for each look."""
 _CUT = b"\n[flyte-jupyter] The log was cut off here: it had reached its size limit.\n"
 
 
+@dataclass(slots=True, eq=False)
+class _Follower:
+    """Copies a growing log to its file, until nobody has read it for a while."""
+
+    task: asyncio.Task[None]
+    ends: asyncio.TimerHandle | None = None
+
+
 class PodLogs:
-    """One file per attempt below a folder: ``<namespace>/<pod>.log``, or ``.live`` while it is still followed.
+    """One file per attempt below a folder: ``<namespace>/<pod>.log`` once it has ended, ``.live`` while it is watched.
 
     The API server gives a log from its beginning only, so a log that somebody watches is followed into its file, and read there.
     With a folder for what is `watched`, that file stands there and goes once another process has kept the log.
@@ -33,47 +45,52 @@ class PodLogs:
         self,
         api: Api,
         folder: Path,
-        most_bytes: int,
-        seconds: float,
+        settings: KubernetesSettings,
         *,
         watched: Path | None = None,
     ) -> None:
         self._api = api
         self._folder = folder
-        self._most = most_bytes
-        self._seconds = seconds
+        self._most = settings.log_bytes
+        self._seconds = settings.log_seconds
+        self._idle_seconds = settings.log_idle_seconds
         self._watched = watched
-        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._followers: dict[str, _Follower] = {}
 
     async def close(self) -> None:
         """Stop following."""
-        tasks = list(self._followers.values())
-        self._followers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(self._unfollow(uid) for uid in list(self._followers)))
 
     async def keep(self, entry: Entry) -> None:
         """Keep the whole log of an ended attempt, as far as the cluster still has it. Never raises for want of it."""
+        live = self._live(entry.key)
         if self._seconds <= 0:
+            await self._unfollow(entry.uid)
+            await asyncio.to_thread(live.unlink, missing_ok=True)
             return
         path = self._path(entry.key)
-        follower = self._followers.get(entry.uid)
         try:
             async with asyncio.timeout(self._seconds):
-                if follower is not None:
-                    await asyncio.wait([follower])
-                if path.exists() and follower is not None:
-                    return
-                data = await self._read_all(entry)
+                data = await self._last_words(entry)
         except (Refused, Unreachable, TimeoutError) as error:
-            log.info("the log of %s is not kept: %s", entry.id, error)
+            log.info("the log of %s is kept as far as it was watched: %s", entry.id, error)
+            await self._unfollow(entry.uid)
+            await asyncio.to_thread(_rename, live, path)
             return
-        finally:
-            self._followers.pop(entry.uid, None)
+        await self._unfollow(entry.uid)
         if len(data) >= self._most:
             data += _CUT
         await asyncio.to_thread(_write, path, data)
+
+    async def _last_words(self, entry: Entry) -> bytes:
+        """The whole log anew: one that was followed may lack what came after its stream broke off."""
+        try:
+            return await self._read_all(entry, self._most)
+        except (Refused, Unreachable):
+            follower = self._followers.get(entry.uid)
+            if follower is not None:  # what it has under way is all that is left
+                await asyncio.wait([follower.task])
+            raise
 
     async def read(self, key: Key, entry: Entry | None, offset: int, limit: int) -> LogSlice:
         """Up to `limit` bytes from `offset`; of a pod that is there, by following it from now on."""
@@ -82,8 +99,8 @@ class PodLogs:
             return kept
         if entry is None:
             return LogSlice(b"", offset, complete=True)
-        if not over:
-            self._follow(entry)
+        if not over and entry.began and not self._follow(entry):
+            return await self.now(entry, offset, limit)
         live = await asyncio.to_thread(_slice, self._live(key), offset, limit)
         return LogSlice(live[0] if live else b"", offset, complete=False)
 
@@ -99,13 +116,13 @@ class PodLogs:
         return LogSlice(data, offset, offset + len(data) >= size)
 
     async def now(self, entry: Entry, offset: int, limit: int) -> LogSlice:
-        """The same of an ended attempt's log that is still the cluster's alone."""
+        """The same of a log that is the cluster's alone, by a request of its own."""
         try:
-            data = (await self._read_all(entry))[offset : offset + limit]
+            data = await self._read_all(entry, min(self._most, offset + limit))
         except (Refused, Unreachable) as error:
             log.info("the log of %s cannot be read: %s", entry.id, error)
             data = b""
-        return LogSlice(data, offset, complete=False)
+        return LogSlice(data[offset : offset + limit], offset, complete=False)
 
     async def put(self, key: Key, data: bytes) -> None:
         """Keep a log that was read elsewhere."""
@@ -119,32 +136,60 @@ class PodLogs:
         namespace, name = key
         return (self._watched or self._folder) / namespace / f"{name}.live"
 
-    async def _read_all(self, entry: Entry) -> bytes:
-        query = {"container": entry.container, "limitBytes": str(self._most)}
+    async def _read_all(self, entry: Entry, most: int) -> bytes:
+        query = {"container": entry.container, "limitBytes": str(most)}
         return await self._api.text(objects.pod_log(entry.key), query, self._seconds)
 
-    def _follow(self, entry: Entry) -> None:
+    def _follow(self, entry: Entry) -> bool:
+        """Follow it for as long as somebody reads it. Whether there is a place for that."""
         follower = self._followers.get(entry.uid)
-        if entry.began and follower is None:
-            self._followers[entry.uid] = asyncio.create_task(self._copy(entry))
+        if follower is None:
+            if len(self._followers) >= _MOST_FOLLOWED:
+                return False
+            follower = _Follower(asyncio.create_task(self._copy(entry)))
+            self._followers[entry.uid] = follower
+        elif follower.ends is not None:
+            follower.ends.cancel()
+        loop = asyncio.get_running_loop()
+        follower.ends = loop.call_later(self._idle_seconds, self._drop, entry.uid)
+        return True
+
+    def _drop(self, uid: str) -> asyncio.Task[None] | None:
+        follower = self._followers.pop(uid, None)
+        if follower is None:
+            return None
+        if follower.ends is not None:
+            follower.ends.cancel()
+        follower.task.cancel()
+        return follower.task
+
+    async def _unfollow(self, uid: str) -> None:
+        task = self._drop(uid)
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _copy(self, entry: Entry) -> None:
-        """Copy a growing log to its file until its container has ended."""
+        """Copy a growing log to its file until its attempt has ended. That a stream ends says nothing: servers end some."""
         live = self._live(entry.key)
+        backoff = Backoff(self._api.pace, self._api.dice)
         await asyncio.to_thread(live.parent.mkdir, parents=True, exist_ok=True)
         with await asyncio.to_thread(live.open, "wb") as file:
-            while True:
+            while file.tell() < self._most:
+                had, asked = file.tell(), None
                 try:
                     await self._copy_on(entry, file)
-                    break
                 except Unreachable as error:
                     log.info("the log of %s broke off: %s", entry.id, error)
                 except Refused as error:
-                    if error.status == objects.NOT_FOUND or entry.how is not None:
+                    if error.status == objects.NOT_FOUND:
                         return
-                await asyncio.sleep(_PAUSE)
-        if self._watched is None:
-            await asyncio.to_thread(live.replace, self._path(entry.key))
+                    asked = error.wait
+                if entry.how is not None:
+                    return
+                if file.tell() > had:
+                    backoff.reset()
+                await asyncio.sleep(backoff.next(asked))
+            file.write(_CUT)
 
     async def _copy_on(self, entry: Entry, file: IO[bytes]) -> None:
         skip = file.tell()
@@ -159,8 +204,6 @@ class PodLogs:
                 fresh, skip = piece[skip:], max(0, skip - len(piece))
                 file.write(fresh)
                 file.flush()
-        if file.tell() >= self._most:
-            file.write(_CUT)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -169,6 +212,11 @@ def _write(path: Path, data: bytes) -> None:
     part.write_bytes(data)
     part.replace(path)
     path.with_suffix(".live").unlink(missing_ok=True)
+
+
+def _rename(live: Path, path: Path) -> None:
+    if live.exists():
+        live.replace(path)
 
 
 def _slice(path: Path, offset: int, limit: int) -> tuple[bytes, int] | None:

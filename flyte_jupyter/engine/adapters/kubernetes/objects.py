@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
 
@@ -11,24 +13,29 @@ NAMESPACES = "/api/v1/namespaces"
 
 def pods(namespace: str = "") -> str:
     """The pods of a namespace, or of the cluster."""
-    return f"{NAMESPACES}/{namespace}/pods" if namespace else "/api/v1/pods"
+    return f"{NAMESPACES}/{_part(namespace)}/pods" if namespace else "/api/v1/pods"
 
 
 def pod(key: Key) -> str:
     """One pod."""
     namespace, name = key
-    return f"{pods(namespace)}/{name}"
+    return f"{pods(namespace)}/{_part(name)}"
 
 
 def pod_template(key: Key) -> str:
     """One pod template."""
     namespace, name = key
-    return f"{NAMESPACES}/{namespace}/podtemplates/{name}"
+    return f"{NAMESPACES}/{_part(namespace)}/podtemplates/{_part(name)}"
 
 
 def pod_log(key: Key) -> str:
     """The logs of a pod's containers."""
     return f"{pod(key)}/log"
+
+
+def _part(name: str) -> str:
+    """One part of a path, whatever stands in the name: an HTTP client follows dots, and a question mark ends the path."""
+    return quote(name, safe="")
 
 
 async def delete(api: Api, path: str, uid: str, grace: int | None) -> bool:

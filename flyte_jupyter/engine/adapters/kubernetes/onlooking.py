@@ -46,9 +46,7 @@ class Onlooker:
         self._api = api
         self._settings = settings
         self._watched = logs.with_name(f"{logs.name}-watched")
-        self._logs = PodLogs(
-            api, logs, settings.log_bytes, settings.log_seconds, watched=self._watched
-        )
+        self._logs = PodLogs(api, logs, settings, watched=self._watched)
         self._entries: dict[Key, Entry] = {}
 
     async def start(

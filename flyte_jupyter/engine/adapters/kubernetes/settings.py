@@ -87,6 +87,8 @@ class KubernetesSettings:
     """Most that is kept of an attempt's log, from its beginning."""
     log_seconds: float = 10.0
     """How long the log of an ended attempt may take to be copied before its pod is deleted without. 0: it is not copied."""
+    log_idle_seconds: float = 60.0
+    """How long the log of a running attempt is followed after somebody has last read it."""
     workflows: bool = True
     """Whether executions are shown as, and can be launched by, custom resources."""
     workflow_ttl: float = 23 * 3600.0

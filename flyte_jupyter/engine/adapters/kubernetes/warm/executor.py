@@ -54,7 +54,7 @@ class WarmExecutor:
         self._api = api
         self._clock = clock
         self._settings = settings
-        self._logs = PodLogs(api, logs, settings.log_bytes, settings.log_seconds)
+        self._logs = PodLogs(api, logs, settings)
         self._templates = PodTemplates(api, settings)
         self._crew = Crew(api, clock, self, settings)
         self._turns: dict[AttemptId, Turn] = {}

@@ -1,0 +1,147 @@
+"""Who we are to an API server, as the configuration says; read from it again before it expires, or when the server refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
+from flyte_jupyter.engine.ports import Clock
+
+log = logging.getLogger(__name__)
+
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_DEFAULT = "~/.kube/config"
+_TOKEN_FILE_LASTS = timedelta(minutes=1)
+"""A file's token is replaced long before it expires: as often do the official clients read it."""
+_LIFE = 0.8
+"""The part of a token's life after which another one is asked for."""
+_PAUSE = 5.0
+"""Seconds between two attempts to get others: a server that refuses all of us is no reason to run a plugin for each request."""
+_PATIENCE = 60.0
+"""Seconds that a plugin may take."""
+_BEARER = "BearerToken"
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+class NoCluster(Exception):
+    """There is no cluster to talk to: what is missing and what to do, in one line."""
+
+
+async def read_credentials(settings: ConnectionSettings, clock: Clock) -> Credentials:
+    """Server and credentials that the settings name. Raises `NoCluster`."""
+    try:
+        from kubernetes.aio import client
+    except ImportError as error:
+        raise NoCluster(
+            f"Kubernetes needs the package kubernetes ({error}): pip install 'flyte-jupyter[kubernetes]'"
+        ) from error
+    made = Credentials(settings, clock, client.Configuration())
+    await made.load(made.configuration)
+    return made
+
+
+class Credentials:
+    """A client configuration whose token stays good."""
+
+    def __init__(self, settings: ConnectionSettings, clock: Clock, configuration: Any) -> None:
+        self.configuration = configuration
+        self._clock = clock
+        self._settings = settings
+        self._loader: Any = None
+        self._turn = asyncio.Lock()
+        self._version = 0
+        self._stale_at = _FOREVER
+        self._not_before = 0.0
+
+    async def current(self) -> int:
+        """See to it that they have not expired, as far as that is known. Which ones they are, for `replaced`."""
+        if self._is_stale():
+            async with self._turn:
+                if self._is_stale():
+                    await self._renew()
+        return self._version
+
+    async def replaced(self, version: int) -> bool:
+        """The server has refused those of this version: whether there are others now."""
+        async with self._turn:
+            if version == self._version:
+                await self._renew()
+        return version != self._version
+
+    async def load(self, into: Any) -> None:
+        """Read server and credentials into a client configuration. Raises `NoCluster`."""
+        from kubernetes.aio import config
+
+        files = _files(self._settings)
+        try:
+            if self._loader is not None and self._loader.provider:
+                # This loader alone has the refresh token, which may be good only once.
+                await self._loader.load_and_set(into)
+            elif files:
+                # persist_config would write refreshed tokens into the user's file.
+                self._loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=files,
+                    context=self._settings.context or None,
+                    client_configuration=into,
+                    persist_config=False,
+                )
+            elif os.environ.get(_IN_CLUSTER):
+                config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
+            else:
+                raise NoCluster(
+                    "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
+                )
+        except (config.ConfigException, OSError, ValueError) as error:
+            raise NoCluster(
+                f"{files or 'The cluster configuration'} cannot be used: {error}"
+            ) from error
+        self._stale_at = _stale_at(self._loader, self._clock.now())
+
+    def _is_stale(self) -> bool:
+        return self._clock.now() >= self._stale_at
+
+    async def _renew(self) -> None:
+        from kubernetes.aio import client
+
+        now = asyncio.get_running_loop().time()
+        if now < self._not_before:
+            return
+        self._not_before = now + _PAUSE
+        own, found = self.configuration, client.Configuration()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.load(found)
+        except Exception as error:  # noqa: BLE001 - a plugin's library raises what it likes, and the old ones may still do
+            log.warning(
+                "the credentials for %s cannot be read again, going on with the old ones: %s",
+                own.host,
+                str(error) or type(error).__name__,
+            )
+            return
+        own.refresh_api_key_hook = found.refresh_api_key_hook
+        token = found.api_key.get(_BEARER)
+        if token and token != own.api_key.get(_BEARER):
+            log.info("there are new credentials for %s", own.host)
+            own.api_key[_BEARER] = token
+            self._version += 1
+
+
+def _files(settings: ConnectionSettings) -> str:
+    """The configuration files to read; empty when there is none."""
+    default = Path(_DEFAULT).expanduser()
+    named = settings.kubeconfig or os.environ.get("KUBECONFIG")
+    return str(named or (default if default.exists() else ""))
+
+
+def _stale_at(loader: Any, now: datetime) -> datetime:
+    """When what was loaded is to be read again. The service account of a pod is seen to by the client itself."""
+    expiry: datetime | None = getattr(loader, "exec_plugin_expiry", None)
+    if expiry is not None:
+        return now + (expiry - now) * _LIFE
+    user = None if loader is None else loader._user  # noqa: SLF001 - as the client's own refresh_token does
+    return now + _TOKEN_FILE_LASTS if user is not None and "tokenFile" in user else _FOREVER

@@ -1,0 +1,93 @@
+"""Logs of pods: shown while they grow, kept whole when their attempts have ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kubernetes_bench import bench
+
+
+async def shown(b, attempt, text):
+    """Read its log again and again until it says so, as a reader does who waits for more."""
+    async with asyncio.timeout(20):
+        while text not in (await b.executor.read_log(attempt, 0, 100)).data:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.002)
+
+
+async def kept(b, spec, code=0):
+    """The whole log, after the attempt's end."""
+    b.cluster.finish(b.pod_of(spec.id), code)
+    await b.ended(spec.id)
+    await b.executor.reap(spec.id)
+    return await b.executor.read_log(spec.id, 0, 100)
+
+
+def test_a_log_that_nobody_reads_any_more_is_no_longer_followed(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_idle_seconds=0.05) as b:
+            spec = await b.running()
+            b.cluster.say(b.pod_of(spec.id), b"hello")
+            await shown(b, spec.id, b"hello")
+            await b.until(lambda: b.cluster.following == 0)
+            b.cluster.say(b.pod_of(spec.id), b" again")
+            await shown(b, spec.id, b"hello again")
+            part = await kept(b, spec)
+            assert (part.data, part.complete) == (b"hello again", True)
+            assert not list((tmp_path / "logs").rglob("*.live"))
+
+    asyncio.run(main())
+
+
+def test_more_logs_are_shown_than_are_followed_at_once(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            specs = [await b.running(f"n{number}") for number in range(60)]
+            for spec in specs:
+                b.cluster.say(b.pod_of(spec.id), spec.id.path[0].encode())
+            for spec in specs:
+                await shown(b, spec.id, spec.id.path[0].encode())
+            assert 0 < b.cluster.following < len(specs)
+
+    asyncio.run(main())
+
+
+def test_a_log_that_has_reached_its_limit_is_shown_while_its_attempt_goes_on(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_bytes=10) as b:
+            spec = await b.running()
+            b.cluster.say(b.pod_of(spec.id), b"0123456789ABC")
+            await shown(b, spec.id, b"cut off")
+            part = await b.executor.read_log(spec.id, 0, 10)
+            assert (part.data, part.complete) == (b"0123456789", False)
+
+    asyncio.run(main())
+
+
+def test_a_log_whose_stream_broke_off_without_a_word_is_whole_in_the_end(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = await b.running()
+            b.cluster.logs_break_off = True
+            b.cluster.say(b.pod_of(spec.id), b"first, ")
+            await shown(b, spec.id, b"first")
+            b.cluster.say(b.pod_of(spec.id), b"second, ")
+            await shown(b, spec.id, b"first, second")
+            b.cluster.say(b.pod_of(spec.id), b"and the reason")
+            assert (await kept(b, spec, 1)).data == b"first, second, and the reason"
+
+    asyncio.run(main())
+
+
+def test_of_a_log_that_went_with_its_pod_there_is_what_was_watched(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = await b.running()
+            b.cluster.say(b.pod_of(spec.id), b"last words")
+            await shown(b, spec.id, b"last words")
+            b.cluster.remove_pod(b.pod_of(spec.id))
+            await b.ended(spec.id)
+            await b.executor.reap(spec.id)
+            part = await b.executor.read_log(spec.id, 0, 100)
+            assert (part.data, part.complete) == (b"last words", True)
+
+    asyncio.run(main())
