@@ -39,23 +39,28 @@ from flyte_jupyter.engine.core.state import (
     BackingOff,
     Blame,
     CacheOutcome,
+    Collecting,
     Failure,
+    Gathering,
     Kept,
     Nested,
+    Probing,
     Ready,
+    Resolving,
     RunPhase,
     RunState,
     Succeeded,
+    Waiting,
 )
 from flyte_jupyter.engine.core.step import fold, give_up
 from flyte_jupyter.engine.ports import (
-    BlobFailure,
     Clock,
     Commit,
     OwedAction,
     RunEvent,
     Runs,
     StoredRun,
+    passes,
 )
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
@@ -68,7 +73,14 @@ _ANSWERS = 32
 """How many questions are answered at once."""
 _ROUNDS = 64
 """How often answers may lead to new questions before the batch is committed; the rest is asked after."""
-_QUESTIONS = (ResolveInputs, Probe, Collect, Gather, ReadSignal)
+_ASKS: Mapping[type, type[Kept]] = {
+    ResolveInputs: Resolving,
+    Probe: Probing,
+    Collect: Collecting,
+    Gather: Gathering,
+    ReadSignal: Waiting,
+}
+"""In which state a node waits for the answer to a question."""
 _COMPUTING = (*IN_FLIGHT, Ready, BackingOff, Nested)
 """States in which a node that missed in a serialised cache keeps its reservation."""
 _CAN_WAIT = (AttemptAccepted, AttemptStarted)
@@ -211,12 +223,15 @@ class RunActor:
                 thought.changed |= step.changed
                 thought.log += [(now, seen) for seen in chunk]
                 for action in step.actions:
-                    if isinstance(action, _QUESTIONS):
+                    if isinstance(action, Question):
                         questions.append(action)
                     elif not isinstance(action, WakeAt):
                         thought.owed.append(action)
                 if len(batch) > _CHUNK:
                     await asyncio.sleep(0)
+            # What was stopped in the same batch must not wait for a world that is away.
+            nodes = thought.state.nodes
+            questions = [q for q in questions if isinstance(nodes.get(q.path), _ASKS[type(q)])]
             if not questions:
                 break
             if asked == _ROUNDS - 1:
@@ -242,8 +257,7 @@ class RunActor:
         try:
             return await self._world.answers.answer(self.context, question, state)
         except Exception as error:
-            full = isinstance(error, BlobFailure) and error.no_space
-            if full or self.strikes < self._world.most_strikes:
+            if passes(error) or self.strikes < self._world.most_strikes:
                 raise
             return given_up(question, error)
 

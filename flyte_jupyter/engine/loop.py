@@ -12,7 +12,15 @@ from flyte_jupyter.engine.answers import RunContext
 from flyte_jupyter.engine.answers.programs import LARGE
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Scope
-from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoreBusy, StoredRun, StoreFull
+from flyte_jupyter.engine.ports import (
+    BlobFailure,
+    Fenced,
+    Stale,
+    StoreBusy,
+    StoredRun,
+    StoreFull,
+    passes,
+)
 from flyte_jupyter.engine.program import Policies, policies_of
 from flyte_jupyter.idl.ids import RunId
 
@@ -36,7 +44,7 @@ class LoopSettings:
     longest_wait: float = 10.0
     """How long a run rests after a failed turn: doubling from the first to the longest."""
     full_wait: float = 1.0
-    """How long it rests when there is no space left to write."""
+    """How long it rests while the world is away, busy or full."""
     policies: Policies = field(default_factory=Policies)
     """What the installation says about all nodes: retries of the system's failures, how long retries wait."""
 
@@ -204,21 +212,20 @@ class Loop:
 
     async def _trouble(self, actor: RunActor, error: Exception) -> None:
         run = actor.context.id
-        full = isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
-        busy = isinstance(error, StoreBusy)
-        if not full and not busy:
+        waits = passes(error)
+        if not waits:
             actor.strikes += 1
-        reason = f"no space left: {error}" if full else str(error) if busy else repr(error)
+        reason = _reason(error)
         self._events.trouble(run, reason)
         log.warning("run %s: turn failed, trying again: %s", run, reason)
         if isinstance(error, Stale):
             await actor.reload()
-        elif actor.strikes > self._world.most_strikes + 1 and not full and not busy:
+        elif actor.strikes > self._world.most_strikes + 1 and not waits:
             await self._give_up(actor, error)
         wait = self._settings.first_wait * 2 ** min(actor.strikes, 20)
-        # Neither is a run's failure, so no strikes make these waits longer.
+        # What passes is no run's failure, so no strikes make these waits longer.
         await asyncio.sleep(
-            self._settings.full_wait if full or busy else min(wait, self._settings.longest_wait)
+            self._settings.full_wait if waits else min(wait, self._settings.longest_wait)
         )
 
     async def _give_up(self, actor: RunActor, error: Exception) -> None:
@@ -283,3 +290,10 @@ class Loop:
         for digest in sorted({scope.plan for scope in scopes if scope.plan}):
             await answers.expander.restore(context, digest)
         return context
+
+
+def _reason(error: Exception) -> str:
+    """What stands in the way, for who asks how a run goes."""
+    if isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space):
+        return f"no space left: {error}"
+    return str(error) if isinstance(error, StoreBusy | BlobFailure) else repr(error)

@@ -69,6 +69,9 @@ from flyte_jupyter.engine.ports.outside import (
 from flyte_jupyter.engine.ports.outside import (
     Signals as Signals,
 )
+from flyte_jupyter.engine.ports.passing import (
+    passes as passes,
+)
 from flyte_jupyter.engine.ports.runs import (
     Commit as Commit,
 )

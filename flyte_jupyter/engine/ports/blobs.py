@@ -32,12 +32,16 @@ class BlobNotFound(Exception):
 
 
 class BlobFailure(Exception):
-    """The blob store could not do it; `no_space` when it is full."""
+    """The blob store could not do it: it is full (`no_space`), or away, which `passes`, or the request is at fault."""
 
-    def __init__(self, message: str, *, no_space: bool = False) -> None:
+    def __init__(self, message: str, *, no_space: bool = False, passes: bool = True) -> None:
         super().__init__(message)
         self.no_space = no_space
+        self.passes = passes
 
 
 class BlobOutside(BlobFailure):
     """The URI does not lie below the root: it is not touched, and asking again would not change that."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, passes=False)
