@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.core.actions import (
@@ -31,6 +32,7 @@ from flyte_jupyter.engine.core.observations import (
     GateRefused,
     InputsUnresolvable,
     Observation,
+    Tick,
 )
 from flyte_jupyter.engine.core.plan import START
 from flyte_jupyter.engine.core.report import ReportContext, tell
@@ -207,9 +209,16 @@ class RunActor:
                 return
             await self._commit(thought, await self._events(thought), settled, consumed)
         except BaseException:
-            self._inbox.extendleft(reversed(heard))
+            self._hear_again(heard)
             raise
         self.strikes = 0
+
+    def _hear_again(self, heard: Sequence[Observation]) -> None:
+        """Put back what could not be worked off, before all that came meanwhile but what was told first."""
+        gaps = list(takewhile(_is_gap, self._inbox))
+        for _ in gaps:
+            self._inbox.popleft()
+        self._inbox.extendleft(reversed([*gaps, *heard]))
 
     async def _think(self, batch: Sequence[Observation]) -> _Thought:
         now = self._world.clock.now()
@@ -358,6 +367,10 @@ class RunActor:
             if isinstance(node, IN_FLIGHT)
         ]
         return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
+
+
+def _is_gap(seen: Observation) -> bool:
+    return isinstance(seen, Tick) and bool(seen.gap)
 
 
 def _without_overtaken(heard: Sequence[Observation]) -> Sequence[Observation]:
