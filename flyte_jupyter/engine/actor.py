@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.core.actions import (
@@ -31,6 +32,7 @@ from flyte_jupyter.engine.core.observations import (
     GateRefused,
     InputsUnresolvable,
     Observation,
+    Tick,
 )
 from flyte_jupyter.engine.core.plan import START
 from flyte_jupyter.engine.core.report import ReportContext, tell
@@ -39,23 +41,28 @@ from flyte_jupyter.engine.core.state import (
     BackingOff,
     Blame,
     CacheOutcome,
+    Collecting,
     Failure,
+    Gathering,
     Kept,
     Nested,
+    Probing,
     Ready,
+    Resolving,
     RunPhase,
     RunState,
     Succeeded,
+    Waiting,
 )
 from flyte_jupyter.engine.core.step import fold, give_up
 from flyte_jupyter.engine.ports import (
-    BlobFailure,
     Clock,
     Commit,
     OwedAction,
     RunEvent,
     Runs,
     StoredRun,
+    passes,
 )
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
@@ -68,7 +75,14 @@ _ANSWERS = 32
 """How many questions are answered at once."""
 _ROUNDS = 64
 """How often answers may lead to new questions before the batch is committed; the rest is asked after."""
-_QUESTIONS = (ResolveInputs, Probe, Collect, Gather, ReadSignal)
+_ASKS: Mapping[type, type[Kept]] = {
+    ResolveInputs: Resolving,
+    Probe: Probing,
+    Collect: Collecting,
+    Gather: Gathering,
+    ReadSignal: Waiting,
+}
+"""In which state a node waits for the answer to a question."""
 _COMPUTING = (*IN_FLIGHT, Ready, BackingOff, Nested)
 """States in which a node that missed in a serialised cache keeps its reservation."""
 _CAN_WAIT = (AttemptAccepted, AttemptStarted)
@@ -195,9 +209,16 @@ class RunActor:
                 return
             await self._commit(thought, await self._events(thought), settled, consumed)
         except BaseException:
-            self._inbox.extendleft(reversed(heard))
+            self._hear_again(heard)
             raise
         self.strikes = 0
+
+    def _hear_again(self, heard: Sequence[Observation]) -> None:
+        """Put back what could not be worked off, before all that came meanwhile but what was told first."""
+        gaps = list(takewhile(_is_gap, self._inbox))
+        for _ in gaps:
+            self._inbox.popleft()
+        self._inbox.extendleft(reversed([*gaps, *heard]))
 
     async def _think(self, batch: Sequence[Observation]) -> _Thought:
         now = self._world.clock.now()
@@ -211,12 +232,15 @@ class RunActor:
                 thought.changed |= step.changed
                 thought.log += [(now, seen) for seen in chunk]
                 for action in step.actions:
-                    if isinstance(action, _QUESTIONS):
+                    if isinstance(action, Question):
                         questions.append(action)
                     elif not isinstance(action, WakeAt):
                         thought.owed.append(action)
                 if len(batch) > _CHUNK:
                     await asyncio.sleep(0)
+            # What was stopped in the same batch must not wait for a world that is away.
+            nodes = thought.state.nodes
+            questions = [q for q in questions if isinstance(nodes.get(q.path), _ASKS[type(q)])]
             if not questions:
                 break
             if asked == _ROUNDS - 1:
@@ -242,8 +266,7 @@ class RunActor:
         try:
             return await self._world.answers.answer(self.context, question, state)
         except Exception as error:
-            full = isinstance(error, BlobFailure) and error.no_space
-            if full or self.strikes < self._world.most_strikes:
+            if passes(error) or self.strikes < self._world.most_strikes:
                 raise
             return given_up(question, error)
 
@@ -344,6 +367,10 @@ class RunActor:
             if isinstance(node, IN_FLIGHT)
         ]
         return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
+
+
+def _is_gap(seen: Observation) -> bool:
+    return isinstance(seen, Tick) and bool(seen.gap)
 
 
 def _without_overtaken(heard: Sequence[Observation]) -> Sequence[Observation]:

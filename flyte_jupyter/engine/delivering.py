@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections.abc import Sequence
 
@@ -34,12 +33,10 @@ from flyte_jupyter.engine.core.state import Blame, Failure, Launching
 from flyte_jupyter.engine.loop import Loop
 from flyte_jupyter.engine.ports import (
     Accepted,
-    BlobFailure,
-    NotNow,
     OwedAction,
     Ports,
     Rejected,
-    StoreFull,
+    passes,
 )
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, child_run, path_text
 
@@ -48,10 +45,6 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 32
 _MOST_ASKED = 10
 """What fails more often by a fault of our own is answered with that failure (as `World.most_strikes`)."""
-_SHORT_OF = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.ENOMEM),
-    *(errno.EMFILE, errno.ENFILE, errno.EAGAIN),
-)
 
 
 class Deliveries:
@@ -94,7 +87,7 @@ class Deliveries:
         try:
             seen = await self._answers.answer(actor.context, question, actor.state)
         except Exception as error:
-            if _is_full(error) or self._bears(run, number):
+            if passes(error) or self._bears(run, number):
                 raise
             seen = given_up(question, error)
         self._failures.pop((run, number), None)
@@ -105,7 +98,7 @@ class Deliveries:
         try:
             signal = await self._answers.open_gate(actor.context, path, actor.state.nodes)
         except Exception as error:
-            if _passes(error) or self._bears(run, number):
+            if passes(error) or self._bears(run, number):
                 raise
             why = _defect(f"the gate {path_text(path)} cannot be opened", error)
             self._loop.tell(run, GateRefused(path, why))
@@ -125,7 +118,7 @@ class Deliveries:
         try:
             answer, child = await self._create(actor, attempt)
         except Exception as error:
-            if _passes(error) or self._bears(run, number):
+            if passes(error) or self._bears(run, number):
                 raise
             await self._withdraw(actor, number, attempt)
             what = f"attempt {attempt.attempt} of node {path_text(path)} cannot be launched"
@@ -183,7 +176,7 @@ class Deliveries:
             answer, _ = await self._create(actor, attempt)
         except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such
             log.warning("%s is not launched again: %r", attempt, error)
-            return not _passes(error)
+            return not passes(error)
         if isinstance(answer, Rejected):
             how = Exit(why=answer.why)
             self._loop.tell(attempt.run, AttemptEnded(attempt.path, attempt.attempt, how))
@@ -195,18 +188,6 @@ class Deliveries:
             await self._children.terminate(child_run(attempt), cause)
         if actor is None or not _is_child(actor, attempt):
             await self._executor.kill(attempt)
-
-
-def _is_full(error: Exception) -> bool:
-    return isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the world is away, busy or full, so that nothing is wrong with what it was asked."""
-    short = isinstance(error, OSError) and error.errno in _SHORT_OF
-    if isinstance(error, NotNow):
-        return error.passes
-    return short or _is_full(error) or isinstance(error, ConnectionError | TimeoutError)
 
 
 def _defect(what: str, error: Exception) -> Failure:

@@ -21,6 +21,8 @@ class Tenure:
         self._ttl = ttl
         self._look = look
         self._lease: Lease | None = None
+        self._stood = timedelta(0)
+        """For how long the clock stood still that nobody has been told of yet."""
         self._checking = asyncio.Lock()
 
     @property
@@ -45,6 +47,8 @@ class Tenure:
         before = self.epoch
         lease = await self._runs.acquire(self._holder, self._ttl, self._clock.now())
         if lease is None or lease.epoch != before:
+            # Whoever has taken over extends the deadlines; told later, it would be added to those.
+            self._stood = timedelta(0)
             raise Fenced(f"another engine has taken over from {self._holder}")
         self._lease = lease
 
@@ -54,11 +58,15 @@ class Tenure:
         Everybody who wants to write waits here meanwhile. Raises `Fenced`.
         """
         async with self._checking:
-            stood = self._clock.gap()
-            if stood or (self._lease is not None and self._clock.now() >= self._lease.expires):
+            # The clock tells it once; the lease may have to be asked for more often.
+            self._stood += self._clock.gap()
+            if self._stood or (
+                self._lease is not None and self._clock.now() >= self._lease.expires
+            ):
                 await self.renew()
-            if stood:
-                gap(stood)
+            if self._stood:
+                gap(self._stood)
+                self._stood = timedelta(0)
 
     async def release(self) -> None:
         """Give it back so that the next engine need not wait for its end."""

@@ -10,9 +10,18 @@ from dataclasses import dataclass, field
 from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers import RunContext
 from flyte_jupyter.engine.answers.programs import LARGE
+from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Scope
-from flyte_jupyter.engine.ports import BlobFailure, Fenced, Stale, StoreBusy, StoredRun, StoreFull
+from flyte_jupyter.engine.ports import (
+    BlobFailure,
+    Fenced,
+    Stale,
+    StoreBusy,
+    StoredRun,
+    StoreFull,
+    passes,
+)
 from flyte_jupyter.engine.program import Policies, policies_of
 from flyte_jupyter.idl.ids import RunId
 
@@ -34,9 +43,9 @@ class LoopSettings:
     """
     first_wait: float = 0.05
     longest_wait: float = 10.0
-    """How long a run rests after a failed turn: doubling from the first to the longest."""
+    """How long a run rests after a failed turn, or after it could not be read: doubling from the first to the longest."""
     full_wait: float = 1.0
-    """How long it rests when there is no space left to write."""
+    """How long it rests while the world is away, busy or full."""
     policies: Policies = field(default_factory=Policies)
     """What the installation says about all nodes: retries of the system's failures, how long retries wait."""
 
@@ -62,13 +71,15 @@ class Loop:
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._lingering: dict[RunId, asyncio.TimerHandle] = {}
         self._rests_until: dict[RunId, float] = {}
-        self._unreadable: set[RunId] = set()
+        self._unread: dict[RunId, int] = {}
+        """How often in a row a run, or its messages, could not be read."""
+        self._looks: dict[RunId, asyncio.TimerHandle] = {}
         self._closed = False
 
     # -- doors --
 
     def __contains__(self, run: RunId) -> bool:
-        return run in self._actors or run in self._opening or run in self._unreadable
+        return run in self._actors or run in self._opening or run in self._unread
 
     def actors(self) -> Iterator[RunActor]:
         """All live runs."""
@@ -86,6 +97,8 @@ class Loop:
             # What is being read right now may have been read before the message came.
             self._opening[run].add_done_callback(lambda _: self.notice(run))
             return
+        if timer := self._looks.pop(run, None):
+            timer.cancel()
         task = asyncio.get_running_loop().create_task(self._open(run))
         self._opening[run] = task
         task.add_done_callback(lambda _: self._opening.pop(run, None))
@@ -119,7 +132,7 @@ class Loop:
     async def close(self) -> None:
         """Stop all turns. What was not committed is heard again after the next start."""
         self._closed = True
-        for timer in self._lingering.values():
+        for timer in [*self._lingering.values(), *self._looks.values()]:
             timer.cancel()
         tasks = [*self._driving.values(), *self._opening.values()]
         for task in tasks:
@@ -204,22 +217,18 @@ class Loop:
 
     async def _trouble(self, actor: RunActor, error: Exception) -> None:
         run = actor.context.id
-        full = isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space)
-        busy = isinstance(error, StoreBusy)
-        if not full and not busy:
+        waits = passes(error)
+        if not waits:
             actor.strikes += 1
-        reason = f"no space left: {error}" if full else str(error) if busy else repr(error)
+        reason = _reason(error)
         self._events.trouble(run, reason)
         log.warning("run %s: turn failed, trying again: %s", run, reason)
         if isinstance(error, Stale):
             await actor.reload()
-        elif actor.strikes > self._world.most_strikes + 1 and not full and not busy:
+        elif actor.strikes > self._world.most_strikes + 1 and not waits:
             await self._give_up(actor, error)
-        wait = self._settings.first_wait * 2 ** min(actor.strikes, 20)
-        # Neither is a run's failure, so no strikes make these waits longer.
-        await asyncio.sleep(
-            self._settings.full_wait if full or busy else min(wait, self._settings.longest_wait)
-        )
+        # What passes is no run's failure, so no strikes make these waits longer.
+        await asyncio.sleep(self._settings.full_wait if waits else self._pause(actor.strikes))
 
     async def _give_up(self, actor: RunActor, error: Exception) -> None:
         try:
@@ -241,18 +250,33 @@ class Loop:
                 actor.take_messages(await self._world.runs.inbox(run))
             else:
                 actor = await self._adopt(await self._world.runs.load(run))
-        except Exception as error:
-            self._unreadable.add(run)
-            self._events.trouble(run, f"cannot be loaded: {error!r}")
-            log.exception("run %s cannot be loaded", run)
+        except Exception as error:  # noqa: BLE001 - a run that cannot be read must not stop the others
+            self._look_again(run, error)
             return
-        self._unreadable.discard(run)
+        self._unread.pop(run, None)
         self._events.turned(actor)
         if actor.waiting:
             self._wake(run, urgent=True)
         elif actor.over:
             self._actors.pop(run, None)
             self._rests_until.pop(run, None)
+
+    def _look_again(self, run: RunId, error: Exception) -> None:
+        """Nobody tells twice that there is something to read: who could not read it looks again, less and less often."""
+        failures = self._unread.get(run, 0)
+        self._unread[run] = failures + 1
+        self._events.trouble(run, f"cannot be loaded: {error!r}")
+        trace = None if failures else error
+        log.error("run %s cannot be loaded: %r", run, error, exc_info=trace)
+        if isinstance(error, UnreadableRecord):
+            # Only another version of this program could.
+            return
+        wait = self._pause(failures)
+        self._looks[run] = asyncio.get_running_loop().call_later(wait, self.notice, run)
+
+    def _pause(self, failures: int) -> float:
+        wait: float = self._settings.first_wait * 2 ** min(failures, 20)
+        return min(wait, self._settings.longest_wait)
 
     async def _adopt(self, stored: StoredRun) -> RunActor:
         context = await self._context(stored)
@@ -283,3 +307,10 @@ class Loop:
         for digest in sorted({scope.plan for scope in scopes if scope.plan}):
             await answers.expander.restore(context, digest)
         return context
+
+
+def _reason(error: Exception) -> str:
+    """What stands in the way, for who asks how a run goes."""
+    if isinstance(error, StoreFull) or (isinstance(error, BlobFailure) and error.no_space):
+        return f"no space left: {error}"
+    return str(error) if isinstance(error, StoreBusy | BlobFailure) else repr(error)

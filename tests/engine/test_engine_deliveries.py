@@ -10,7 +10,7 @@ from engine_programs import INT, Shelf, approval, flow, node, task
 from engine_worlds import RUN
 
 from flyte_jupyter.engine.core.state import Blame, Failed, RunPhase
-from flyte_jupyter.engine.ports import BlobFailure, NotNow, StoreFull
+from flyte_jupyter.engine.ports import BlobFailure, NotNow, StoreBusy, StoreFull
 from flyte_jupyter.idl import literals
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -102,7 +102,9 @@ def test_a_defect_that_passes_costs_nothing(play):
         lambda: OSError(errno.ENOSPC, "no space left"),
         lambda: OSError(errno.EMFILE, "too many open files"),
         lambda: StoreFull("no space left"),
+        lambda: StoreBusy("another process writes"),
         lambda: BlobFailure("no space left", no_space=True),
+        lambda: BlobFailure("connection refused"),
     ],
 )
 @pytest.mark.parametrize("port", ["executor", "children", "signals"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from engine_worlds import RUN, World, expected, workflow
 
 from flyte_jupyter.engine.adapters.memory import NewRun
+from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit, Started
 from flyte_jupyter.engine.core.state import (
     Aborted,
@@ -546,6 +548,67 @@ def test_one_broken_run_stops_nobody(play):
         world.create(workflow(DIAMOND))
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
         assert "cannot be loaded" in engine.status().troubles[broken]
+
+    play(scenario)
+
+
+def unreadable(call, *, times):
+    """A call of the store that fails so many times."""
+    failed = []
+
+    async def guarded(run):
+        if len(failed) < times:
+            failed.append(run)
+            raise OSError(errno.EMFILE, "too many open files")
+        return await call(run)
+
+    return guarded
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_new_run_that_could_not_be_read_is_looked_at_again(play, times):
+    async def scenario(world, engine):
+        world.runs.load = unreadable(world.runs.load, times=times)
+        world.create(workflow(DIAMOND))
+        await until(lambda: engine.status().troubles)
+        assert "too many open files" in engine.status().troubles[RUN]
+        await until(lambda: any(a.path == ("d",) for a in world.executor.created))
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert not engine.status().troubles
+
+    play(scenario)
+
+
+def test_a_message_that_could_not_be_read_is_heard_all_the_same(play):
+    async def scenario(world, engine):
+        world.create(workflow(ONE))
+        await until(lambda: world.executor.queued)
+        world.runs.inbox = unreadable(world.runs.inbox, times=3)
+        world.runs.post(RUN, AbortRequested("enough", "me"))
+        assert (await world.ended()).state.summary.phase is RunPhase.ABORTED
+        assert not world.executor.queued
+
+    play(scenario, by_itself=False)
+
+
+def test_what_another_version_wrote_is_read_once(play):
+    async def scenario(world, engine):
+        asked, other = [], RunId("p", "d", "other")
+        load = world.runs.load
+
+        async def guarded(run):
+            if run != other:
+                return await load(run)
+            asked.append(run)
+            raise UnreadableRecord("written by a newer version")
+
+        world.runs.load = guarded
+        world.create(workflow(ONE), other)
+        await until(lambda: asked)
+        for number in range(40):
+            world.create(workflow(ONE), RunId("p", "d", f"r{number}"))
+            await world.ended(RunId("p", "d", f"r{number}"))
+        assert asked == [other]
 
     play(scenario)
 

@@ -7,6 +7,7 @@ import errno
 import os
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from flyte_jupyter.engine.adapters import blobs as adapters
 from flyte_jupyter.engine.adapters.blobs import FolderBlobs, RemoteBlobs, blobs_at
@@ -130,3 +131,39 @@ def test_another_failure_is_not_want_of_space(tmp_path):
     with pytest.raises(BlobFailure) as caught:
         run(blobs.put(f"{blobs.root}/file/below", b"x"))
     assert not caught.value.no_space
+    assert not caught.value.passes, "a folder where a file stands is not waited for"
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), True),
+        (PermissionError("The provided token has expired."), True),
+        (OSError(errno.EINVAL, "Bad Request"), True),
+        (OSError(errno.ENAMETOOLONG, "Your key is too long"), False),
+        (ValueError("no such option"), False),
+    ],
+)
+def test_an_object_store_that_is_away_is_told_from_one_that_refuses(monkeypatch, error, passes):
+    blobs = blobs_at("memory://away")
+
+    def refused(*_):
+        raise error
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refused)
+    with pytest.raises(BlobFailure) as caught:
+        run(blobs.get(f"{blobs.root}/x"))
+    assert caught.value.passes is passes
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_folder_that_gives_errors_may_give_content_again(tmp_path, monkeypatch, number):
+    blobs = blobs_at(str(tmp_path))
+
+    def broken(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(adapters.os, "open", broken)
+    with pytest.raises(BlobFailure) as caught:
+        run(blobs.get(f"{blobs.root}/x"))
+    assert caught.value.passes

@@ -15,6 +15,11 @@ from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside, B
 
 T = TypeVar("T")
 _FILE = "file://"
+_LASTS = (
+    *(errno.EACCES, errno.EPERM, errno.ENOSYS),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMSGSIZE),
+)
+"""What stays so until somebody mends it. Of an object store EINVAL, or a refusal without a number, may be credentials that ran out."""
 
 
 def blobs_at(root: str, **options: Any) -> Blobs:
@@ -203,4 +208,6 @@ def _failure(verb: str, uri: str, error: Exception) -> BlobFailure:
     number = getattr(error, "errno", None)
     no_space = number in (errno.ENOSPC, errno.EDQUOT)
     remedy = ": free some space, it goes on by itself" if no_space else ""
-    return BlobFailure(f"cannot {verb} {uri}: {error}{remedy}", no_space=no_space)
+    lasts = number in _LASTS or isinstance(error, TypeError | ValueError)
+    message = f"cannot {verb} {uri}: {error}{remedy}"
+    return BlobFailure(message, no_space=no_space, passes=not lasts)
