@@ -94,10 +94,13 @@ class Engine:
 
     async def start(self) -> None:
         """Take the lease and go on where the last engine stopped, or stand by; returns once that is decided."""
-        if await self._tenure.take(force=self._settings.take_over):
-            await self._begin()
-        else:
+        if not await self._tenure.take(force=self._settings.take_over):
             self._notice = "another engine holds the database: standing by"
+        else:
+            try:
+                await self._begin()
+            except Fenced:
+                await self._lose()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -150,10 +153,31 @@ class Engine:
         reign = _Reign(self._ports, self._settings, self._tenure)
         self._reign = reign
         try:
-            await reign.begin()
-        except Exception:
+            await self._renew_during(reign.begin())
+        except BaseException:
             await self._end()
             raise
+
+    async def _renew_during(self, beginning: Coroutine[Any, Any, None]) -> None:
+        """Many runs to load, or a cluster that is away, may take longer than the lease lasts. Raises `Fenced`."""
+        work, renewing = asyncio.create_task(beginning), asyncio.create_task(self._renew_for_ever())
+        try:
+            await asyncio.wait((work, renewing), return_when=asyncio.FIRST_COMPLETED)
+            await (renewing if renewing.done() else work)
+        finally:
+            work.cancel()
+            renewing.cancel()
+            await asyncio.gather(work, renewing, return_exceptions=True)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await self._ports.clock.sleep_until(self._tenure.renew_at)
+            try:
+                await self._tenure.renew()
+            except Fenced:
+                raise
+            except Exception:
+                log.exception("the lease could not be renewed, trying again")
 
     async def _lose(self) -> None:
         self._notice = "another engine has taken over: standing by"

@@ -1,0 +1,82 @@
+"""The lease is held while an engine begins, and nothing leaves one that has lost it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from engine_worlds import World, workflow
+
+from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.engine.engine import EngineState
+
+ONE = {"a": ()}
+
+
+async def until(condition, within=20.0):
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
+            await asyncio.sleep(0)
+
+
+class Slow:
+    """Has a port's call wait until it may go on."""
+
+    def __init__(self, port, name):
+        self._call = getattr(port, name)
+        self.asked = []
+        self.goes_on = asyncio.Event()
+        setattr(port, name, self)
+
+    async def __call__(self, *args):
+        self.asked.append(args)
+        await self.goes_on.wait()
+        return await self._call(*args)
+
+
+async def pass_time(world, seconds):
+    """Have time pass, and everybody do what it brings."""
+    for _ in range(seconds):
+        world.clock.advance(timedelta(seconds=1))
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+def test_an_engine_that_takes_long_to_begin_keeps_its_lease():
+    async def main():
+        world = World()
+        world.create(workflow(ONE))
+        load = Slow(world.runs, "load")
+        first, second = world.engine(), world.engine()
+        starting = asyncio.create_task(first.start())
+        await until(lambda: load.asked)
+        await second.start()
+        await pass_time(world, 60)
+        assert second.status().state is EngineState.STANDBY
+        load.goes_on.set()
+        await starting
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert first.status().state is EngineState.ACTIVE
+        await first.stop()
+        await second.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_loses_its_lease_while_it_begins_stands_by():
+    async def main():
+        world = World()
+        world.create(workflow(ONE))
+        load = Slow(world.runs, "load")
+        first = world.engine()
+        starting = asyncio.create_task(first.start())
+        await until(lambda: load.asked)
+        await world.runs.acquire("usurper", timedelta(hours=1), world.clock.now(), force=True)
+        await pass_time(world, 6)
+        await until(starting.done)
+        assert first.status().state is EngineState.STANDBY
+        assert "taken over" in first.status().notice
+        assert not world.executor.created
+        await first.stop()
+
+    asyncio.run(main())
