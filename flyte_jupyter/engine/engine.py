@@ -146,7 +146,7 @@ class Engine:
             except Fenced:
                 await self._lose()
             except Exception:
-                log.exception("the lease could not be renewed, trying again")
+                log.exception("this engine could not begin, or renew its lease: trying again")
 
     async def _begin(self) -> None:
         self._notice = ""
@@ -155,7 +155,11 @@ class Engine:
         try:
             await self._renew_during(reign.begin())
         except BaseException:
-            await self._end()
+            # Kept by one that cannot decide, it would keep those from deciding who can.
+            try:
+                await self._end()
+            finally:
+                await self._tenure.release()
             raise
 
     async def _renew_during(self, beginning: Coroutine[Any, Any, None]) -> None:

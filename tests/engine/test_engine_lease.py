@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from engine_worlds import World, workflow
 
+from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.core.state import RunPhase
 from flyte_jupyter.engine.engine import EngineState
 
@@ -40,6 +42,13 @@ async def pass_time(world, seconds):
         world.clock.advance(timedelta(seconds=1))
         for _ in range(20):
             await asyncio.sleep(0)
+
+
+class Unlisted(MemoryExecutor):
+    """Cannot say what it has."""
+
+    async def listing(self):
+        raise ValueError("what it has cannot be read")
 
 
 def test_an_engine_that_takes_long_to_begin_keeps_its_lease():
@@ -78,5 +87,24 @@ def test_an_engine_that_loses_its_lease_while_it_begins_stands_by():
         assert "taken over" in first.status().notice
         assert not world.executor.created
         await first.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_cannot_begin_leaves_the_lease_to_one_that_can():
+    async def main():
+        world = World()
+        world.create(workflow(ONE))
+        await world.runs.acquire("gone", timedelta(seconds=15), world.clock.now())
+        unlisted = replace(world.ports(), executor=Unlisted(world.add_up))
+        sick, well = world.engine(ports=unlisted), world.engine()
+        await sick.start()
+        await well.start()
+        await pass_time(world, 30)
+        assert sick.status().state is EngineState.STANDBY
+        assert well.status().state is EngineState.ACTIVE
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        await sick.stop()
+        await well.stop()
 
     asyncio.run(main())
