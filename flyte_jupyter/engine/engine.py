@@ -216,10 +216,10 @@ class _Reign:
         )
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
-        self._deliveries = Deliveries(ports, answers, self.loop)
+        self._deliveries = Deliveries(ports, world, self.loop)
         self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
         self._timers = Timers(ports.clock, self._tick)
-        self._keeper = Keeper(answers.cache, ports.clock, settings.answers.cache.heartbeat)
+        self._keeper = Keeper(world, settings.answers.cache.heartbeat)
 
     async def begin(self) -> None:
         """Load every open run, adopt what the executor has, and only then let effects out."""
@@ -295,6 +295,8 @@ class _Reign:
             await clock.sleep_until(clock.now() + self._survey_every)
             try:
                 await self._survey()
+            except Fenced:
+                return
             except Exception:
                 log.exception("the executor could not be asked for what it has")
 

@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from engine_worlds import World, workflow
+from engine_worlds import RUN, World, workflow
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
-from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.engine.core.state import RunPhase, Stage
 from flyte_jupyter.engine.engine import EngineState
+from flyte_jupyter.engine.ports import Waits
 
 ONE = {"a": ()}
+RESERVED = {"discoverable": True, "discovery_version": "1", "cache_serializable": True}
 
 
 async def until(condition, within=20.0):
@@ -30,10 +32,10 @@ class Slow:
         self.goes_on = asyncio.Event()
         setattr(port, name, self)
 
-    async def __call__(self, *args):
+    async def __call__(self, *args, **more):
         self.asked.append(args)
         await self.goes_on.wait()
-        return await self._call(*args)
+        return await self._call(*args, **more)
 
 
 async def pass_time(world, seconds):
@@ -106,5 +108,33 @@ def test_an_engine_that_cannot_begin_leaves_the_lease_to_one_that_can():
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
         await sick.stop()
         await well.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_that_stood_still_launches_nothing_again_and_keeps_no_reservation():
+    async def main():
+        world = World(by_itself=False)
+        world.create(workflow(ONE, **RESERVED))
+        first = world.engine()
+        await first.start()
+        await until(lambda: world.executor.queued)
+        (waits,) = world.executor.queued
+        world.executor.hold(waits, Waits(Stage.RESOURCES, "the quota is used up"))
+        await until(lambda: "quota" in repr(world.runs.heard(RUN)))
+        world.executor.vanish(waits)
+        reserved = dict(world.catalog.reservations)
+        assert reserved
+        await world.runs.acquire("another", timedelta(hours=1), world.clock.now(), force=True)
+        acquire = Slow(world.runs, "acquire")
+        world.clock.stand_still(timedelta(seconds=40))
+        await until(lambda: acquire.asked)
+        await pass_time(world, 1)
+        acquire.goes_on.set()
+        await pass_time(world, 6)
+        assert first.status().state is EngineState.STANDBY
+        assert world.executor.created == [waits]
+        assert world.catalog.reservations == reserved
+        await first.stop()
 
     asyncio.run(main())
