@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from flyte_jupyter.engine.actor import RunActor, given_up
-from flyte_jupyter.engine.answers import Answers
+from flyte_jupyter.engine.actor import RunActor, World, given_up
 from flyte_jupyter.engine.answers.places import place_of
 from flyte_jupyter.engine.core.actions import (
     Kill,
@@ -50,10 +49,11 @@ _MOST_ASKED = 10
 class Deliveries:
     """Does one owed action at a time. Doing it twice is the same as once."""
 
-    def __init__(self, ports: Ports, answers: Answers, loop: Loop) -> None:
+    def __init__(self, ports: Ports, world: World, loop: Loop) -> None:
         self._executor = ports.executor
         self._children = ports.children
-        self._answers = answers
+        self._answers = world.answers
+        self._ready = world.ready
         self._loop = loop
         self._failures: dict[tuple[RunId, int], int] = {}
 
@@ -172,6 +172,8 @@ class Deliveries:
         actor = self._loop.actor(attempt.run)
         if actor is None:
             return True
+        # Who has stood still may count on what another engine has ended meanwhile.
+        await self._ready()
         try:
             answer, _ = await self._create(actor, attempt)
         except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such

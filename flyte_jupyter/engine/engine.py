@@ -95,10 +95,13 @@ class Engine:
 
     async def start(self) -> None:
         """Take the lease and go on where the last engine stopped, or stand by; returns once that is decided."""
-        if await self._tenure.take(force=self._settings.take_over):
-            await self._begin()
-        else:
+        if not await self._tenure.take(force=self._settings.take_over):
             self._notice = "another engine holds the database: standing by"
+        else:
+            try:
+                await self._begin()
+            except Fenced:
+                await self._lose()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -144,17 +147,42 @@ class Engine:
             except Fenced:
                 await self._lose()
             except Exception:
-                log.exception("the lease could not be renewed, trying again")
+                log.exception("this engine could not begin, or renew its lease: trying again")
 
     async def _begin(self) -> None:
         self._notice = ""
         reign = _Reign(self._ports, self._settings, self._tenure)
         self._reign = reign
         try:
-            await reign.begin()
-        except Exception:
-            await self._end()
+            await self._renew_during(reign.begin())
+        except BaseException:
+            # Kept by one that cannot decide, it would keep those from deciding who can.
+            try:
+                await self._end()
+            finally:
+                await self._tenure.release()
             raise
+
+    async def _renew_during(self, beginning: Coroutine[Any, Any, None]) -> None:
+        """Many runs to load, or a cluster that is away, may take longer than the lease lasts. Raises `Fenced`."""
+        work, renewing = asyncio.create_task(beginning), asyncio.create_task(self._renew_for_ever())
+        try:
+            await asyncio.wait((work, renewing), return_when=asyncio.FIRST_COMPLETED)
+            await (renewing if renewing.done() else work)
+        finally:
+            work.cancel()
+            renewing.cancel()
+            await asyncio.gather(work, renewing, return_exceptions=True)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await self._ports.clock.sleep_until(self._tenure.renew_at)
+            try:
+                await self._tenure.renew()
+            except Fenced:
+                raise
+            except Exception:
+                log.exception("the lease could not be renewed, trying again")
 
     async def _lose(self) -> None:
         self._notice = "another engine has taken over: standing by"
@@ -189,10 +217,10 @@ class _Reign:
         )
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
-        self._deliveries = Deliveries(ports, answers, self.loop)
+        self._deliveries = Deliveries(ports, world, self.loop)
         self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
         self._timers = Timers(ports.clock, self._tick)
-        self._keeper = Keeper(answers.cache, ports.clock, settings.answers.cache.heartbeat)
+        self._keeper = Keeper(world, settings.answers.cache.heartbeat)
 
     async def begin(self) -> None:
         """Load every open run, adopt what the executor has, and only then let effects out."""
@@ -268,6 +296,8 @@ class _Reign:
             await clock.sleep_until(clock.now() + self._survey_every)
             try:
                 await self._survey()
+            except Fenced:
+                return
             except Exception:
                 log.exception("the executor could not be asked for what it has")
 

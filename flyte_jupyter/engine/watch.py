@@ -9,8 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
-from flyte_jupyter.engine.actor import RunActor
-from flyte_jupyter.engine.answers.caching import Cache
+from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers.places import place_of
 from flyte_jupyter.engine.core.observations import (
     AttemptEnded,
@@ -19,7 +18,7 @@ from flyte_jupyter.engine.core.observations import (
     Observation,
 )
 from flyte_jupyter.engine.core.state import Launching, Queued, Running, Stage
-from flyte_jupyter.engine.ports import Clock, Listing
+from flyte_jupyter.engine.ports import Clock, Fenced, Listing
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 log = logging.getLogger(__name__)
@@ -86,9 +85,10 @@ async def _awaited(sleep: object) -> object:
 class Keeper:
     """Extends the reservations of every node that computes what others wait for, those of an earlier engine included."""
 
-    def __init__(self, cache: Cache, clock: Clock, every: timedelta) -> None:
-        self._cache = cache
-        self._clock = clock
+    def __init__(self, world: World, every: timedelta) -> None:
+        self._cache = world.answers.cache
+        self._clock = world.clock
+        self._ready = world.ready
         self._every = every
 
     async def keep(self, actors: Callable[[], Iterable[RunActor]]) -> None:
@@ -107,7 +107,11 @@ class Keeper:
             return
         place = place_of(actor.context, path, actor.state.nodes)
         try:
+            # Who has stood still would extend it for a run that another engine has ended meanwhile.
+            await self._ready()
             await self._cache.hold(actor.context.id, place, digest)
+        except Fenced:
+            return
         except Exception as error:  # noqa: BLE001 - a catalog that fails never stops a run
             log.warning("%s: a reservation could not be extended: %r", actor.context.id, error)
 

@@ -166,7 +166,10 @@ class World:
             pace=Pace(workers=self.workers, first_wait=0.001, longest_wait=0.01),
             answers=self.answers,
         )
-        ports = ports or Ports(
+        return Engine(ports or self.ports(), settings)
+
+    def ports(self):
+        return Ports(
             self.runs,
             self.executor,
             self.blobs,
@@ -175,7 +178,6 @@ class World:
             self.children,
             self.signals,
         )
-        return Engine(ports, settings)
 
     async def phase(self, run=RUN):
         return (await self.runs.load(run)).state.summary.phase
