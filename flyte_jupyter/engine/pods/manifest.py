@@ -107,7 +107,7 @@ def pod_for(
     body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
-    names = frozenset(str(c["name"]) for c in _containers(task["spec"]))
+    names = frozenset(str(c.get("name")) for c in _containers(task["spec"]))
     body = with_secrets(body, spec.template.security_context.secrets, settings, names)
     body = _hardened(body, spec, settings)
     _check_images(body, spec.template)
