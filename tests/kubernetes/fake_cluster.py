@@ -73,6 +73,8 @@ class WatchFaults:
     silent: bool = False
     """Tell nothing any more."""
     bookmarks: bool = True
+    bookmark_every: float | None = None
+    """Seconds after which a bookmark comes although nothing happened."""
 
 
 @dataclass
@@ -456,11 +458,14 @@ class FakeCluster:
             if news and faults.bookmarks:
                 yield line("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
             self._more.clear()
+            every = faults.bookmark_every or call.seconds
             try:
-                async with asyncio.timeout(call.seconds):
+                async with asyncio.timeout(min(call.seconds, every)):
                     await self._more.wait()
             except TimeoutError:
-                raise Silent(f"{call.path}: nothing came for {call.seconds} s") from None
+                if every >= call.seconds:
+                    raise Silent(f"{call.path}: nothing came for {call.seconds} s") from None
+                yield line("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
             if faults.close_after == 0:
                 return
             if version < self.compacted:

@@ -9,9 +9,11 @@ import random
 import pytest
 from fake_cluster import FakeCluster, Fault, refuse, to
 from kubernetes_bench import QUICK
+from virtual_time import virtually
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Reflector
+from flyte_jupyter.engine.adapters.kubernetes.settings import WatchSettings
 
 POD = {"spec": {"containers": [{"name": "main"}]}, "status": {"phase": "Pending"}}
 
@@ -134,6 +136,23 @@ def test_a_silent_watch_is_given_up_and_everything_listed_again():
         assert lists(cluster) > before
 
     reflected(main, silence=0.05)
+
+
+def test_a_watch_in_which_nothing_happens_but_bookmarks_is_not_given_up():
+    """A real server sends one a minute, late by as much as its timers are."""
+
+    async def main():
+        cluster = FakeCluster()
+        cluster.watch_faults.bookmark_every = 62.0
+        api = Api(cluster, dice=random.Random(1))
+        reflector = Reflector(api, "/api/v1/pods", "mine=yes", Mirror(), WatchSettings())
+        reflector.start()
+        await asyncio.sleep(280)  # shorter than a watch lives
+        assert lists(cluster) == 1
+        assert cluster.watching == 1
+        await reflector.stop()
+
+    virtually(main)
 
 
 def test_an_object_that_loses_its_label_has_gone():

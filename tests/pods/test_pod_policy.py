@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from pod_attempts import body_of, pod_task, refusal_of
+from pod_attempts import attempt, body_of, pod_task, refusal_of
 
+from flyte_jupyter.engine.pods.manifest import pod_for
+from flyte_jupyter.engine.pods.manifests import PodRefused
 from flyte_jupyter.engine.pods.settings import Allowed, PodSettings
 
 NOBODY = Allowed()
@@ -214,6 +216,19 @@ def test_a_sub_path_below_a_folder_of_the_node_is_refused():
     spec["containers"][0]["volumeMounts"] = [{"name": "h", "mountPath": "/d", "subPath": "link"}]
     _, message = refusal_of(pod_task(spec), allowing(host_paths=frozenset({"/data"})))
     assert "subPath" in message
+
+
+@pytest.mark.parametrize("theirs", [False, True], ids=["settings", "cluster"])
+def test_a_sub_path_below_a_folder_of_the_node_that_the_template_brings_is_refused(theirs):
+    template = {"spec": with_spec(volumes=[{"name": "h", "hostPath": {"path": "/data"}}])}
+    spec = with_container(volumeMounts=[{"name": "h", "mountPath": "/d", "subPath": "link"}])
+    settings = PodSettings(
+        templates={} if theirs else {"base": template},
+        default_template="base",
+        allowed=replace(NOBODY, host_paths=frozenset({"/data"})),
+    )
+    with pytest.raises(PodRefused, match=r"spec\.containers\[1\]\.volumeMounts\[0\]\.subPath"):
+        pod_for(attempt(pod_task(spec)), settings, template=template if theirs else None)
 
 
 def test_unconfined_annotations_are_refused():

@@ -11,6 +11,7 @@ from flyte_jupyter.engine.command import filled, identity_of
 from flyte_jupyter.engine.overriding import PRIMARY_CONTAINER
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.settings import PodSettings
+from flyte_jupyter.engine.pods.shapes import misshapen
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.engine.quantities import BadQuantity, amount
 from flyte_jupyter.idl import core
@@ -44,6 +45,9 @@ def _pod_of(template: core.TaskTemplate) -> tuple[Manifest, str]:
         text = f"Task {template.id.name} has a pod and does not say which container is its own: its config lacks {PRIMARY_CONTAINER}."
         raise PodRefused(_BAD, text)
     spec = plain(MessageToDict(pod.pod_spec))
+    if what := misshapen(spec):
+        text = f"Task {template.id.name}: its pod's {what}. Correct the task's pod."
+        raise PodRefused(_BAD, text)
     if not any(c.get("name") == name for c in spec.get("containers") or ()):
         names = ", ".join(str(c.get("name")) for c in spec.get("containers") or ()) or "none"
         text = f"Task {template.id.name}: its pod has no container {name!r}; it has {names}."
@@ -56,9 +60,9 @@ def _pod_of(template: core.TaskTemplate) -> tuple[Manifest, str]:
 
 
 def plain(value: Any) -> Any:
-    """JSON out of a ``Struct``, which knows no integers: whole numbers become them again."""
+    """JSON out of a ``Struct``, which knows no integers: whole numbers become them again. A field that is null is none."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():

@@ -100,14 +100,17 @@ def pod_for(
     template that `names_template` says, as far as there is one.
     """
     task, primary = task_pod(spec.template, settings)
-    check(task, settings)
-    check_service_account(spec.service_account, settings)
     below = _template(spec.template, settings, template)
+    check(task, settings, below=below)
+    check_service_account(spec.service_account, settings)
+    if below is template:
+        # Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may.
+        check(below, settings, below=task)
     body = _body(task["spec"], primary, spec, settings, inputs)
     body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
-    names = frozenset(str(c["name"]) for c in _containers(task["spec"]))
+    names = frozenset(str(c.get("name")) for c in _containers(task["spec"]))
     body = with_secrets(body, spec.template.security_context.secrets, settings, names)
     body = _hardened(body, spec, settings)
     _check_images(body, spec.template)
@@ -145,14 +148,12 @@ def _body(
 def _template(task: core.TaskTemplate, settings: PodSettings, found: Manifest | None) -> Manifest:
     """The pod template below the task's pod, ``metadata`` and ``spec``: the settings' of its name, else the one `found`.
 
-    Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may. A default
-    that is not there is none (as in Flyte).
+    A default that is not there is none (as in Flyte).
     """
     name = task.metadata.pod_template_name or settings.default_template
     if not names_template(task, settings):
         return settings.templates.get(name, {})
     if found is not None:
-        check(found, settings)
         return found
     if not task.metadata.pod_template_name:
         return {}

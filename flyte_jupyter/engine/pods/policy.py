@@ -33,9 +33,13 @@ _Problem = tuple[str, str]
 """A field and what is wrong with it."""
 
 
-def check(pod: Manifest, settings: PodSettings) -> None:
-    """Raise `PodRefused` for the first thing that a pod (``metadata``, ``spec``) asks for and may not have, naming its field."""
-    for field, what in _problems(pod, settings):
+def check(pod: Manifest, settings: PodSettings, *, below: Manifest | None = None) -> None:
+    """Raise `PodRefused` for the first thing that a pod (``metadata``, ``spec``) asks for and may not have, naming its field.
+
+    What it mounts may be a volume of the pod template `below` it.
+    """
+    hosted = _hosted(below or {}) | _hosted(pod)
+    for field, what in _problems(pod, settings, hosted):
         message = (
             f"The task's pod template asks for {field} {what}, which this platform does not allow. "
             "Leave it out, or ask whoever runs the platform to allow it."
@@ -55,7 +59,13 @@ def check_service_account(name: str, settings: PodSettings) -> None:
     raise PodRefused("ServiceAccountRefused", message)
 
 
-def _problems(pod: Manifest, settings: PodSettings) -> Iterator[_Problem]:
+def _hosted(pod: Manifest) -> set[Any]:
+    """The volumes that are folders of the node."""
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    return {volume.get("name") for volume in volumes if "hostPath" in volume}
+
+
+def _problems(pod: Manifest, settings: PodSettings, hosted: set[Any]) -> Iterator[_Problem]:
     allowed = settings.allowed
     yield from _metadata_problems(pod.get("metadata") or {}, allowed)
     spec: Manifest = pod.get("spec") or {}
@@ -64,7 +74,6 @@ def _problems(pod: Manifest, settings: PodSettings) -> Iterator[_Problem]:
     yield from _context_problems("spec.securityContext", spec.get("securityContext"), allowed)
     for at, volume in enumerate(spec.get("volumes") or ()):
         yield from _volume_problems(f"spec.volumes[{at}]", volume, allowed)
-    hosted = {v.get("name") for v in spec.get("volumes") or () if "hostPath" in v}
     for kind in ("initContainers", "containers"):
         for at, container in enumerate(spec.get(kind) or ()):
             yield from _container_problems(f"spec.{kind}[{at}]", container, allowed, hosted)

@@ -40,8 +40,9 @@ class WatchSettings:
 
     page: int = 500
     """Objects in one answer of a list."""
-    silence: float = 60.0
-    """A watch in which not even a bookmark came for so long is taken for dead: everything is listed again."""
+    silence: float = 90.0
+    """A watch in which not even a bookmark came for so long is taken for dead: everything is listed again. The server sends one
+    a minute, or a little later."""
     lifetime: float = 300.0
     """When the server is asked to end a watch, so that the next one may go to another of its replicas."""
     resync: float = 600.0
