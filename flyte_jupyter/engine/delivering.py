@@ -32,6 +32,7 @@ from flyte_jupyter.engine.core.state import Blame, Failure, Launching
 from flyte_jupyter.engine.loop import Loop
 from flyte_jupyter.engine.ports import (
     Accepted,
+    Fenced,
     OwedAction,
     Ports,
     Rejected,
@@ -54,6 +55,7 @@ class Deliveries:
         self._children = ports.children
         self._answers = world.answers
         self._ready = world.ready
+        self._epoch = world.epoch
         self._loop = loop
         self._failures: dict[tuple[RunId, int], int] = {}
 
@@ -117,6 +119,8 @@ class Deliveries:
         run, path = attempt.run, attempt.path
         try:
             answer, child = await self._create(actor, attempt)
+        except Fenced:
+            raise
         except Exception as error:
             if passes(error) or self._bears(run, number):
                 raise
@@ -155,7 +159,7 @@ class Deliveries:
         """Create the attempt, or the child execution that it is."""
         context, nodes = actor.context, actor.state.nodes
         if _is_child(actor, attempt):
-            child = await self._answers.child(context, attempt, nodes)
+            child = await self._answers.child(context, attempt, nodes, self._epoch())
             return await self._children.launch(child), True
         return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
 
@@ -176,6 +180,8 @@ class Deliveries:
         await self._ready()
         try:
             answer, _ = await self._create(actor, attempt)
+        except Fenced:
+            raise
         except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such
             log.warning("%s is not launched again: %r", attempt, error)
             return not passes(error)

@@ -340,7 +340,11 @@ class _Reign:
 
     async def _deliver(self, run: RunId, owed: OwedAction) -> None:
         await self._ready()
-        await self._deliveries.deliver(run, owed)
+        try:
+            await self._deliveries.deliver(run, owed)
+        except Fenced:
+            self.fenced.set()
+            raise
 
     def _owe(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         self.outbox.add(run, owed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _FOLDER = "engines"
 _KEPT = 3600.0
-"""Seconds for which the file of a dead engine is kept: its lease has run out long before."""
+"""Seconds for which the file of an engine is kept once it was found dead: its lease has run out long before."""
 
 
 def new_holder() -> str:
@@ -39,6 +39,18 @@ def is_dead(holder: str, data_dir: Path) -> bool:
     return True
 
 
+def _clear(mark: Path) -> None:
+    """Note in a dead engine's file that it was found dead, and remove it long after that was noted."""
+    # Another engine that starts right now may be first.
+    with suppress(FileNotFoundError):
+        found = mark.stat()
+        if not found.st_size:
+            with mark.open("r+") as file:
+                file.write("found dead")
+        elif time.time() - found.st_mtime > _KEPT:
+            mark.unlink()
+
+
 class LivingEngine:
     """This process's engine as the others know it, from now until `leave` or the end of the process."""
 
@@ -49,10 +61,8 @@ class LivingEngine:
         self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         for other in self._file.parent.iterdir():
-            # Engines that start at the same moment clear away the same files.
-            with suppress(FileNotFoundError):
-                if is_dead(other.name, data_dir) and time.time() - other.stat().st_mtime > _KEPT:
-                    other.unlink()
+            if is_dead(other.name, data_dir):
+                _clear(other)
 
     def leave(self) -> None:
         """It has given its lease back, and is no more."""

@@ -26,7 +26,7 @@ from flyte_jupyter.store.projections import execution_is_final
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.recording import put_execution, read_execution
 from flyte_jupyter.store.rows import execution_row, path_key, path_of
-from flyte_jupyter.store.runs import named, send
+from flyte_jupyter.store.runs import checked, named, send
 from flyte_jupyter.store.selecting import page
 from flyte_jupyter.store.tables import closures, executions, runs
 
@@ -47,6 +47,8 @@ class NewExecution:
     env: Mapping[str, str] = field(default_factory=dict)
     parent: AttemptId | None = None
     """The attempt at a launch plan node that it is: the parent hears of its end."""
+    epoch: int = 0
+    """The lease's, of the engine that makes this attempt; of no account without a parent."""
     recovers: RunId | None = None
     """The execution whose successes it takes over."""
 
@@ -81,6 +83,7 @@ class Executions(NodeExecutions):
         Raises:
             AlreadyExists: the project and domain have an execution of that name.
             NotFound: there is no such parent, or no such execution to recover.
+            Fenced: the parent's engine has lost its lease, so that the parent may have ended.
             StoreFull: there is no space; nothing was recorded.
         """
         await self._db.write(partial(self._create, new=new))
@@ -90,7 +93,9 @@ class Executions(NodeExecutions):
         if find_run.first(connection, named(run)) is not None:
             raise AlreadyExists(f"There is an execution {run} already: choose another name")
         connection.execute(_keep_closure, {"digest": new.closure_digest, "body": new.closure})
-        parent = new.parent
+        parent, parent_id = new.parent, None
+        if parent is not None:
+            parent_id = checked(connection, parent.run, new.epoch).run_id
         row = {
             **named(run),
             "version": 0,
@@ -99,7 +104,7 @@ class Executions(NodeExecutions):
             "summary": codec.encode_summary(new.state.summary),
             "inputs": new.inputs,
             "env": json.dumps(dict(new.env)),
-            "parent_id": None if parent is None else row_id(connection, parent.run),
+            "parent_id": parent_id,
             "parent_path": "" if parent is None else path_key(parent.path),
             "parent_attempt": None if parent is None else parent.attempt,
             "recovers_id": None if new.recovers is None else row_id(connection, new.recovers),

@@ -198,7 +198,7 @@ class SqlRuns:
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection
-        head = _checked(connection, commit.run, commit.epoch)
+        head = checked(connection, commit.run, commit.epoch)
         if head.version != commit.expect:
             raise Stale(
                 f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
@@ -241,7 +241,7 @@ class SqlRuns:
         """Mark owed actions as done without changing the run. Raises `Fenced`, `NotFound` or `StoreFull`."""
 
         def mark(transaction: Transaction) -> None:
-            head = _checked(transaction.connection, run, epoch)
+            head = checked(transaction.connection, run, epoch)
             _delete(transaction.connection, _settle, head.run_id, settled)
 
         await self._db.write(mark)
@@ -261,7 +261,7 @@ _send = dialect.Prepared(inbox.insert())
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class Head:
     """What a commit must know of the run's row."""
 
     run_id: int
@@ -270,8 +270,8 @@ class _Head:
     child: bool
 
 
-def _checked(connection: Connection, run: RunId, epoch: int) -> _Head:
-    """The run's row, if the lease is still this epoch's."""
+def checked(connection: Connection, run: RunId, epoch: int) -> Head:
+    """The run's row, if the lease is still this epoch's. Raises `Fenced` or `NotFound`."""
     found = _head.first(connection, named(run))
     if found is None:
         raise NotFound(f"There is no run {run}: it was never created in this database")
@@ -280,10 +280,10 @@ def _checked(connection: Connection, run: RunId, epoch: int) -> _Head:
         raise Fenced(
             f"Another engine holds the lease (epoch {held}, this one's was {epoch}): stop writing"
         )
-    return _Head(run_id, version, bool(final), parent is not None)
+    return Head(run_id, version, bool(final), parent is not None)
 
 
-def _write_state(connection: Connection, head: _Head, commit: Commit) -> None:
+def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
     run_id, version = head.run_id, head.version + 1
     summary = codec.encode_summary(commit.summary)
     _advance.run(connection, {"key": run_id, "version": version, "summary": summary})

@@ -6,14 +6,19 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+from engine_programs import INT, Shelf, flow, node, task
 from engine_worlds import RUN, World, workflow
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
+from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import RunPhase, Stage
 from flyte_jupyter.engine.engine import EngineState
-from flyte_jupyter.engine.ports import Waits
+from flyte_jupyter.engine.ports import NotNow, Waits
 
 ONE = {"a": ()}
+ADD = task("add", {"x0": INT})
+CHILD = flow("child", [node("n0", ADD, x0=1)])
+PARENT = flow("parent", [node("n0", "child")])
 RESERVED = {"discoverable": True, "discovery_version": "1", "cache_serializable": True}
 
 
@@ -136,5 +141,33 @@ def test_an_engine_that_stood_still_launches_nothing_again_and_keeps_no_reservat
         assert world.executor.created == [waits]
         assert world.catalog.reservations == reserved
         await first.stop()
+
+    asyncio.run(main())
+
+
+async def unavailable(_):
+    raise NotNow("nothing can be launched right now")
+
+
+def test_an_engine_that_stood_still_starts_no_child_of_what_another_has_ended():
+    async def main():
+        world, shelf = World(), Shelf(ADD, plans={"child": CHILD})
+        world.plans.update(shelf.plans)
+        launch = Slow(world.children, "launch")
+        first, second = world.engine("first"), world.engine()
+        await first.start()
+        world.create(shelf.compiled(PARENT))
+        await until(lambda: launch.asked)
+        world.children.launch = unavailable
+        await world.runs.release("first")
+        await second.start()
+        world.runs.post(RUN, AbortRequested("it is not wanted any more", "ann"))
+        assert (await world.ended()).state.summary.phase is RunPhase.ABORTED
+        launch.goes_on.set()
+        await pass_time(world, 6)
+        assert first.status().state is EngineState.STANDBY
+        assert not world.children.created
+        await first.stop()
+        await second.stop()
 
     asyncio.run(main())

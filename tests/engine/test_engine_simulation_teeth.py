@@ -25,15 +25,18 @@ def forgetful(monkeypatch):
 
 
 def unfenced(monkeypatch):
-    """Whoever had the lease may write until it tries to renew it."""
+    """Whoever had the lease goes on as if it had it still, and writes over what another has written since."""
+    commit = MemoryRuns.commit
 
-    async def without_looking_at_its_end(self, gap):
-        if stood := self._clock.gap():
-            await self.renew()
-            gap(stood)
+    async def overwriting(self, new):
+        return await commit(self, replace(new, expect=(await self.load(new.run)).version))
 
-    monkeypatch.setattr(MemoryRuns, "_check", lambda self, epoch: None)
-    monkeypatch.setattr(Tenure, "check", without_looking_at_its_end)
+    async def without_asking(self):
+        """Renew nothing."""
+
+    monkeypatch.setattr(MemoryRuns, "commit", overwriting)
+    monkeypatch.setattr(MemoryRuns, "check", lambda self, epoch: None)
+    monkeypatch.setattr(Tenure, "renew", without_asking)
 
 
 def childless(monkeypatch):

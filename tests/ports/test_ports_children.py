@@ -20,7 +20,15 @@ from flyte_jupyter.engine.adapters.memory import (
 from flyte_jupyter.engine.compiler import LaunchPlanInterface, Library, compile_workflow
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import RunPhase, RunState, RunSummary
-from flyte_jupyter.engine.ports import Accepted, ChildResult, ChildSpec, Commit, NotNow, Rejected
+from flyte_jupyter.engine.ports import (
+    Accepted,
+    ChildResult,
+    ChildSpec,
+    Commit,
+    Fenced,
+    NotNow,
+    Rejected,
+)
 from flyte_jupyter.idl import admin, core, event, literals
 from flyte_jupyter.idl.identifiers import entity_id, execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
@@ -156,7 +164,7 @@ def scenario(request, tmp_path):
                 uri = f"{blobs.root}/given/inputs.pb"
                 await blobs.put(uri, given.SerializeToString())
                 name = RunId(PARENT.project, PARENT.domain, CHILD)
-                spec = ChildSpec(AttemptId(PARENT, ("n0",), 0), name, PLAN, uri, "n0")
+                spec = ChildSpec(AttemptId(PARENT, ("n0",), 0), name, PLAN, uri, "n0", epoch=0)
                 await story(children, runs, spec)
 
         asyncio.run(told())
@@ -230,21 +238,22 @@ def test_a_child_that_still_ends_is_waited_for_before_it_is_recovered(scenario):
             await children.launch(later)
         with pytest.raises((KeyError, NotFound)):
             await runs.load(later.name)
-        await ended(runs, earlier.name)
-        assert await children.launch(later) == Accepted()
+        epoch = await ended(runs, earlier.name)
+        assert await children.launch(replace(later, epoch=epoch)) == Accepted()
         assert (await runs.load(later.name)).recovers == earlier.name
 
     scenario(story)
 
 
 async def ended(runs, run):
-    """Commit what an engine does with an abort."""
+    """Commit what an engine does with an abort. Returns the epoch of its lease."""
     stored = await runs.load(run)
     lease = await runs.acquire("engine", timedelta(minutes=1), NOW)
     aborted = replace(stored.state.summary, phase=RunPhase.ABORTED, open=0)
     state = replace(stored.state, summary=aborted)
     told = tell_run(run, state)
     await runs.commit(Commit(run, stored.version, lease.epoch, [], aborted, {}, [], [], [], [told]))
+    return lease.epoch
 
 
 def tell_run(run, state):
@@ -253,6 +262,19 @@ def tell_run(run, state):
         phase=core.WorkflowExecution.ABORTED,
         error=core.ExecutionError(message=state.summary.abort),
     )
+
+
+def test_an_engine_that_has_lost_its_lease_starts_no_child(scenario):
+    async def story(children, runs, spec):
+        lost = await runs.acquire("engine", timedelta(minutes=1), NOW)
+        held = await runs.acquire("another", timedelta(minutes=1), NOW, force=True)
+        with pytest.raises(Fenced):
+            await children.launch(replace(spec, epoch=lost.epoch))
+        with pytest.raises((KeyError, NotFound)):
+            await runs.load(spec.name)
+        assert await children.launch(replace(spec, epoch=held.epoch)) == Accepted()
+
+    scenario(story)
 
 
 def test_executions_start_executions_only_so_deep(tmp_path):
@@ -264,7 +286,7 @@ def test_executions_start_executions_only_so_deep(tmp_path):
             parent = PARENT
             for depth in (1, 2, 3):
                 name = RunId(PARENT.project, PARENT.domain, f"deep-{depth}")
-                spec = ChildSpec(AttemptId(parent, ("n0",), 0), name, PLAN, uri, "n0")
+                spec = ChildSpec(AttemptId(parent, ("n0",), 0), name, PLAN, uri, "n0", epoch=0)
                 assert await children.launch(spec) == Accepted()
                 limit = (await runs.load(name)).state.summary.timeout
                 assert limit == timedelta(hours=1), "each execution has the time of its own"
@@ -295,7 +317,7 @@ def test_an_execution_that_only_says_it_is_the_child_is_none(tmp_path):
             of.node_id = "n0"
             of.execution_id.CopyFrom(execution_identifier(PARENT))
             await children._launches.launch(name, claim, given, Origin())
-            spec = ChildSpec(AttemptId(PARENT, ("n0",), 0), name, PLAN, uri, "n0")
+            spec = ChildSpec(AttemptId(PARENT, ("n0",), 0), name, PLAN, uri, "n0", epoch=0)
             answer = await children.launch(spec)
             assert isinstance(answer, Rejected)
             assert answer.why.code == "NameTaken"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -80,6 +81,27 @@ def test_a_dead_engines_lease_has_ended_and_a_stopped_ones_has_not(make_server, 
     first.wait(30)
     assert server.ok("GET", "/x/v1/status")["engine"] == "absent"
     assert engine(server.data)[1] == "taken"
+
+
+def aged(file, hours):
+    """Have a file be that old."""
+    since = file.stat().st_mtime - 3600 * hours
+    os.utime(file, (since, since))
+
+
+def test_an_engine_that_had_lived_long_is_known_to_be_dead_until_long_after(make_server, engine):
+    data = make_server(engine=False).data
+    first, word = engine(data)
+    assert word == "taken"
+    (mark,) = (data / "db" / "engines").iterdir()
+    aged(mark, 24)
+    first.kill()
+    first.wait(30)
+    assert engine(data)[1] == "taken", "its lease has ended with it"
+    assert mark.exists()
+    aged(mark, 2)
+    assert engine(data)[1] == "refused", "the second one lives"
+    assert not mark.exists()
 
 
 SHARER = Path(__file__).parents[1] / "store" / "sharer.py"

@@ -13,6 +13,9 @@ def test_engines_that_start_at_once_clear_away_the_same_files(tmp_path, monkeypa
     old = [named(f"dead-{number}", tmp_path) for number in range(3)]
     for file in old:
         file.touch()
+    LivingEngine(tmp_path).leave()
+    for file in old:
+        assert file.exists(), "others may still ask for its lease"
         os.utime(file, (0, 0))
 
     def found_by_another_too(holder, data_dir):

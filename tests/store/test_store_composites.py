@@ -135,7 +135,7 @@ def test_the_end_of_a_child_reaches_its_parent_once(play, phase, code):
 
     async def story(executions, runs, feed, epoch):
         await executions.create(new_execution("parent"))
-        await executions.create(replace(new_execution("child"), parent=of))
+        await executions.create(replace(new_execution("child"), parent=of, epoch=epoch))
         assert await executions.parent(run("child")) == of
         assert await executions.parent(run("parent")) is None
         children = (await executions.children(run("parent"), ALL)).items
@@ -157,7 +157,7 @@ def test_a_parent_that_has_ended_hears_no_more(play):
     async def story(executions, runs, feed, epoch):
         await executions.create(new_execution("parent"))
         of = AttemptId(run("parent"), ("n0",), 0)
-        await executions.create(replace(new_execution("child"), parent=of))
+        await executions.create(replace(new_execution("child"), parent=of, epoch=epoch))
         ended = RunSummary(RunPhase.ABORTED)
         await runs.commit(commit_of(run("parent"), 0, epoch, summary=ended, owed=[]))
         await runs.commit(commit_of(run("child"), 0, epoch, summary=ended, owed=[]))

@@ -124,10 +124,12 @@ class Answers:
         before = layout.raw_output_prefix(self.root, last, earlier.raw_output)
         return replace(made, prev_checkpoint=layout.checkpoint_uri(before))
 
-    async def child(self, run: RunContext, attempt: AttemptId, nodes: Nodes) -> ChildSpec:
+    async def child(
+        self, run: RunContext, attempt: AttemptId, nodes: Nodes, epoch: int
+    ) -> ChildSpec:
         """What admin needs to create the child execution of an attempt of a launch plan node."""
         place = place_of(run, attempt.path, nodes)
-        made = child_spec(self.root, run, place, attempt)
+        made = child_spec(self.root, run, place, attempt, epoch)
         earlier = await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         return replace(made, recover=child_run(last)) if last is not None else made

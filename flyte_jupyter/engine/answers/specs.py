@@ -133,7 +133,9 @@ def asked_for(place: Place) -> core.TaskTemplate:
     return with_overrides(place.task, inner.task_node.overrides)
 
 
-def child_spec(root: str, run: RunContext, place: Place, attempt: AttemptId) -> ChildSpec:
+def child_spec(
+    root: str, run: RunContext, place: Place, attempt: AttemptId, epoch: int
+) -> ChildSpec:
     """The child execution of an attempt of a launch plan node."""
     plan = place.template.launch_plan(place.name)
     assert plan is not None, f"{place.name} launches no launch plan"
@@ -143,4 +145,5 @@ def child_spec(root: str, run: RunContext, place: Place, attempt: AttemptId) -> 
         launch_plan=plan.id,
         inputs=layout.inputs_uri(root, run.id, attempt.path),
         node=path_text(attempt.path),
+        epoch=epoch,
     )

@@ -23,6 +23,8 @@ class ChildSpec:
     """URI of its inputs, a serialised ``LiteralMap``."""
     node: str
     """The parent node's id as clients see it."""
+    epoch: int
+    """The lease's, of the engine that wants it."""
     recover: RunId | None = None
     """The child of the execution that the parent recovers, to be recovered in its turn; nothing if it was never created."""
 
@@ -40,7 +42,10 @@ class Children(Protocol):
     """Executions that other executions start. The end of one reaches its parent's inbox with the commit that ends it."""
 
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
-        """Create it if it is absent. Raises `NotNow` for what may pass: the one it recovers has not ended, say."""
+        """Create it if it is absent. Raises `NotNow` for what may pass: the one it recovers has not ended, say.
+
+        Raises `Fenced` once another engine has the lease: the parent may have ended meanwhile.
+        """
 
     async def terminate(self, child: RunId, cause: str) -> None:
         """Ask for its end; nothing if it is unknown or over."""

@@ -37,7 +37,7 @@ class ChildExecutions:
         request.launch_plan.CopyFrom(spec.launch_plan)
         request.metadata.CopyFrom(self._metadata(spec, parent))
         inputs = core.LiteralMap.FromString(await self._platform.blobs.get(spec.inputs))
-        origin = Origin(parent=spec.parent, recovers=spec.recover)
+        origin = Origin(spec.parent, spec.epoch, spec.recover)
         try:
             await self._launches.launch(spec.name, request, inputs, origin)
         except (AlreadyExists, store.AlreadyExists):

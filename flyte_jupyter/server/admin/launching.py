@@ -36,6 +36,8 @@ class Origin:
 
     parent: AttemptId | None = None
     """The attempt at a launch plan node that it is."""
+    epoch: int = 0
+    """The lease's, of the engine that makes this attempt."""
     recovers: RunId | None = None
     """The execution whose successes it takes over."""
     again: bool = False
@@ -124,6 +126,7 @@ class LaunchCases:
                 inputs=uri,
                 env=environment(spec, target.plan),
                 parent=origin.parent,
+                epoch=origin.epoch,
                 recovers=origin.recovers,
             )
         )

@@ -68,6 +68,7 @@ class MemoryChildren:
             recovers=earlier if earlier is not None and earlier in self._runs else None,
             parent=spec.parent,
         )
+        self._runs.check(spec.epoch)
         self._runs.create(new, Started())
         self.created.append(spec)
         return Accepted()

@@ -159,7 +159,7 @@ class MemoryRuns:
 
     async def commit(self, commit: Commit) -> Committed:
         """All or nothing."""
-        self._check(commit.epoch)
+        self.check(commit.epoch)
         row = self._rows[commit.run]
         if row.stored.version != commit.expect:
             raise Stale(
@@ -187,7 +187,7 @@ class MemoryRuns:
 
     async def settle(self, run: RunId, settled: Sequence[int], epoch: int) -> None:
         """Mark owed actions as done."""
-        self._check(epoch)
+        self.check(epoch)
         self._settle(self._rows[run], settled)
 
     def arrivals(self) -> AsyncIterator[RunId]:
@@ -200,7 +200,8 @@ class MemoryRuns:
         code = 0 if summary.phase is RunPhase.SUCCEEDED else 1
         self.post(parent.run, AttemptEnded(parent.path, parent.attempt, Exit(code=code)))
 
-    def _check(self, epoch: int) -> None:
+    def check(self, epoch: int) -> None:
+        """Whether who has, or had, the lease at this epoch may write. Raises `Fenced` or `StoreFull`."""
         if epoch != self._epoch:
             raise Fenced(f"epoch {epoch} is over, {self._epoch} writes now")
         if self.full:
