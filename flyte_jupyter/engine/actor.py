@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from flyte_jupyter.engine.answers import Answers, RunContext
+from flyte_jupyter.engine.answers.answering import given_up
 from flyte_jupyter.engine.core.actions import (
     Action,
     Collect,
@@ -26,11 +27,7 @@ from flyte_jupyter.engine.core.index import node_at, rebuild
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
     AttemptEnded,
-    AttemptFailed,
     AttemptStarted,
-    CacheMiss,
-    GateRefused,
-    InputsUnresolvable,
     Observation,
     Tick,
 )
@@ -336,8 +333,15 @@ class RunActor:
     # -- when nothing goes any more --
 
     async def reload(self) -> None:
-        """Take the run as it stands in the store: somebody else has written it."""
-        self._restore(await self._world.runs.load(self.context.id))
+        """Take the run as it stands in the store: it was written by somebody else, or by a turn that never heard of it.
+
+        What was owed with that is delivered now: nobody else does.
+        """
+        stored = await self._world.runs.load(self.context.id)
+        self._restore(stored)
+        new = [item for item in stored.owed if item.id not in self._owed]
+        self._owed.update(item.id for item in new)
+        self._world.deliver(self.context.id, new)
 
     async def give_up(self, error: BaseException) -> None:
         """End the run as a failure of the system, stopping what is in flight. Raises what a commit raises."""
@@ -383,17 +387,3 @@ def _without_overtaken(heard: Sequence[Observation]) -> Sequence[Observation]:
         for seen in heard
         if not (isinstance(seen, _CAN_WAIT) and (seen.path, seen.attempt) in ended)
     ]
-
-
-def given_up(question: Question, error: Exception) -> Observation:
-    """The answer to a question that could not be answered however often it was asked."""
-    why = Failure("SystemError", f"it could not be found out: {error!r}", Blame.SYSTEM, True)
-    match question:
-        case ResolveInputs() | Gather():
-            return InputsUnresolvable(question.path, why)
-        case ReadSignal():
-            return GateRefused(question.path, why)
-        case Probe():
-            return CacheMiss(question.path, broken=True)
-        case Collect():
-            return AttemptFailed(question.path, question.attempt, why)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from flyte_jupyter.engine.actor import RunActor, World, given_up
+from flyte_jupyter.engine.actor import RunActor, World
+from flyte_jupyter.engine.answers.answering import given_up
 from flyte_jupyter.engine.answers.places import place_of
 from flyte_jupyter.engine.core.actions import (
     Kill,

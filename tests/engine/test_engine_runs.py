@@ -665,6 +665,29 @@ def test_a_store_that_others_keep_busy_costs_no_run(play):
     play(scenario)
 
 
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_what_was_written_without_the_writer_hearing_of_it_is_done_all_the_same(play, which):
+    async def scenario(world, engine):
+        commit, made = world.runs.commit, 0
+
+        async def unheard(asked):
+            nonlocal made
+            made += 1
+            committed = await commit(asked)
+            if made == which:
+                raise OSError("the answer was lost")
+            return committed
+
+        world.runs.commit = unheard
+        world.create(workflow(DIAMOND))
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert await world.outputs() == expected(DIAMOND)
+        assert len(world.executor.created) == len(set(world.executor.created)) == 4
+        assert not (await world.runs.load(RUN)).owed
+
+    play(scenario)
+
+
 def test_a_second_engine_stands_by_and_takes_over():
     async def main():
         world = World(by_itself=False)

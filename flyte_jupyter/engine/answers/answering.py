@@ -32,7 +32,9 @@ from flyte_jupyter.engine.core.observations import (
     AttemptFailed,
     AttemptSucceeded,
     BranchChosen,
+    CacheMiss,
     Expanded,
+    GateRefused,
     Gathered,
     InputsReady,
     InputsUnresolvable,
@@ -321,3 +323,17 @@ class Answers:
 def _digest(place: Place, inputs: core.LiteralMap) -> str:
     cache = place.plan.cache
     return digests.literals_digest(inputs, cache.ignored_inputs if cache is not None else ())
+
+
+def given_up(question: Question, error: Exception) -> Observation:
+    """The answer to a question that could not be answered however often it was asked."""
+    why = Failure("SystemError", f"it could not be found out: {error!r}", Blame.SYSTEM, True)
+    match question:
+        case ResolveInputs() | Gather():
+            return InputsUnresolvable(question.path, why)
+        case ReadSignal():
+            return GateRefused(question.path, why)
+        case Probe():
+            return CacheMiss(question.path, broken=True)
+        case Collect():
+            return AttemptFailed(question.path, question.attempt, why)
