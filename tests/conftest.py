@@ -29,7 +29,7 @@ def pytest_runtest_protocol(item: pytest.Item):
     """What a failed try left open was kept with its frames until now: it is no fault of the tests that follow."""
     outcome = yield
     if getattr(item, "execution_count", 1) > 1:
-        sys.last_value = sys.last_traceback = None
+        sys.last_value = sys.last_traceback = sys.last_exc = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import takewhile
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
@@ -25,11 +24,7 @@ from flyte_jupyter.engine.core.actions import (
 )
 from flyte_jupyter.engine.core.index import node_at, rebuild
 from flyte_jupyter.engine.core.observations import (
-    AttemptAccepted,
-    AttemptEnded,
-    AttemptStarted,
     Observation,
-    Tick,
 )
 from flyte_jupyter.engine.core.plan import START
 from flyte_jupyter.engine.core.report import ReportContext, tell
@@ -52,12 +47,14 @@ from flyte_jupyter.engine.core.state import (
     Waiting,
 )
 from flyte_jupyter.engine.core.step import fold, give_up
+from flyte_jupyter.engine.hearing import CAN_WAIT, is_gap, put_back, without, without_overtaken
 from flyte_jupyter.engine.ports import (
     Clock,
     Commit,
     OwedAction,
     RunEvent,
     Runs,
+    Stale,
     StoredRun,
     passes,
 )
@@ -82,7 +79,7 @@ _ASKS: Mapping[type, type[Kept]] = {
 """In which state a node waits for the answer to a question."""
 _COMPUTING = (*IN_FLIGHT, Ready, BackingOff, Nested)
 """States in which a node that missed in a serialised cache keeps its reservation."""
-_CAN_WAIT = (AttemptAccepted, AttemptStarted)
+_ABORTED = (RunPhase.ABORTING, RunPhase.ABORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ class World:
     epoch: Callable[[], int]
     deliver: Callable[[RunId, Sequence[OwedAction]], None]
     ready: Callable[[], Awaitable[None]]
-    """Awaited before each turn: returns once this engine may write."""
+    """Awaited before each turn and each effect: returns once this engine may write."""
     most_strikes: int = 10
     """After so many failed turns in a row what stands in the way counts as a failure of the system."""
 
@@ -121,6 +118,8 @@ class RunActor:
         self._settled: list[int] = []
         self._consumed: list[int] = []
         self._known_rows: set[int] = set()
+        self._doubtful: list[Observation] = []
+        """Gaps that were in the last commit whose answer did not come: it may have been written."""
         self._owed = {item.id for item in stored.owed}
         self.held: dict[Path, str] = {}
         """Nodes that compute what others wait for, with the digest of their inputs."""
@@ -146,7 +145,7 @@ class RunActor:
     def tell(self, seen: Observation) -> bool:
         """Hear one thing. Returns whether it is urgent: acknowledgements may wait for company."""
         self._inbox.append(seen)
-        return not isinstance(seen, _CAN_WAIT)
+        return not isinstance(seen, CAN_WAIT)
 
     def tell_first(self, seen: Observation) -> None:
         """Hear something before all that waits: a clock gap must extend deadlines before they are judged."""
@@ -164,7 +163,7 @@ class RunActor:
     @property
     def urgent(self) -> bool:
         """Whether there is anything that others wait for."""
-        return bool(self._consumed) or any(not isinstance(s, _CAN_WAIT) for s in self._inbox)
+        return bool(self._consumed) or any(not isinstance(s, CAN_WAIT) for s in self._inbox)
 
     @property
     def finishing(self) -> bool:
@@ -199,23 +198,16 @@ class RunActor:
             return
         self._inbox.clear()
         try:
-            thought = await self._think(_without_overtaken(heard))
+            thought = await self._think(without_overtaken(heard))
             unchanged = not thought.changed and thought.state.summary == self.state.summary
             if unchanged and not thought.owed and not consumed:
                 self.strikes = 0
                 return
             await self._commit(thought, await self._events(thought), settled, consumed)
         except BaseException:
-            self._hear_again(heard)
+            put_back(self._inbox, heard)
             raise
         self.strikes = 0
-
-    def _hear_again(self, heard: Sequence[Observation]) -> None:
-        """Put back what could not be worked off, before all that came meanwhile but what was told first."""
-        gaps = list(takewhile(_is_gap, self._inbox))
-        for _ in gaps:
-            self._inbox.popleft()
-        self._inbox.extendleft(reversed([*gaps, *heard]))
 
     async def _think(self, batch: Sequence[Observation]) -> _Thought:
         now = self._world.clock.now()
@@ -244,8 +236,8 @@ class RunActor:
                 thought.owed += questions
                 break
             batch = await self._answers(questions, thought.state)
-        start_node = (START,)
-        if start_node in thought.changed and isinstance(thought.state.nodes[start_node], Succeeded):
+        begun = (START,) in thought.changed and isinstance(thought.state.nodes[START,], Succeeded)
+        if begun and thought.state.summary.phase not in _ABORTED:
             await self._world.answers.begin(self.context)
         return thought
 
@@ -297,7 +289,13 @@ class RunActor:
             events=events,
             closures=dict(self.context.unsaved),
         )
-        committed = await self._world.runs.commit(commit)
+        try:
+            committed = await self._world.runs.commit(commit)
+        except Stale:
+            raise
+        except BaseException:
+            self._doubtful = [seen for _, seen in thought.log if is_gap(seen)]
+            raise
         for digest in commit.closures:
             del self.context.unsaved[digest]
         self.state = thought.state
@@ -338,6 +336,8 @@ class RunActor:
         What was owed with that is delivered now: nobody else does.
         """
         stored = await self._world.runs.load(self.context.id)
+        if stored.version > self._version:
+            self._inbox = without(self._inbox, self._doubtful)
         self._restore(stored)
         new = [item for item in stored.owed if item.id not in self._owed]
         self._owed.update(item.id for item in new)
@@ -371,19 +371,3 @@ class RunActor:
             if isinstance(node, IN_FLIGHT)
         ]
         return _Thought(replace(self.state, summary=summary), heard, set(), [*kills])
-
-
-def _is_gap(seen: Observation) -> bool:
-    return isinstance(seen, Tick) and bool(seen.gap)
-
-
-def _without_overtaken(heard: Sequence[Observation]) -> Sequence[Observation]:
-    """What was heard, but for the starts of attempts whose ends were heard too: an end says all that they say."""
-    ended = {(seen.path, seen.attempt) for seen in heard if isinstance(seen, AttemptEnded)}
-    if not ended:
-        return heard
-    return [
-        seen
-        for seen in heard
-        if not (isinstance(seen, _CAN_WAIT) and (seen.path, seen.attempt) in ended)
-    ]

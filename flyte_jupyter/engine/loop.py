@@ -104,7 +104,9 @@ class Loop:
         task.add_done_callback(lambda _: self._opening.pop(run, None))
 
     async def open(self, run: RunId) -> None:
-        """Load a run and send again what it owes."""
+        """Load a run and send again what it owes. Raises `Fenced` when another engine has the lease by now."""
+        if self._closed:
+            raise Fenced(f"another engine has taken over before {run} was loaded")
         self.notice(run)
         await asyncio.wait([self._opening[run]])
 
@@ -224,11 +226,17 @@ class Loop:
         self._events.trouble(run, reason)
         log.warning("run %s: turn failed, trying again: %s", run, reason)
         if isinstance(error, Stale):
-            await actor.reload()
+            await self._reload(actor)
         elif actor.strikes > self._world.most_strikes + 1 and not waits:
             await self._give_up(actor, error)
         # What passes is no run's failure, so no strikes make these waits longer.
         await asyncio.sleep(self._settings.full_wait if waits else self._pause(actor.strikes))
+
+    async def _reload(self, actor: RunActor) -> None:
+        try:
+            await actor.reload()
+        except Exception:
+            log.exception("run %s: cannot be read again yet", actor.context.id)
 
     async def _give_up(self, actor: RunActor, error: Exception) -> None:
         try:

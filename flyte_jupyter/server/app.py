@@ -149,3 +149,8 @@ def _refuse(status: int, message: str) -> int:
     with suppress(OSError):
         sys.stderr.write(" ".join(message.split()) + "\n")
     return status
+
+
+# A client that was there before an upgrade starts it by this name.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -41,8 +41,8 @@ def is_dead(holder: str, data_dir: Path) -> bool:
 
 def _clear(mark: Path) -> None:
     """Note in a dead engine's file that it was found dead, and remove it long after that was noted."""
-    # Another engine that starts right now may be first.
-    with suppress(FileNotFoundError):
+    # Another engine that starts right now may be first; a full disk is no reason not to start.
+    with suppress(OSError):
         found = mark.stat()
         if not found.st_size:
             with mark.open("r+") as file:

@@ -94,3 +94,27 @@ def test_a_turn_that_failed_judges_no_deadline_before_the_gap_that_another_run_w
         assert not isinstance(await state_of(world, "b"), Running), "its minute had passed before"
 
     play(scenario, by_itself=False)
+
+
+def test_a_gap_that_was_written_without_anybody_hearing_of_it_counts_once(play):
+    async def scenario(world, engine):
+        world.create(workflow(ONE, **MINUTE))
+        await begins(world, "a")
+        before = (await state_of(world, "a")).deadline
+        commit, lost = world.runs.commit, []
+
+        async def unheard(what):
+            committed = await commit(what)
+            if not lost and any(isinstance(seen, Tick) and seen.gap for _, seen in what.log):
+                lost.append(what)
+                raise OSError("the answer was lost")
+            return committed
+
+        world.runs.commit = unheard
+        world.clock.stand_still(ASLEEP)
+        await until(lambda: lost)
+        world.clock.stand_still(ASLEEP)
+        await until(lambda: sum(bool(tick.gap) for tick in ticks(world)) > 1)
+        assert (await state_of(world, "a")).deadline == before + 2 * ASLEEP
+
+    play(scenario, by_itself=False)

@@ -14,6 +14,7 @@ from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import RunPhase, Stage
 from flyte_jupyter.engine.engine import EngineState
 from flyte_jupyter.engine.ports import NotNow, Waits
+from flyte_jupyter.idl.ids import RunId
 
 ONE = {"a": ()}
 ADD = task("add", {"x0": INT})
@@ -92,6 +93,30 @@ def test_an_engine_that_loses_its_lease_while_it_begins_stands_by():
         await until(starting.done)
         assert first.status().state is EngineState.STANDBY
         assert "taken over" in first.status().notice
+        assert not world.executor.created
+        await first.stop()
+
+    asyncio.run(main())
+
+
+def test_an_engine_whose_run_hears_of_another_while_it_begins_stands_by():
+    async def main():
+        world = World()
+        for name in ("r1", "r2", "r3"):
+            world.create(workflow(ONE), RunId("p", "d", name))
+        first, load, told = world.engine(), world.runs.load, []
+
+        async def overtaken(run):
+            told.append(run)
+            if len(told) == 2:
+                usurper = "usurper", timedelta(hours=1), world.clock.now()
+                await world.runs.acquire(*usurper, force=True)
+                await pass_time(world, 1)
+            return await load(run)
+
+        world.runs.load = overtaken
+        await first.start()
+        assert first.status().state is EngineState.STANDBY
         assert not world.executor.created
         await first.stop()
 

@@ -94,6 +94,17 @@ def test_an_abort_waits_for_no_blob(play):
     play(scenario, by_itself=False)
 
 
+def test_a_run_that_cannot_even_begin_can_be_aborted(play):
+    async def scenario(world, engine):
+        asked = goes_away(world.blobs)
+        world.create(workflow(CHAIN))
+        await until(lambda: asked)
+        world.runs.post(RUN, AbortRequested("enough", "me"))
+        assert (await world.ended()).state.summary.phase is RunPhase.ABORTED
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("inputs", ["elsewhere://x", "memory://blobs/too-long"])
 def test_what_no_store_will_ever_give_is_not_waited_for(play, inputs):
     async def scenario(world, engine):

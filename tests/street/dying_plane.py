@@ -1,6 +1,6 @@
 """A control plane that ends itself, as ``kill -9`` would, at one chosen call to the world: ``DIES_AT=commit:before:3``.
 
-Run as a program with the arguments of ``flyte_jupyter.server.app``. It says that it got there by making the file ``DIED``.
+Run as a program with the arguments of ``python -m flyte_jupyter.server``. It says that it got there by making the file ``DIED``.
 """
 
 from __future__ import annotations

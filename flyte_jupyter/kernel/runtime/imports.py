@@ -1,4 +1,4 @@
-"""Which installed libraries a bundle's source names, and importing them ahead of the code that will use them."""
+"""Which installed libraries a task's code names, and importing them ahead of the code that will use them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A warm parent to be: of what a bundle's source names, or of `preload` alone when there is no bundle.
+    """A warm parent to be: of what a task's code names, or of `preload` alone when there is no bundle.
 
     Of the source only that counts which `module` reaches, if it is named. `folder` is its own; `avoid` names packages that went
     wrong before; `seconds` limits its trial, `most_bytes` what it holds; `variables` are in its environment when it imports.
