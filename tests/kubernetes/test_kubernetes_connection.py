@@ -84,14 +84,19 @@ LASTS = "2026-01-01T01:00:00Z"
 
 
 def plugin(folder):
-    """A user whose tokens a program gives, each of them good for an hour; and the file that it notes each run in."""
-    runs, program = folder / "runs", folder / "plugin.py"
+    """A user whose tokens a program gives, each of them good for an hour; and the file that it notes each run in.
+
+    It hangs for as long as there is a file "hang".
+    """
+    runs, program, hang = folder / "runs", folder / "plugin.py", folder / "hang"
     version = "client.authentication.k8s.io/v1"
     said = {"apiVersion": version, "kind": "ExecCredential", "status": {"expirationTimestamp": LASTS}}  # fmt: skip
     program.write_text(
-        f"import json, pathlib\n"
+        f"import json, pathlib, time\n"
         f"runs, said = pathlib.Path({str(runs)!r}), {said!r}\n"
         f"runs.open('a').write('x')\n"
+        f"while pathlib.Path({str(hang)!r}).exists():\n"
+        f"    time.sleep(0.01)\n"
         f"said['status']['token'] = 'token-' + str(len(runs.read_text()))\n"
         f"print(json.dumps(said))\n"
     )
@@ -127,13 +132,32 @@ def test_a_token_that_the_server_no_longer_takes_is_replaced_and_the_request_sen
 def test_a_token_is_replaced_before_it_expires(tmp_path):
     async def main():
         clock, (user, runs) = HandClock(), plugin(tmp_path)
-        async with served(FakeCluster(), {"token-1", "token-2"}) as url:
+        async with served(FakeCluster(), {"token-1", "token-2"}) as url, asyncio.timeout(20):
             api = await api_at(kubeconfig(tmp_path, url, user), clock)
             await api.read(PODS)
             assert runs.read_text() == "x"
             clock.move(timedelta(minutes=55))
-            await api.read(PODS)
-            assert runs.read_text() == "xx"
+            while runs.read_text() != "xx":
+                await api.read(PODS)
+            await api.close()
+
+    asyncio.run(main())
+
+
+def test_a_plugin_that_hangs_holds_up_nobody_while_the_token_is_good(tmp_path):
+    async def main():
+        clock, (user, runs), tokens = HandClock(), plugin(tmp_path), {"token-1", "token-2"}
+        async with served(FakeCluster(), tokens) as url, asyncio.timeout(20):
+            api = await api_at(kubeconfig(tmp_path, url, user), clock)
+            (tmp_path / "hang").touch()
+            clock.move(timedelta(minutes=55))
+            while runs.read_text() != "xx":
+                await asyncio.gather(*(api.read(PODS) for _ in range(5)))
+            tokens -= {"token-1"}
+            refused = [asyncio.create_task(api.read(PODS)) for _ in range(5)]
+            (tmp_path / "hang").unlink()
+            await asyncio.gather(*refused)
+            assert runs.read_text() == "xx", "one for all, and one at a time"
             await api.close()
 
     asyncio.run(main())

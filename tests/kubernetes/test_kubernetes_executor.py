@@ -153,6 +153,24 @@ def test_labels_edited_by_hand_are_put_back_and_nothing_has_happened(tmp_path):
     asyncio.run(main())
 
 
+def test_the_end_of_a_pod_whose_labels_cannot_be_put_back_is_told(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = await b.running()
+            pod = b.pod_of(spec.id)
+            path = f"/api/v1/namespaces/p-d/pods/{pod['metadata']['name']}"
+            gone = dict.fromkeys(pod["metadata"]["labels"])
+            await b.api.patch(path, {"metadata": {"labels": gone}})
+            patches = to("PATCH", "/pods/")
+            b.cluster.faults.append(Fault(patches, 10**6, refuse(403, "Forbidden", "never")))
+            await b.until(lambda: len([c for c in b.cluster.calls if patches(c)]) > 2)
+            assert len(b.said_of(spec.id)) == 1
+            b.cluster.finish(b.pod_of(spec.id))
+            assert (await b.ended(spec.id)).code == 0
+
+    asyncio.run(main())
+
+
 def test_the_late_success_of_a_lost_pod_is_nobodys(tmp_path):
     """Its node was silent, the attempt ended; when the node comes back with a success, nothing is told."""
 

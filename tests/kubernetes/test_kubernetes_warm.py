@@ -151,9 +151,9 @@ def home():
 
 
 @contextlib.asynccontextmanager
-async def bench(folder, home, cluster=None, *, patience=20.0, **warm):
+async def bench(folder, home, cluster=None, *, patience=20.0, namespaces=(), **warm):
     warmth = WarmSettings(**{"most": 1, **warm})
-    settings = dataclasses.replace(QUICK, warm=warmth, patience=patience)
+    settings = dataclasses.replace(QUICK, warm=warmth, patience=patience, namespaces=namespaces)
     made = WarmBench(cluster or FakeCluster(), HandClock())
     made.folder = folder
     made.clock._now = made.cluster.now()
@@ -313,6 +313,45 @@ def test_a_connection_that_breaks_is_made_anew_and_the_attempt_goes_on(tmp_path,
             (tmp_path / "gate").touch()
             assert (await b.ended(spec.id)).code == 0
             assert [n.how is None for n in b.said_of(spec.id)] == [True, False]
+
+    asyncio.run(main())
+
+
+def test_an_attempt_that_was_not_sent_when_the_connection_broke_is_sent_by_the_next_one(
+    tmp_path, home
+):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            first, second = b.spec("pid"), b.spec("pid", "n1")
+            await b.executor.launch(first)
+            assert (await b.ended(first.id)).code == 0
+            asked, answer = [], asyncio.Event()
+
+            async def ready():
+                asked.append(None)
+                if len(asked) == 1:
+                    await answer.wait()
+
+            b.api.heed(ready)
+            await b.executor.launch(second)
+            await b.until(lambda: asked)
+            b.cluster.programs[0].process.send_signal(signal.SIGKILL)
+            assert (await b.ended(second.id)).code == 0
+            answer.set()
+            assert [n.how is None for n in b.said_of(second.id)] == [True, False]
+
+    asyncio.run(main())
+
+
+def test_a_namespace_that_the_server_does_not_tell_of_holds_up_no_other(tmp_path, home):
+    async def main():
+        cluster = FakeCluster()
+        denied = refuse(403, "Forbidden", "pods is forbidden")
+        cluster.faults.append(Fault(to("GET", "/namespaces/other/pods"), 10**6, denied))
+        async with bench(tmp_path, home, cluster, namespaces=("p-d", "other")) as b:
+            spec = b.spec("pid")
+            assert await b.executor.launch(spec) == Accepted()
+            assert (await b.ended(spec.id)).code == 0
 
     asyncio.run(main())
 

@@ -137,6 +137,7 @@ class KubernetesConnection:
 
     async def close(self) -> None:
         """Close all connections, without waiting for the server's good-bye."""
+        await self._credentials.close()
         for client in (self._client, self._streams):
             session = client.rest_client.pool_manager
             if session is not None and session.connector is not None:

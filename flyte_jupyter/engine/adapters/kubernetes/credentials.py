@@ -1,4 +1,8 @@
-"""Who we are to an API server, as the configuration says; read from it again before it expires, or when the server refuses it."""
+"""Who we are to an API server, as the configuration says; read from it again before it expires, or when the server refuses it.
+
+That is so for tokens only. A client certificate is read once, also one that a plugin gives: when it has expired, the engine must
+be restarted.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,12 @@ _TOKEN_FILE_LASTS = timedelta(minutes=1)
 _LIFE = 0.8
 """The part of a token's life after which another one is asked for."""
 _PAUSE = 5.0
-"""Seconds between two attempts to get others: a server that refuses all of us is no reason to run a plugin for each request."""
+"""Seconds from the end of an attempt to get others to the next one: neither a server that refuses all of us nor a plugin that fails
+is a reason to run one for each request."""
 _PATIENCE = 60.0
-"""Seconds that a plugin may take."""
+"""Seconds that a plugin may take before requests go on without it."""
+_GIVEN_UP = 300.0
+"""Seconds after which a plugin is thought never to end, and another one may be run beside it."""
 _BEARER = "BearerToken"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -53,25 +60,34 @@ class Credentials:
         self._clock = clock
         self._settings = settings
         self._loader: Any = None
-        self._turn = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
+        self._patient_until = 0.0
         self._version = 0
         self._stale_at = _FOREVER
+        self._expires_at = _FOREVER
         self._not_before = 0.0
 
     async def current(self) -> int:
         """See to it that they have not expired, as far as that is known. Which ones they are, for `replaced`."""
-        if self._is_stale():
-            async with self._turn:
-                if self._is_stale():
-                    await self._renew()
+        now = self._clock.now()
+        if now >= self._stale_at:
+            self._begin_renewal()
+        if now >= self._expires_at:
+            await self._renewed()
         return self._version
 
     async def replaced(self, version: int) -> bool:
         """The server has refused those of this version: whether there are others now."""
-        async with self._turn:
-            if version == self._version:
-                await self._renew()
+        if version == self._version:
+            self._begin_renewal()
+            await self._renewed()
         return version != self._version
+
+    async def close(self) -> None:
+        """Look for no others any more."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
 
     async def load(self, into: Any) -> None:
         """Read server and credentials into a client configuration. Raises `NoCluster`."""
@@ -101,20 +117,35 @@ class Credentials:
                 f"{files or 'The cluster configuration'} cannot be used: {error}"
             ) from error
         self._stale_at = _stale_at(self._loader, self._clock.now())
+        self._expires_at = getattr(self._loader, "exec_plugin_expiry", _FOREVER)
 
-    def _is_stale(self) -> bool:
-        return self._clock.now() >= self._stale_at
+    def _begin_renewal(self) -> None:
+        """Look for others, once for all who want them: a token that is still good is used meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if self._renewal is None and now >= self._not_before:
+            self._patient_until = now + _PATIENCE
+            self._renewal = asyncio.create_task(self._renew())
+
+    async def _renewed(self) -> None:
+        if self._renewal is not None:
+            rest = self._patient_until - asyncio.get_running_loop().time()
+            await asyncio.wait([self._renewal], timeout=max(0.0, rest))
 
     async def _renew(self) -> None:
+        try:
+            await self._replace()
+        finally:
+            self._not_before = asyncio.get_running_loop().time() + _PAUSE
+            self._renewal = None
+
+    async def _replace(self) -> None:
         from kubernetes.aio import client
 
-        now = asyncio.get_running_loop().time()
-        if now < self._not_before:
-            return
-        self._not_before = now + _PAUSE
         own, found = self.configuration, client.Configuration()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            # The client gives no handle on a plugin's process, and none is killed by a timeout: one that is late is let run on, and
+            # is the only one, until it seems that it never ends.
+            async with asyncio.timeout(_GIVEN_UP):
                 await self.load(found)
         except Exception as error:  # noqa: BLE001 - a plugin's library raises what it likes, and the old ones may still do
             log.warning(
@@ -122,6 +153,7 @@ class Credentials:
                 own.host,
                 str(error) or type(error).__name__,
             )
+            self._stale_at = self._clock.now() + timedelta(seconds=_PAUSE)
             return
         own.refresh_api_key_hook = found.refresh_api_key_hook
         token = found.api_key.get(_BEARER)

@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
 from flyte_jupyter.engine.adapters.kubernetes.missing import Missing
+from flyte_jupyter.engine.adapters.kubernetes.pace import Backoff
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
@@ -234,16 +235,27 @@ class KubernetesExecutor:
             self._finish(entry, Ended(vanished()))
 
     async def _ask_whether_gone(self, entry: Entry, last: Json | None) -> None:
-        """Labels can be edited by hand: a pod that is still there gets them back, and nothing has happened."""
+        """Labels can be edited by hand: a pod that is still there gets them back, and nothing has happened.
+
+        Where they cannot be put back, no watch tells of it any more: it is looked at again and again until it has ended.
+        """
         # Before the look: what is heard after it counts.
         self._reflectors.unbury(entry.uid)
         labels = selector(self._settings.pods, entry.id.run)
-        found = await self._missing.find(entry.key, entry.uid, labels)
-        if found is None:
+        backoff = Backoff(self._api.pace, self._api.dice)
+        while (found := await self._missing.find(entry.key, entry.uid)) is not None:
+            if self._entries.get(entry.id) is not entry:
+                return
+            self._judge(entry, found)
+            back = await self._missing.put_back(entry.key, labels)
+            if back is not None:
+                self._reflectors.note(back)
+                self._judge(entry, back)
+            if back is not None or entry.is_ is Is.ENDED:
+                return
+            await asyncio.sleep(backoff.next())
+        if self._entries.get(entry.id) is entry:
             self._finish_gone(entry, last)
-            return
-        self._reflectors.note(found)
-        self._judge(entry, found)
 
     # -- judging --
 

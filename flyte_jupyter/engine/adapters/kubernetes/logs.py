@@ -93,7 +93,7 @@ class PodLogs:
             raise
 
     async def read(self, key: Key, entry: Entry | None, offset: int, limit: int) -> LogSlice:
-        """Up to `limit` bytes from `offset`; of a pod that is there, by following it from now on."""
+        """Up to `limit` bytes from `offset`; of a pod that is there by following it, or by a request where many are followed already."""
         over = entry is None or entry.how is not None
         if over and (kept := await self.kept(key, offset, limit)) is not None:
             return kept

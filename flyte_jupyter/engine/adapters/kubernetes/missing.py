@@ -23,14 +23,15 @@ class Missing:
         self._api = api
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def find(self, key: Key, uid: str, labels: str) -> Json | None:
-        """The pod with this uid, with its `labels` (a selector) put back; None when it is gone."""
+    async def find(self, key: Key, uid: str) -> Json | None:
+        """The pod with this uid; None when it is gone."""
         backoff = Backoff(self._api.pace, self._api.dice)
         while True:
             wait = None
             try:
                 async with self._places:
-                    return await self._look(key, uid, labels)
+                    found = await self._api.read(objects.pod(key))
+                    return found if found["metadata"]["uid"] == uid else None
             except Refused as error:
                 if error.status == objects.NOT_FOUND:
                     return None
@@ -40,10 +41,16 @@ class Missing:
                 log.warning("%s", error)
             await asyncio.sleep(backoff.next(wait))
 
-    async def _look(self, key: Key, uid: str, labels: str) -> Json | None:
-        found = await self._api.read(objects.pod(key))
-        if found["metadata"]["uid"] != uid:
-            return None
-        log.warning("the pod %s/%s had lost its labels: they are put back", *key)
+    async def put_back(self, key: Key, labels: str) -> Json | None:
+        """The pod with its `labels` (a selector) as they were; None when that could not be done now, and may never be."""
         wanted = dict(pair.split("=", 1) for pair in labels.split(","))
-        return await self._api.patch(objects.pod(key), {"metadata": {"labels": wanted}})
+        try:
+            async with self._places:
+                made = await self._api.patch(objects.pod(key), {"metadata": {"labels": wanted}})
+        except (Refused, Unreachable) as error:
+            log.warning(
+                "the pod %s/%s has lost its labels, which cannot be put back: %s", *key, error
+            )
+            return None
+        log.warning("the pod %s/%s had lost its labels: they were put back", *key)
+        return made

@@ -35,6 +35,11 @@ class Reflectors:
         """Whether the sink has been told of everything, up to the delay of a watch."""
         return all(each.synced.is_set() for each in self._each)
 
+    @property
+    def answered(self) -> bool:
+        """Whether the server has told of everything wherever it does not refuse to."""
+        return all(each.answered.is_set() for each in self._each)
+
     async def start(self) -> bool:
         """Begin to follow. Whether the sink was told of everything before patience ran out, or the server said no."""
         for each in self._each:

@@ -30,7 +30,7 @@ class ClusterExecutor:
     async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
         """Start both."""
         await self._pods.start(news, ready)
-        await self._warm.start(news, ready)
+        await self._warm.start(news)
 
     async def stop(self) -> None:
         """Stop both."""

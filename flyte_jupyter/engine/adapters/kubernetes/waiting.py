@@ -98,6 +98,7 @@ class Room:
         by_namespace: dict[str, list[AttemptSpec]] = {}
         for spec, namespace in self._waiting.values():
             by_namespace.setdefault(namespace, []).append(spec)
+        self._last = {name: last for name, last in self._last.items() if name in by_namespace}
         for namespace, specs in by_namespace.items():
             await self._try_some(namespace, specs)
 

@@ -100,8 +100,8 @@ class Crew:
 
     @property
     def informed(self) -> bool:
-        """Whether all workers of an earlier engine have told what they do: until then any attempt may be with one of them."""
-        self._informed = self._informed or self.complete
+        """Whether all workers of an earlier engine have told what they do, wherever the server tells of any: they may have attempts."""
+        self._informed = self._informed or (self._reflectors.answered and not self._joins())
         return self._informed
 
     def add(self, kind: Kind, turn: Turn) -> None:
@@ -116,6 +116,7 @@ class Crew:
         for pool in self._pools.values():
             with suppress(ValueError):
                 pool.queue.remove(turn)
+        self._forget_kinds()
 
     def _joins(self) -> list[asyncio.Task[None]]:
         return [task for task in self._tasks if task.get_name() == _JOIN]
@@ -133,8 +134,7 @@ class Crew:
         if worker is None:
             worker = Worker(key, uid, name, container_of(found))
             pool.workers[key] = worker
-        says = self._graces.heard(worker, found)
-        if says is not None:
+        if (says := self._graces.heard(worker, found)) is not None:
             self._judged(worker, says)
 
     def _new_graces(self) -> Graces[Worker]:
@@ -154,15 +154,14 @@ class Crew:
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
         """A worker pod is no longer there (for the reflector)."""
-        self._parted.discard(uid)
         for pool in self._pools.values():
             worker = pool.workers.get(key)
             if worker is not None and worker.uid == uid:
                 how = lost("the worker pod was deleted while it ran the attempt")
                 self._remove(pool, worker, how)
-                self._parted.discard(uid)
                 self._staff(pool)
-                return
+                break
+        self._parted.discard(uid)
 
     def _failed(self, pool: Pool, worker: Worker, says: Ended) -> None:
         """The pod is over: an idle one as it should, one that could not start for a reason that is its attempts' too."""
@@ -187,13 +186,14 @@ class Crew:
         link, worker.link = worker.link, None
         if link is not None:
             self._do(link.close(), _CLOSE)
-        if turn is not None and turn.spec is not None and not turn.killed:
-            self._put_back(pool, turn)
-        elif turn is not None:
-            self._desk.finish(turn, how)
+        if turn is not None:
+            self._put_back(pool, turn, how)
 
-    def _put_back(self, pool: Pool, turn: Turn) -> None:
-        """The attempt was meant for a worker that has not heard of it: another one takes it."""
+    def _put_back(self, pool: Pool, turn: Turn, how: Exit) -> None:
+        """Its worker does not have it: it ended as `how` says, but for an attempt that was not sent yet, which another one takes."""
+        if turn.spec is None or turn.killed:
+            self._desk.finish(turn, how)
+            return
         turn.worker, turn.at = None, At.QUEUED
         pool.queue.appendleft(turn)
 
@@ -241,8 +241,10 @@ class Crew:
         for _ in range(min(missing, room)):
             pool.making += 1
             self._do(self._make(pool))
-        if pool.over:
-            self._pools = {name: kept for name, kept in self._pools.items() if kept is not pool}
+        self._forget_kinds()
+
+    def _forget_kinds(self) -> None:
+        self._pools = {name: pool for name, pool in self._pools.items() if not pool.over}
 
     async def _make(self, pool: Pool) -> None:
         assert pool.kind is not None, "an attempt asked for it"
@@ -320,7 +322,7 @@ class Crew:
             self._desk.adopt(worker, attempt, how)
         if had is not None and had.id not in [attempt for attempt, _ in known]:
             worker.turn = None
-            self._desk.finish(had, lost("the worker does not know the attempt any more"))
+            self._put_back(pool, had, lost("the worker does not know the attempt any more"))
         link.listen(lambda m: self._heard(worker, m), lambda: self._hung_up(pool, worker))
         self._rest(pool, worker)
 
@@ -342,7 +344,8 @@ class Crew:
             return
         if worker.link is None:
             worker.turn = None
-            self._put_back(pool, turn)
+            self._put_back(pool, turn, lost("the worker is not connected"))
+            self._staff(pool)
             return
         frame = kinds.launch_frame(turn.spec, turn.told, self._settings.log_bytes)
         turn.spec, turn.told = None, {}

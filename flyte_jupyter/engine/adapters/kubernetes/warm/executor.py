@@ -28,10 +28,8 @@ from flyte_jupyter.engine.ports import (
     Listing,
     LogSlice,
     NotNow,
-    Ready,
     Rejected,
     Waits,
-    unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
 
@@ -48,10 +46,9 @@ class WorkersUntold(NotNow):
 
 
 class WarmExecutor:
-    """An `Executor` for attempts that `kinds.wants` a worker. Belongs to one event loop."""
+    """An `Executor` for attempts that `kinds.wants` a worker, on an `Api` that knows whom to heed. Belongs to one event loop."""
 
     def __init__(self, api: Api, clock: Clock, logs: Path, settings: KubernetesSettings) -> None:
-        self._api = api
         self._clock = clock
         self._settings = settings
         self._logs = PodLogs(api, logs, settings)
@@ -66,10 +63,9 @@ class WarmExecutor:
 
     # -- the port --
 
-    async def start(self, news: Callable[[AttemptNews], None], ready: Ready = unrivalled) -> None:
+    async def start(self, news: Callable[[AttemptNews], None]) -> None:
         """Find the workers of an earlier engine, and what they do."""
         self._news = news
-        self._api.heed(ready)
         await self._crew.start()
 
     async def stop(self) -> None:
