@@ -111,7 +111,7 @@ MUTATIONS = [
     Mutation("a map fails too late", "arrays", "if around.size - around.failed < node.array.least(around.size):", "if around.size - around.failed + 1 < node.array.least(around.size):"),
     Mutation("a map gathers before its end", "arrays", "elif around.succeeded + around.failed == around.size:", "elif around.succeeded >= node.array.least(around.size):"),
     Mutation("a failed map leaves items running", "arrays", "        stopping.stop_items(draft, owner, around, policy.AUTO_ABORT)\n", ""),
-    Mutation("a ratio is rounded down", "plan", "int(exact) if exact == int(exact) else int(exact) + 1", "int(exact)"),
+    Mutation("a ratio is rounded down", "plan", "return least_of(self.min_success_ratio, size)", "return int(self.min_success_ratio * size)"),
     Mutation("an empty map waits for its items", "composites", "    if not seen.size:\n", "    if seen.size < 0:\n"),
     # gates and answers
     Mutation("a gate is not opened to people", "composites", "ask: tuple[Action, ...] = (OpenGate(at.path),)", "ask: tuple[Action, ...] = ()"),
