@@ -198,3 +198,9 @@ class World:
 
     def node_prefix(self, node, run=RUN):
         return layout.node_prefix(self.blobs.root, run, (node,))
+
+
+async def until(condition, within=20.0):
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
+            await asyncio.sleep(0)

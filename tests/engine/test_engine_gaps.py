@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from engine_worlds import RUN, workflow
+from engine_worlds import RUN, until, workflow
 from google.protobuf.duration_pb2 import Duration
 
 from flyte_jupyter.engine.core.observations import Tick
@@ -18,12 +18,6 @@ ONE = {"a": ()}
 MINUTE = {"timeout": Duration(seconds=60)}
 ASLEEP = timedelta(hours=8)
 FINISH = core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 async def state_of(world, node):

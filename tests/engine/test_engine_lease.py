@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from engine_programs import INT, Shelf, flow, node, task
-from engine_worlds import RUN, World, workflow
+from engine_worlds import RUN, World, until, workflow
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.core.observations import AbortRequested
@@ -21,12 +21,6 @@ ADD = task("add", {"x0": INT})
 CHILD = flow("child", [node("n0", ADD, x0=1)])
 PARENT = flow("parent", [node("n0", "child")])
 RESERVED = {"discoverable": True, "discovery_version": "1", "cache_serializable": True}
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 class Slow:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from engine_worlds import RUN, expected, workflow
+from engine_worlds import RUN, expected, until, workflow
 
 from flyte_jupyter.engine.adapters.memory import NewRun
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
@@ -18,12 +16,6 @@ FIRST, SECOND = AttemptId(RUN, ("a",), 0), AttemptId(RUN, ("b",), 0)
 CALLS = ("get", "put", "exists", "names", "copy")
 OFTEN = 40
 """More often than any fault of our own is borne."""
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def goes_away(blobs):
