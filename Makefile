@@ -45,8 +45,10 @@ check: $(VENV)/.dev frontend-check ## Lint, types and front-end checks
 frontend-check: $(VENV)/.dev
 	@tools/check_frontend.sh $(BIN)
 
-test: $(VENV)/.dev browser cluster check ## Set up what the tests need and pass them all
-	$(BIN)/python -m pytest
+WORKERS ?= 2
+
+test: $(VENV)/.dev browser cluster check ## Set up what the tests need and pass them all (WORKERS at once)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 SEEDS ?= 10000
 KILLS ?= 200

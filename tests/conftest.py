@@ -17,11 +17,22 @@ _REAL = {
 """Folders whose tests drive real browsers, clusters and processes: what a slow machine does to them says nothing about us."""
 
 
+_ALONE = ("cluster", "browser")
+"""Folders whose tests share one Kubernetes, or one JupyterLab. The first takes longest, so it is begun with."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of the real world that fails is tried once more; the summary tells of it."""
+    """A test of the real world that fails is tried once more; the summary tells of it.
+
+    Of several workers one runs all tests of a module, or of a folder that shares what it has started.
+    """
     for item in items:
-        if item.path.parent.name in _REAL:
+        folder = item.path.parent.name
+        if folder in _REAL:
             item.add_marker(pytest.mark.flaky(reruns=1))
+        shared = folder if folder in _ALONE else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(shared))
+    items.sort(key=lambda item: _ALONE.index(f) if (f := item.path.parent.name) in _ALONE else 0.5)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -71,7 +71,7 @@ async def preview(
     look = replace(ports, blobs=overlay, catalog=_ReadOnly(ports.catalog))
     answers = Answers(look, settings)
     await answers.begin(run)
-    state = initial(run.plans, overwrite_cache=run.spec.overwrite_cache)
+    state = initial(run.plans, overwrite_cache=run.spec.overwrite_cache, most_opening=0)
     batch: list[Observation] = [Started()]
     would_run: set[Path] = set()
     for _ in range(_MOST_STEPS):

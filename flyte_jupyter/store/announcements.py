@@ -38,15 +38,19 @@ class Announcements(Generic[T]):
     """One publisher, many subscriptions; a subscription that nobody holds any more is dropped."""
 
     def __init__(self) -> None:
-        self._subscriptions: weakref.WeakSet[Subscription[T]] = weakref.WeakSet()
+        self._subscriptions: tuple[weakref.ref[Subscription[T]], ...] = ()
 
     def subscribe(self) -> Subscription[T]:
         """Begin to listen: what is announced from now on."""
         subscription: Subscription[T] = Subscription()
-        self._subscriptions.add(subscription)
+        self._subscriptions += (weakref.ref(subscription, self._drop),)
         return subscription
 
     def publish(self, item: T) -> None:
         """Offer the item to every subscription. On the event loop only."""
-        for subscription in list(self._subscriptions):
-            subscription.offer(item)
+        for each in self._subscriptions:
+            if (subscription := each()) is not None:
+                subscription.offer(item)
+
+    def _drop(self, gone: weakref.ref[Subscription[T]]) -> None:
+        self._subscriptions = tuple(each for each in self._subscriptions if each is not gone)

@@ -10,6 +10,7 @@ from flyte_jupyter.engine.core.scopes import graph_at, node_at
 from flyte_jupyter.engine.core.state import (
     HOLDS_SLOT,
     IN_FLIGHT,
+    OPENING,
     TERMINAL,
     Aborted,
     BackingOff,
@@ -64,15 +65,15 @@ def check_slots(
 ) -> None:
     leaves = [s for p, s in nodes.items() if p in known and known[p].kind in LEAVES]
     active = sum(isinstance(s, HOLDS_SLOT) for s in leaves)
-    most = state.summary.max_parallelism
-    assert state.summary.active == active
+    opening = sum(isinstance(s, OPENING) for s in leaves)
+    summary = state.summary
+    assert (summary.active, summary.opening) == (active, opening)
     queue = [s for s in leaves if isinstance(s, Ready)]
     queue += [s for s in nodes.values() if isinstance(s, Mapped) and s.turn >= 0]
-    if most:
-        assert active <= most
-        assert not queue or active == most, "a free slot and somebody waiting"
-    else:
-        assert not queue
+    limits = [(summary.max_parallelism, active), (summary.most_opening, opening)]
+    assert all(now <= most for most, now in limits if most)
+    full = any(now == most for most, now in limits if most)
+    assert full or not queue, "a free slot and somebody waiting"
     turns = [s.turn for s in queue]
     assert len(set(turns)) == len(turns)
 

@@ -82,6 +82,7 @@ class World:
         seed: int,
         *,
         max_parallelism: int = 0,
+        most_opening: int = 0,
         timeout: timedelta | None = None,
         overwrite: bool = False,
         recovers: bool = False,
@@ -95,6 +96,7 @@ class World:
         self.state = initial(
             plans,
             max_parallelism=max_parallelism,
+            most_opening=most_opening,
             overwrite_cache=overwrite,
             timeout=timeout,
         )

@@ -53,7 +53,10 @@ MUTATIONS = [
     Mutation("an abort leaves a launching attempt", "transitions", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, (Kill(path, state.tries.attempt),)", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, ()"),
     Mutation("an abort in back-off counts the attempt to come", "transitions", "max(state.tries.attempt - 1, 0), ()", "state.tries.attempt, ()"),
     # counters, slots, indexes
-    Mutation("one slot too many", "draft", "self._active < self.summary.max_parallelism", "self._active <= self.summary.max_parallelism"),
+    Mutation("one slot too many", "draft", "free = summary.max_parallelism - self._active", "free = summary.max_parallelism - self._active + 1"),
+    Mutation("one too many begins", "draft", "min(free, summary.most_opening - self._opening)", "min(free, summary.most_opening - self._opening + 1)"),
+    Mutation("what begins is not counted", "draft", "self._opening += (now in STARTING) - (was in STARTING)", "self._opening += 0"),
+    Mutation("what begins is not counted anew", "index", "opening += leaf and of in STARTING", "opening += 0"),
     Mutation("the end node takes a slot", "draft", "if node.kind in LEAVES:\n            self._active", "if True:\n            self._active"),
     Mutation("an old entry stays in an index", "draft", "        index = index.discard(old)\n", "        pass\n"),
     Mutation("a deadline is never looked up", "draft", "        if old.deadline != new.deadline:\n", "        if False:\n"),
@@ -66,7 +69,7 @@ MUTATIONS = [
     Mutation("a map never queues", "index", "isinstance(state, Mapped) and state.turn >= 0", "isinstance(state, Mapped) and state.turn > 9"),
     Mutation("rows forget a time limit", "index", "if of not in (MARKED if node.node_timeout is None else TIMED):", "if of not in MARKED:"),
     # turns
-    Mutation("a retry jumps the queue", "turns", "elif draft.has_slot and not draft.ready:", "elif draft.has_slot:"),
+    Mutation("a retry jumps the queue", "turns", "elif draft.free and not draft.ready:", "elif draft.free:"),
     Mutation("a retry begins anew", "turns", "    if tries.attempt:\n", "    if tries.attempt and digest:\n"),
     Mutation("a reserved node computes without asking", "turns", "_go(draft, path, attempts.probe(at(draft, path), digest, tries.since))", "_go(draft, path, attempts.launch(at(draft, path), tries, digest))"),
     Mutation("a back-off ends late", "turns", "head[0] <= draft.now:", "head[0] < draft.now:"),

@@ -479,6 +479,16 @@ def test_a_retry_of_an_item_keeps_its_place_in_the_map():
     assert run.hear(o.Tick()) == (a.Launch(item(0), 1),)
 
 
+def test_a_large_map_begins_in_parts():
+    plan = graph(mapped().nodes["n"])
+    run = begun(plan, o.ItemsReady(N, "d", 100_000))
+    assert sum(isinstance(each, s.Resolving) for each in run.state.nodes.values()) == s.MOST_OPENING
+    assert run.node(N).began == s.MOST_OPENING
+    run.hear(o.InputsReady(item(3), "d"))
+    assert run.hear(o.AttemptStarted(item(3), 0)) == (a.ResolveInputs(item(s.MOST_OPENING)),)
+    assert run.hear(o.AttemptSucceeded(item(3), 0, "")) == (a.Reap(item(3), 0),)
+
+
 def test_a_map_takes_turns_with_its_neighbours():
     plan = graph(mapped().nodes["n"], *(task(f"t{i}") for i in range(3)))
     run = begun(plan, o.ItemsReady(N, "d", 100), max_parallelism=1)

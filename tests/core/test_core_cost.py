@@ -52,7 +52,7 @@ def test_a_step_costs_the_same_in_a_small_and_in_a_large_graph(shape, parallelis
     costs = []
     for size in (20, 5000):
         plan = shape(size)
-        state = initial(plan, max_parallelism=parallelism)
+        state = initial(plan, max_parallelism=parallelism, most_opening=parallelism)
         state = step(plan, state, o.Started(), at(0)).state
         cost = []
         for seen in NEWS:
@@ -75,7 +75,7 @@ def test_a_step_shares_nearly_everything_with_the_state_before():
 
 def test_a_fold_of_a_whole_layer_changes_each_node_once():
     plan = fan(500)
-    state = step(plan, initial(plan), o.Started(), at(0)).state
+    state = step(plan, initial(plan, most_opening=0), o.Started(), at(0)).state
     done = fold(plan, state, [o.InputsReady((f"n{i}",), "d") for i in range(500)], at(1))
     assert len(done.changed) == 500
     assert len(done.actions) == 500

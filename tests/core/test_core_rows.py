@@ -412,6 +412,29 @@ def test_nodes_wait_their_turn_in_order_of_arrival():
     assert run.hear(o.AttemptSucceeded(N1, 0, "out")) == (a.Reap(N1, 0), a.ResolveInputs(N2))
 
 
+def test_a_wide_graph_begins_in_parts():
+    run = Run(fan(4), most_opening=2)
+    assert run.hear(o.Started()) == (a.ResolveInputs(N0), a.ResolveInputs(N1))
+    assert run.hear(o.InputsReady(N0, "d")) == (a.Launch(N0, 0),)
+    assert run.summary.opening == 2
+    assert run.hear(o.AttemptAccepted(N0, 0)) == (a.ResolveInputs(N2),)
+    assert run.hear(o.AttemptStarted(N0, 0)) == ()
+    assert run.hear(o.CacheMiss(N1)) == ()
+    assert run.node(("n3",)) == s.Ready(turn=1)
+    run.hear(o.InputsReady(N1, "d"))
+    assert run.hear(o.AttemptStarted(N1, 0)) == (a.ResolveInputs(("n3",)),)
+    assert (run.summary.active, run.summary.opening) == (4, 2)
+
+
+def test_a_retry_waits_while_others_begin():
+    run = Run(fan(2, retries=1), most_opening=1)
+    run.hear(o.Started(), o.InputsReady(N0, "d"), o.AttemptStarted(N0, 0))
+    assert run.hear(o.AttemptFailed(N0, 0, FLAKY)) == (a.Reap(N0, 0),)
+    assert run.node(N0) == s.Ready(Tries(1, 0, FLAKY), "d", 1)
+    run.hear(o.InputsReady(N1, "d"))
+    assert run.hear(o.AttemptAccepted(N1, 0)) == (a.Launch(N0, 1),)
+
+
 def test_a_retry_goes_to_the_back_of_the_queue():
     run = Run(fan(2, retries=1), max_parallelism=1)
     run.hear(o.Started(), o.InputsReady(N0, "d"))

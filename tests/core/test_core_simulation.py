@@ -42,7 +42,12 @@ def world(seed: int, **more) -> World:
     timed = options.get("faults", True)
     limit = timedelta(seconds=60 * (1 + seed % 7)) if timed and seed % 3 == 1 else None
     return World(
-        program(seed, timed=timed), seed, max_parallelism=seed % 4, timeout=limit, **options
+        program(seed, timed=timed),
+        seed,
+        max_parallelism=seed % 4,
+        most_opening=seed % 3,
+        timeout=limit,
+        **options,
     )
 
 
@@ -106,10 +111,11 @@ class Recorder(World):
 def test_a_fold_is_so_many_steps():
     def is_as_steps(seed):
         plans = program(seed)
-        run = Recorder(plans, seed, max_parallelism=seed % 4, recovers=seed % 5 == 0, checks=0)
+        limits = {"max_parallelism": seed % 4, "most_opening": seed % 3}
+        run = Recorder(plans, seed, recovers=seed % 5 == 0, checks=0, **limits)
         for _ in range(TURNS):
             run.turn()
-        one = many = initial(plans, max_parallelism=seed % 4)
+        one = many = initial(plans, **limits)
         size = run.random.randint(1, 10)
         for at in range(0, len(run.heard), size):
             batch = [seen for seen, _ in run.heard[at : at + size]]

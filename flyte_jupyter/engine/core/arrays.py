@@ -31,9 +31,7 @@ def begin(draft: Draft, path: Path, state: Mapped) -> Iterator[Path]:
     """The items that begin now: one, or as many as may when nobody else waits for a slot."""
     count = 1
     if draft.ready.single:
-        count = room(draft.node(path).array, state)
-        if draft.free is not None:
-            count = min(count, draft.free)
+        count = min(room(draft.node(path).array, state), draft.free)
     queue(draft, path, replace(state, began=state.began + count, turn=-1))
     for index in range(state.began, state.began + count):
         yield (*path, index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from flyte_jupyter.engine.core.actions import Action, Release
 from flyte_jupyter.engine.core.index import (
     ENDED,
     HOLDING,
+    STARTING,
     TIMED,
     UNMARKED,
     Marks,
@@ -68,6 +70,7 @@ class Draft:
         self._walk = Walk(plans_of(plans), self.get)
         self._open = state.summary.open
         self._active = state.summary.active
+        self._opening = state.summary.opening
         self._turns = state.summary.turns
         self.ready = state.index.ready
         self.naps = state.index.naps
@@ -78,15 +81,14 @@ class Draft:
     # -- looking --
 
     @property
-    def has_slot(self) -> bool:
-        """Whether one more leaf may become active."""
-        return not self.summary.max_parallelism or self._active < self.summary.max_parallelism
-
-    @property
-    def free(self) -> int | None:
-        """How many more leaves may become active; None: any number."""
-        most = self.summary.max_parallelism
-        return max(most - self._active, 0) if most else None
+    def free(self) -> int:
+        """How many more leaves may become active now."""
+        summary, free = self.summary, sys.maxsize
+        if summary.max_parallelism:
+            free = summary.max_parallelism - self._active
+        if summary.most_opening:
+            free = min(free, summary.most_opening - self._opening)
+        return max(free, 0)
 
     def take_turn(self) -> int:
         """The next place in the queue."""
@@ -185,6 +187,7 @@ class Draft:
         node = self.node(path)
         if node.kind in LEAVES:
             self._active += (now in HOLDING) - (was in HOLDING)
+            self._opening += (now in STARTING) - (was in STARTING)
         if was in TIMED or now in TIMED:
             self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
         if now in ENDED:
@@ -194,6 +197,7 @@ class Draft:
         """Begin so many leaves that have no state yet: what `put` does, without looking at each."""
         self._overlay.update(dict.fromkeys(paths, new))
         self._active += len(paths) * (type(new) in HOLDING)
+        self._opening += len(paths) * (type(new) in STARTING)
 
     def queue_many(self, paths: Sequence[Path]) -> None:
         """Put so many leaves that have no state yet at the end of the queue."""
@@ -243,12 +247,15 @@ class Draft:
     def finish(self) -> tuple[RunState, frozenset[Path]]:
         """The state after, and the places where it differs from before."""
         summary = self.summary
-        if (summary.open, summary.active, summary.turns) != (
-            self._open,
-            self._active,
-            self._turns,
-        ):
-            summary = replace(summary, open=self._open, active=self._active, turns=self._turns)
+        counted = (self._open, self._active, self._opening, self._turns)
+        if (summary.open, summary.active, summary.opening, summary.turns) != counted:
+            summary = replace(
+                summary,
+                open=self._open,
+                active=self._active,
+                opening=self._opening,
+                turns=self._turns,
+            )
         index = Index(self.ready, self.naps, self.deadlines, self.losable, self.gates)
         base = self._base
         changed = frozenset(p for p, s in self._overlay.items() if base.get(p) != s)

@@ -13,6 +13,7 @@ from flyte_jupyter.engine.core.plan import LEAVES, NodeKind, NodePlan, Plan, Pla
 from flyte_jupyter.engine.core.scopes import Walk, graph_at, node_at, plans_of, state_at
 from flyte_jupyter.engine.core.state import (
     HOLDS_SLOT,
+    OPENING,
     TERMINAL,
     BackingOff,
     Index,
@@ -37,6 +38,7 @@ __all__ = ["graph_at", "marks", "next_wake", "node_at", "rebuild", "state_at"]
 
 ENDED = frozenset(TERMINAL)
 HOLDING = frozenset(HOLDS_SLOT)
+STARTING = frozenset(OPENING)
 MARKED = frozenset((Ready, BackingOff, Reserved, Queued, Running, Waiting, Mapped))
 """States that may stand in an index whatever their node."""
 TIMED = frozenset((Probing, Launching, Nested)) | MARKED
@@ -84,7 +86,7 @@ def rebuild(plans: Plans | Plan, summary: RunSummary, nodes: Mapping[Path, Kept]
     """A run as a step needs it, from rows alone: indexes, slots and turns follow from `nodes`."""
     walk = Walk(plans_of(plans), nodes.get)
     found: list[Marks] = []
-    active, turns = 0, summary.turns
+    active, opening, turns = 0, 0, summary.turns
     for path, state in nodes.items():
         of = type(state)
         holds = of in HOLDING
@@ -93,7 +95,9 @@ def rebuild(plans: Plans | Plan, summary: RunSummary, nodes: Mapping[Path, Kept]
         node = walk.node(path)
         if node is None:
             continue
-        active += holds and node.kind in LEAVES
+        leaf = node.kind in LEAVES
+        active += holds and leaf
+        opening += leaf and of in STARTING
         marked = marks(path, node, state)
         if marked is not UNMARKED:
             found.append(marked)
@@ -106,8 +110,8 @@ def rebuild(plans: Plans | Plan, summary: RunSummary, nodes: Mapping[Path, Kept]
         losable=Ordered(each.losable for each in found if each.losable is not None),
         gates=Ordered(each.gate for each in found if each.gate is not None),
     )
-    if (active, turns) != (summary.active, summary.turns):
-        summary = replace(summary, active=active, turns=turns)
+    if (active, opening, turns) != (summary.active, summary.opening, summary.turns):
+        summary = replace(summary, active=active, opening=opening, turns=turns)
     return RunState(summary, PersistentMap(nodes), index)
 
 

@@ -300,6 +300,10 @@ InFlight = Launching | Queued | Running | Collecting
 TERMINAL = (Succeeded, Failed, Skipped, Aborted)
 IN_FLIGHT = (Launching, Queued, Running, Collecting)
 HOLDS_SLOT = (Resolving, Probing, *IN_FLIGHT)
+OPENING = (Resolving, Probing, Launching)
+"""A leaf has begun, and no executor has accepted it yet."""
+MOST_OPENING = 256
+"""More would make the first of a wide graph wait for the last of it; fewer would make small commits of it."""
 
 
 class RunPhase(StrEnum):
@@ -330,6 +334,10 @@ class RunSummary:
     """How many leaves hold a parallelism slot, however deep."""
     max_parallelism: int = 0
     """0 means unlimited (as in Flyte)."""
+    opening: int = 0
+    """How many leaves have begun that no executor has accepted yet."""
+    most_opening: int = MOST_OPENING
+    """So many at most: a wide graph begins in parts, and the first runs while the next is made ready. 0 means unlimited."""
     overwrite_cache: bool = False
     failure: Failure | None = None
     """The failure the run will end with (Flyte: the first under fail-fast, else the last)."""

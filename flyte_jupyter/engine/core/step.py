@@ -59,6 +59,7 @@ from flyte_jupyter.engine.core.plan import Plan, Plans
 from flyte_jupyter.engine.core.scopes import ROOT, plans_of
 from flyte_jupyter.engine.core.settle import settle
 from flyte_jupyter.engine.core.state import (
+    MOST_OPENING,
     Failure,
     Queued,
     Resolving,
@@ -97,12 +98,14 @@ def initial(
     max_parallelism: int = 0,
     overwrite_cache: bool = False,
     timeout: timedelta | None = None,
+    most_opening: int = MOST_OPENING,
 ) -> RunState:
-    """A run that has not begun. `max_parallelism` 0 is unlimited, without a `timeout` it may take for ever."""
+    """A run that has not begun. A limit of 0 is none, without a `timeout` it may take for ever."""
     plans = plans_of(plans)
     summary = RunSummary(
         open=len(plans.root.nodes),
         max_parallelism=max_parallelism,
+        most_opening=most_opening,
         overwrite_cache=overwrite_cache,
         timeout=timeout,
     )

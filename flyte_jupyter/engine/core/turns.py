@@ -38,7 +38,7 @@ def enable(draft: Draft, path: Path, tries: Tries = _FIRST, digest: str = "") ->
         draft.put(path, BEGUN)
     elif kind not in LEAVES:
         resolve(draft, path)
-    elif draft.has_slot and not draft.ready:
+    elif draft.free and not draft.ready:
         dispatch(draft, path, tries, digest)
     else:
         draft.put(path, Ready(tries, digest, draft.take_turn()))
@@ -46,8 +46,7 @@ def enable(draft: Draft, path: Path, tries: Tries = _FIRST, digest: str = "") ->
 
 def enable_many(draft: Draft, paths: Sequence[Path]) -> None:
     """Let many leaves go on that have no state yet, in their order."""
-    free = draft.free
-    count = 0 if draft.ready else len(paths) if free is None else min(free, len(paths))
+    count = 0 if draft.ready else min(draft.free, len(paths))
     draft.put_many(paths[:count], RESOLVING)
     draft.ask(map(ResolveInputs, paths[:count]))
     if count < len(paths):
@@ -90,7 +89,7 @@ def wake(draft: Draft) -> bool:
 def promote(draft: Draft) -> bool:
     """Give free slots to who has waited longest. An array node gets one for one item, and queues again."""
     promoted = False
-    while draft.has_slot and (head := draft.ready.first) is not None:
+    while draft.free and (head := draft.ready.first) is not None:
         path = head[1]
         state = draft.get(path)
         if isinstance(state, Mapped):
