@@ -11,6 +11,7 @@ from engine_worlds import RUN, World
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers import AnswerSettings
+from flyte_jupyter.engine.answers.collecting import MOST_MESSAGE
 from flyte_jupyter.engine.answers.files import Offload
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import Queued, RunPhase, Stage
@@ -285,6 +286,16 @@ def test_no_two_attempts_share_a_place_for_raw_outputs_though_they_share_an_id()
     )
     assert path_text(one.path) == path_text(other.path)
     assert layout.raw_output_prefix("r", one) != layout.raw_output_prefix("r", other)
+
+
+def test_of_a_long_message_its_beginning_and_its_end_are_kept():
+    long = core.ContainerError(code="Long", message="first" + "x" * 200_000 + "last")
+    document = core.ErrorDocument(error=long).SerializeToString()
+    message = ended({"error.pb": document}, Exit(code=1)).message
+    assert message.startswith("first")
+    assert message.endswith("last")
+    assert f"{200_009 - MOST_MESSAGE} characters are left out" in message
+    assert len(message) < MOST_MESSAGE + 200
 
 
 def test_an_error_too_large_to_be_read_is_said_to_be():

@@ -19,9 +19,11 @@ from flyte_jupyter.idl import core, types
 from flyte_jupyter.idl.ids import AttemptId
 
 MOST_OUTPUT_BYTES = 10 * 1024 * 1024
+"""Larger outputs are refused (Flyte: ``max-output-size-bytes``)."""
 MOST_GRAPH_BYTES = 256 * 1024 * 1024
 """What a dynamic task leaves as its graph is not read when it is larger: 50,000 nodes take a tenth of that."""
-"""Larger outputs are refused (Flyte: ``max-output-size-bytes``)."""
+MOST_MESSAGE = 100 * 1024
+"""Characters of an error's message that are kept, as Flyte keeps them: a message stands in the rows of its attempt, node and run."""
 FUTURES, OUTPUTS, ERROR, DECK = "futures.pb", "outputs.pb", "error.pb", "deck.html"
 
 _STOPPED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -94,7 +96,7 @@ class Collector:
         worker = f"[{error.worker}] " if error.worker else ""
         failure = Failure(
             code=error.code or "Unknown",
-            message=f"{worker}{error.message}",
+            message=_shortened(f"{worker}{error.message}"),
             blame=Blame.SYSTEM if system else Blame.USER,
             retryable=error.kind == core.ContainerError.RECOVERABLE,
         )
@@ -129,6 +131,15 @@ class Collector:
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, deck=deck, outputs=given, size=len(data))
+
+
+def _shortened(message: str) -> str:
+    """Its beginning and its end, between which a traceback that is too long repeats itself."""
+    left_out = len(message) - MOST_MESSAGE
+    if left_out <= 0:
+        return message
+    half = MOST_MESSAGE // 2
+    return f"{message[:half]}\n[{left_out} characters are left out here; the task's log may have them]\n{message[-half:]}"
 
 
 def _huge_graph(place: Place, size: int) -> Failure:
