@@ -134,7 +134,7 @@ class Node:
         (self.folder / NETWORK_FILE).write_text(network.bridge)
         subprocess.run(["ip", "link", "delete", network.bridge], check=False, capture_output=True)
         for words in (
-            ("link", "add", network.bridge, "type", "bridge"),
+            ("link", "add", network.bridge, "address", network.hardware, "type", "bridge"),
             ("address", "add", f"{network.host}/24", "dev", network.bridge),
             ("link", "set", network.bridge, "up"),
         ):

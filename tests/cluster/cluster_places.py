@@ -79,6 +79,11 @@ class Network:
         """This machine's address as pods see it."""
         return f"10.{self.number}.0.1"
 
+    @property
+    def hardware(self) -> str:
+        """The bridge's own. One without takes a pod's, and another when that pod goes: the others would not reach it for a minute."""
+        return f"02:00:0a:{self.number:02x}:00:01"
+
 
 def take_network() -> tuple[Network, IO[str]]:
     """A network that no other cluster uses; it stays taken until the file is closed, at the latest when this process ends."""

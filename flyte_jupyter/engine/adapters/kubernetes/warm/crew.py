@@ -33,10 +33,10 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
     lost,
 )
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Blame, Failure, Stage
+from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running
-from flyte_jupyter.engine.pods.refusals import TryAgain, refusal
-from flyte_jupyter.engine.ports import Clock, Waits
+from flyte_jupyter.engine.pods.refusals import refusal
+from flyte_jupyter.engine.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Crew:
             self._do(self._join(pool, worker), _JOIN)
         elif not isinstance(says, Running) and says.reason:
             for turn in pool.queue:
-                self._desk.waits(turn, Waits(says.stage, says.reason))
+                self._desk.waits(turn, says.reason)
 
     def gone(self, key: Key, uid: str, last: Json | None) -> None:  # noqa: ARG002 - a reflector says it
         """A worker pod is no longer there (for the reflector)."""
@@ -278,9 +278,8 @@ class Crew:
             if not pool.workers:
                 self._fail_next(pool, answer)
         else:
-            stage = answer.stage if isinstance(answer, TryAgain) else Stage.QUEUED
             for turn in pool.queue:
-                self._desk.waits(turn, Waits(stage, str(error)))
+                self._desk.waits(turn, str(error))
         await asyncio.sleep(_LATER)
 
     # -- connections --

@@ -18,6 +18,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.crew import Crew
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.adapters.kubernetes.warm.workers import At, Turn, Worker
 from flyte_jupyter.engine.core.observations import Exit
+from flyte_jupyter.engine.core.state import Stage
 from flyte_jupyter.engine.pods.manifests import PodRefused
 from flyte_jupyter.engine.pods.naming import namespace_of, pod_name
 from flyte_jupyter.engine.ports import (
@@ -96,7 +97,10 @@ class WarmExecutor:
             return Rejected(error.why)
         if spec.id in self._turns:  # somebody else was quicker
             return Accepted()
-        self._crew.add(kind, self._enter(Turn(spec.id, spec, told)))
+        turn = self._enter(Turn(spec.id, spec, told))
+        self._crew.add(kind, turn)
+        if turn.at is At.QUEUED:
+            self.waits(turn, "waits for a worker pod that is free")
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
@@ -168,9 +172,9 @@ class WarmExecutor:
         if not turn.killed:
             self._news(AttemptNews(turn.id, None))
 
-    def waits(self, turn: Turn, what: Waits) -> None:
-        """What it waits for."""
-        self._news(AttemptNews(turn.id, None, what))
+    def waits(self, turn: Turn, reason: str) -> None:
+        """It waits for a worker, and why there is none. Nothing of it has run: an engine that forgets it launches it again."""
+        self._news(AttemptNews(turn.id, None, Waits(Stage.RESOURCES, reason)))
 
     def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
         """A worker has this attempt since an earlier engine, or connection."""

@@ -15,7 +15,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.naming import pod_name
-from flyte_jupyter.engine.ports import AttemptSpec, Waits
+from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl.ids import AttemptId
 
 
@@ -96,8 +96,8 @@ class Desk(Protocol):
     def begin(self, turn: Turn) -> None:
         """Its process has started."""
 
-    def waits(self, turn: Turn, what: Waits) -> None:
-        """What it waits for."""
+    def waits(self, turn: Turn, reason: str) -> None:
+        """It waits for a worker, and why there is none."""
 
     def finish(self, turn: Turn, how: Exit) -> None:
         """It is over."""
