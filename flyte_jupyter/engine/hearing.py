@@ -15,7 +15,7 @@ from flyte_jupyter.engine.core.observations import (
 )
 
 CAN_WAIT = (AttemptAccepted, AttemptStarted)
-"""Acknowledgements: nobody waits for what follows from them."""
+"""Acknowledgements. What follows from them can wait for some milliseconds: places for more of a wide graph to begin."""
 
 
 def is_gap(seen: Observation) -> bool:

@@ -43,7 +43,9 @@ class Announcements(Generic[T]):
     def subscribe(self) -> Subscription[T]:
         """Begin to listen: what is announced from now on."""
         subscription: Subscription[T] = Subscription()
-        self._subscriptions += (weakref.ref(subscription, self._drop),)
+        # Those that are held no more are dropped here, not by a callback: it would run in whatever thread collects garbage.
+        held = (each for each in self._subscriptions if each() is not None)
+        self._subscriptions = (*held, weakref.ref(subscription))
         return subscription
 
     def publish(self, item: T) -> None:
@@ -51,6 +53,3 @@ class Announcements(Generic[T]):
         for each in self._subscriptions:
             if (subscription := each()) is not None:
                 subscription.offer(item)
-
-    def _drop(self, gone: weakref.ref[Subscription[T]]) -> None:
-        self._subscriptions = tuple(each for each in self._subscriptions if each is not gone)

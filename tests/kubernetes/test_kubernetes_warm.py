@@ -291,6 +291,9 @@ def test_one_that_waits_for_a_worker_says_so(tmp_path, home):
                 (Stage.RESOURCES, "waits for a worker pod that is free")
             ]
             await b.ended(waiting.id)
+            # Whoever may have run is never launched again under the same number.
+            told = [n.waits and n.waits.stage for n in b.said_of(waiting.id)]
+            assert told == [Stage.RESOURCES, Stage.QUEUED, None, None]
             free = b.spec("pid", "n2")
             await b.executor.launch(free)
             await b.ended(free.id)

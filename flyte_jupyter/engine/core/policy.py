@@ -31,6 +31,8 @@ LONGEST_BACK_OFF = timedelta(minutes=5)
 _NOTHING = timedelta(0)
 _TOLD = 10
 """How many items' errors an array node's error repeats."""
+_MOST_OF_ONE = 10_000
+"""Characters that it repeats of each: the whole message stands at the item."""
 
 
 # -- attempts --------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def too_few(node: NodePlan, size: int, failures: Iterable[tuple[int, Failure]]) 
             "NotEnoughItems",
             f"Node {node.id!r}: {least} items must succeed, but there are only {size}.",
         )
-    lines = [f"[{index}]: {why.code}: {why.message}" for index, why in found[:_TOLD]]
+    lines = [f"[{index}]: {why.code}: {why.message[:_MOST_OF_ONE]}" for index, why in found[:_TOLD]]
     if len(found) > _TOLD:
         lines.append(f"... and {len(found) - _TOLD} more")
     spoiled = all(why.blame is Blame.SYSTEM for _, why in found)

@@ -23,6 +23,7 @@ from flyte_jupyter.engine.adapters.kubernetes.warm import kinds
 from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
 from flyte_jupyter.engine.adapters.kubernetes.warm.workers import (
+    NOBODY_FREE,
     At,
     Desk,
     Pool,
@@ -196,6 +197,7 @@ class Crew:
             return
         turn.worker, turn.at = None, At.QUEUED
         pool.queue.appendleft(turn)
+        self._desk.waits(turn, NOBODY_FREE)
 
     async def dismiss(self, worker: Worker) -> None:
         """End the pod and whatever runs in it. Raises `Refused` or `Unreachable`: ask again."""
@@ -232,7 +234,8 @@ class Crew:
             if pool.queue and worker.free:
                 turn = pool.queue.popleft()
                 # At once: whoever ends the attempt or the worker in the meantime must find them together.
-                worker.turn, turn.worker, turn.at = turn, worker, At.STARTING
+                worker.turn, turn.worker = turn, worker
+                self._desk.taken(turn)
                 self._unwind(worker)
                 self._do(self._send(pool, worker, turn))
         coming = pool.making + sum(1 for w in pool.workers.values() if w.link is None)
@@ -349,16 +352,10 @@ class Crew:
         frame = kinds.launch_frame(turn.spec, turn.told, self._settings.log_bytes)
         turn.spec, turn.told = None, {}
         try:
-            await self.say(worker, frame)
+            await worker.say(frame)
         except Unreachable as error:
             log.warning("the worker pod %s/%s is lost: %s", *worker.key, error)
             await self._see_off(worker)
-
-    async def say(self, worker: Worker, message: Json) -> None:
-        """Send to a worker. Raises `Unreachable`."""
-        if worker.link is None:
-            raise Unreachable("the worker is not connected")
-        await worker.link.send(message)
 
     def _heard(self, worker: Worker, message: Json) -> None:
         turn = self._desk.turn(str(message.get("key", "")))

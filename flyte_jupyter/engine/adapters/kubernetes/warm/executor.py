@@ -16,7 +16,7 @@ from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.warm import kinds
 from flyte_jupyter.engine.adapters.kubernetes.warm.crew import Crew
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
-from flyte_jupyter.engine.adapters.kubernetes.warm.workers import At, Turn, Worker
+from flyte_jupyter.engine.adapters.kubernetes.warm.workers import NOBODY_FREE, At, Turn, Worker
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Stage
 from flyte_jupyter.engine.pods.manifests import PodRefused
@@ -100,7 +100,7 @@ class WarmExecutor:
         turn = self._enter(Turn(spec.id, spec, told))
         self._crew.add(kind, turn)
         if turn.at is At.QUEUED:
-            self.waits(turn, "waits for a worker pod that is free")
+            self.waits(turn, NOBODY_FREE)
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
@@ -119,7 +119,7 @@ class WarmExecutor:
             await self._crew.dismiss(worker)
         elif turn.at in (At.STARTING, At.RUNNING) and worker is not None:
             try:
-                await self._crew.say(worker, {"op": "kill", "key": turn.key})
+                await worker.say({"op": "kill", "key": turn.key})
                 async with asyncio.timeout(_KILL_PATIENCE):
                     await turn.over.wait()
             except (TimeoutError, Unreachable):
@@ -174,7 +174,15 @@ class WarmExecutor:
 
     def waits(self, turn: Turn, reason: str) -> None:
         """It waits for a worker, and why there is none. Nothing of it has run: an engine that forgets it launches it again."""
+        turn.waited = True
         self._news(AttemptNews(turn.id, None, Waits(Stage.RESOURCES, reason)))
+
+    def taken(self, turn: Turn) -> None:
+        """A worker is about to get it: from here on it may have run, whatever becomes of it."""
+        turn.at = At.STARTING
+        if turn.waited:
+            turn.waited = False
+            self._news(AttemptNews(turn.id, None, Waits(Stage.QUEUED)))
 
     def adopt(self, worker: Worker, attempt: AttemptId, how: Exit | None) -> None:
         """A worker has this attempt since an earlier engine, or connection."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from flyte_jupyter.engine.adapters.kubernetes.api import Json
+from flyte_jupyter.engine.adapters.kubernetes.api import Json, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
 from flyte_jupyter.engine.adapters.kubernetes.warm.kinds import Kind, attempt_from
 from flyte_jupyter.engine.adapters.kubernetes.warm.link import WorkerLink
@@ -17,6 +17,9 @@ from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.naming import pod_name
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl.ids import AttemptId
+
+NOBODY_FREE = "waits for a worker pod that is free"
+"""Why an attempt waits of which nothing else is known."""
 
 
 class At(StrEnum):
@@ -38,6 +41,8 @@ class Turn:
     told: Json = field(default_factory=dict)
     worker: Worker | None = None
     at: At = At.QUEUED
+    waited: bool = False
+    """Whether it was told last that it waits for a worker."""
     how: Exit | None = None
     killed: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,6 +75,12 @@ class Worker:
         """Whether it can take an attempt."""
         return self.link is not None and self.turn is None and not self.leaving
 
+    async def say(self, message: Json) -> None:
+        """Send to it. Raises `Unreachable`."""
+        if self.link is None:
+            raise Unreachable("the worker is not connected")
+        await self.link.send(message)
+
 
 @dataclass(slots=True)
 class Pool:
@@ -98,6 +109,9 @@ class Desk(Protocol):
 
     def waits(self, turn: Turn, reason: str) -> None:
         """It waits for a worker, and why there is none."""
+
+    def taken(self, turn: Turn) -> None:
+        """A worker is about to get it."""
 
     def finish(self, turn: Turn, how: Exit) -> None:
         """It is over."""
