@@ -58,6 +58,9 @@ class KubernetesConnection:
         # Who follows keeps a connection for as long as it follows: among the others, no request would get one any more.
         self._streams = client.ApiClient(configuration=credentials.configuration)
         self._streams.rest_client.maxsize = _NO_LIMIT
+        self._certificate = credentials.certificate
+        self._retired: list[Any] = []
+        """Sessions whose connections are known by an earlier certificate, with what is still under way on them."""
 
     @property
     def server(self) -> str:
@@ -117,6 +120,7 @@ class KubernetesConnection:
     async def _open(self, call: Call, command: Sequence[str]) -> Any:
         from aiohttp import ClientWSTimeout
 
+        await self._certify()
         headers, words = await self._words(call)
         headers |= {"Accept": "*/*"}
         words += [("command", word) for word in command]
@@ -139,10 +143,11 @@ class KubernetesConnection:
         """Close all connections, without waiting for the server's good-bye."""
         await self._credentials.close()
         for client in (self._client, self._streams):
-            session = client.rest_client.pool_manager
-            if session is not None and session.connector is not None:
-                await session.connector.close(abort_ssl=True)
+            await _hang_up_all(client.rest_client.pool_manager)
             await client.close()  # type: ignore[no-untyped-call]
+        for session in self._retired:
+            await _hang_up_all(session)
+            await session.close()
         await asyncio.sleep(0)  # the loop lets go of aborted connections in its next round
 
     async def _words(self, call: Call) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -170,7 +175,23 @@ class KubernetesConnection:
         await answer.read()
         return await self._send_once(client, call, patience)
 
+    async def _certify(self) -> None:
+        """With another certificate come other connections: who we are is settled when one is made."""
+        if self._certificate == self._credentials.certificate:
+            return
+        self._certificate = self._credentials.certificate
+        retired, self._retired = self._retired, []
+        for client in (self._client, self._streams):
+            rest, made = client.rest_client, client.configuration
+            rest.ssl_context.load_cert_chain(made.cert_file, made.key_file)
+            if rest.pool_manager is not None:
+                self._retired.append(rest.pool_manager)
+                rest.pool_manager = None
+        for session in retired:
+            await session.close()
+
     async def _send_once(self, client: Any, call: Call, patience: Any) -> Any:
+        await self._certify()
         headers, words = await self._words(call)
         url = client.configuration.host + call.path
         if words:
@@ -212,6 +233,12 @@ class PodProgram:
     async def close(self) -> None:
         """Hang up."""
         await self._socket.close()
+
+
+async def _hang_up_all(session: Any) -> None:
+    """Close a session's connections without waiting for the server's good-bye."""
+    if session is not None and session.connector is not None:
+        await session.connector.close(abort_ssl=True)
 
 
 def _hang_up(response: Any) -> None:

@@ -1,7 +1,6 @@
 """Who we are to an API server, as the configuration says; read from it again before it expires, or when the server refuses it.
 
-That is so for tokens only. A client certificate is read once, also one that a plugin gives: when it has expired, the engine must
-be restarted.
+When a token expires is known beforehand; a client certificate, also one that a plugin gives, is read again when it is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,17 @@ async def read_credentials(settings: ConnectionSettings, clock: Clock) -> Creden
         ) from error
     made = Credentials(settings, clock, client.Configuration())
     await made.load(made.configuration)
+    made.certificate = _certificate_of(made.configuration)
     return made
 
 
 class Credentials:
-    """A client configuration whose token stays good."""
+    """A client configuration whose token and certificate stay good."""
 
     def __init__(self, settings: ConnectionSettings, clock: Clock, configuration: Any) -> None:
         self.configuration = configuration
+        self.certificate = b""
+        """The client certificate and its key as they were last read; connections that were made with others are known by those."""
         self._clock = clock
         self._settings = settings
         self._loader: Any = None
@@ -147,6 +150,7 @@ class Credentials:
             # is the only one, until it seems that it never ends.
             async with asyncio.timeout(_GIVEN_UP):
                 await self.load(found)
+            certificate = _certificate_of(found)
         except Exception as error:  # noqa: BLE001 - a plugin's library raises what it likes, and the old ones may still do
             log.warning(
                 "the credentials for %s cannot be read again, going on with the old ones: %s",
@@ -158,9 +162,16 @@ class Credentials:
         own.refresh_api_key_hook = found.refresh_api_key_hook
         token = found.api_key.get(_BEARER)
         if token and token != own.api_key.get(_BEARER):
-            log.info("there are new credentials for %s", own.host)
             own.api_key[_BEARER] = token
-            self._version += 1
+            self._note_new()
+        if certificate and certificate != self.certificate:
+            own.cert_file, own.key_file = found.cert_file, found.key_file
+            self.certificate = certificate
+            self._note_new()
+
+    def _note_new(self) -> None:
+        log.info("there are new credentials for %s", self.configuration.host)
+        self._version += 1
 
 
 def _files(settings: ConnectionSettings) -> str:
@@ -168,6 +179,15 @@ def _files(settings: ConnectionSettings) -> str:
     default = Path(_DEFAULT).expanduser()
     named = settings.kubeconfig or os.environ.get("KUBECONFIG")
     return str(named or (default if default.exists() else ""))
+
+
+def _certificate_of(configuration: Any) -> bytes:
+    """Certificate and key; empty when there are none. Raises `OSError`, also where one is not the other's."""
+    files = [configuration.cert_file, configuration.key_file]
+    if not configuration.cert_file:
+        return b""
+    ssl.create_default_context().load_cert_chain(*files)
+    return b"".join(Path(file).read_bytes() for file in files if file)
 
 
 def _stale_at(loader: Any, now: datetime) -> datetime:
