@@ -21,8 +21,8 @@ from engine_programs import (
 from engine_worlds import RUN
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
-from flyte_jupyter.engine.answers.recovering import Recoveries
-from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
+from flyte_jupyter.engine.core.state import RunPhase, Scope, Succeeded
 from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
@@ -101,6 +101,16 @@ def test_inner_nodes_are_found_under_the_last_attempt_that_there_was(play):
         assert await world.outputs(AGAIN) == {"o": 6}
 
     play(scenario)
+
+
+def test_inside_an_item_of_a_map_they_are_found_too():
+    item = Succeeded("outputs", 2)
+    nodes = {("m", 3): item, ("m", 3, 2): Scope(0, "graph"), ("m", 3, 2, "n"): item}
+    earlier = Earlier(RUN, nodes, "")
+    assert earlier.path(("m", 3)) == ("m", 3)
+    assert earlier.path(("m", 3, 0, "n")) == ("m", 3, 2, "n")
+    assert earlier.success(("m", 3, 0, "n")) == AttemptId(RUN, ("m", 3, 2, "n"), 2)
+    assert earlier.path(("m", 4, 0, "n")) is None
 
 
 def test_a_child_execution_is_recovered_in_its_turn(play):

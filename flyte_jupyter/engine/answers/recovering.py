@@ -32,8 +32,9 @@ class Earlier:
     def path(self, path: Path) -> Path | None:
         """Where the node of this path stood there: inside the last attempts that there were. None: it never began."""
         found: Path = ()
-        for place, part in enumerate(path):
-            if isinstance(part, int) and place < len(path) - 1:
+        for part, inside in zip(path, (*path[1:], None), strict=True):
+            # A number before a name is an attempt, any other an item.
+            if isinstance(part, int) and isinstance(inside, str):
                 last = self.last_attempt(found)
                 if last is None:
                     return None
