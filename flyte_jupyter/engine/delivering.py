@@ -29,7 +29,7 @@ from flyte_jupyter.engine.core.observations import (
     SignalSet,
 )
 from flyte_jupyter.engine.core.plan import NodeKind
-from flyte_jupyter.engine.core.state import Blame, Failure, Launching
+from flyte_jupyter.engine.core.state import Launching
 from flyte_jupyter.engine.loop import Loop
 from flyte_jupyter.engine.ports import (
     Accepted,
@@ -37,6 +37,7 @@ from flyte_jupyter.engine.ports import (
     OwedAction,
     Ports,
     Rejected,
+    defect,
     passes,
 )
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, child_run, path_text
@@ -103,7 +104,7 @@ class Deliveries:
         except Exception as error:
             if passes(error) or self._bears(run, number):
                 raise
-            why = _defect(f"the gate {path_text(path)} cannot be opened", error)
+            why = defect(f"the gate {path_text(path)} cannot be opened", error, _MOST_ASKED + 1)
             self._loop.tell(run, GateRefused(path, why))
             return
         self._failures.pop((run, number), None)
@@ -127,7 +128,7 @@ class Deliveries:
                 raise
             await self._withdraw(actor, number, attempt)
             what = f"attempt {attempt.attempt} of node {path_text(path)} cannot be launched"
-            answer, child = Rejected(_defect(what, error)), False
+            answer, child = Rejected(defect(what, error, _MOST_ASKED + 1)), False
         self._failures.pop((run, number), None)
         if isinstance(answer, Rejected):
             self._loop.tell(run, AttemptRejected(path, attempt.attempt, answer.why))
@@ -197,14 +198,6 @@ class Deliveries:
             await self._children.terminate(child_run(attempt), cause)
         if actor is None or not _is_child(actor, attempt):
             await self._executor.kill(attempt)
-
-
-def _defect(what: str, error: Exception) -> Failure:
-    message = (
-        f"{what}: {error!r}. It was tried {_MOST_ASKED + 1} times; the control plane's log tells of each. "
-        "If it stays so, report it."
-    )
-    return Failure("SystemError", message, Blame.SYSTEM, retryable=True)
 
 
 def _is_child(actor: RunActor | None, attempt: AttemptId) -> bool:

@@ -76,6 +76,9 @@ from flyte_jupyter.engine.ports.outside import (
     Signals as Signals,
 )
 from flyte_jupyter.engine.ports.passing import (
+    defect as defect,
+)
+from flyte_jupyter.engine.ports.passing import (
     passes as passes,
 )
 from flyte_jupyter.engine.ports.runs import (

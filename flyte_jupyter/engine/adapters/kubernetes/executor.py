@@ -23,7 +23,7 @@ from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.adapters.kubernetes.waiting import Room
 from flyte_jupyter.engine.core.observations import Exit
-from flyte_jupyter.engine.core.state import Blame, Failure, Stage
+from flyte_jupyter.engine.core.state import Failure, Stage
 from flyte_jupyter.engine.pods.meaning import Ended, Meaning, Running, vanished
 from flyte_jupyter.engine.pods.naming import (
     attempt_of,
@@ -44,6 +44,7 @@ from flyte_jupyter.engine.ports import (
     Ready,
     Rejected,
     Waits,
+    defect,
     unrivalled,
 )
 from flyte_jupyter.idl.ids import AttemptId
@@ -370,11 +371,7 @@ class KubernetesExecutor:
         await self._end(spec.id)
         if spec.id in self._room:
             self._room.drop(spec.id)
-            text = (
-                f"{spec.id} cannot be launched: {error!r}. It was tried {times} times; the engine's log tells of each. "
-                "If it stays so, report it."
-            )
-            why = Failure("SystemError", text, Blame.SYSTEM, retryable=True)
+            why = defect(f"{spec.id} cannot be launched", error, times)
             self._news(AttemptNews(spec.id, Exit(why=why)))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
