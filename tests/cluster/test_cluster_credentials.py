@@ -15,6 +15,7 @@ from kubernetes_bench import QUICK, HandClock
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+from flyte_jupyter.engine.adapters.kubernetes.credentials import NoCluster
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
 PODS = "/api/v1/pods"
@@ -113,6 +114,14 @@ def test_a_certificate_that_the_server_no_longer_takes_is_read_again(tmp_path, u
             await api.close()
 
     asyncio.run(main())
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path):
+    authority = Authority.make(tmp_path / "authority")
+    become(tmp_path, authority.pair)
+    (tmp_path / "me.key").write_text("no key")
+    with pytest.raises(NoCluster, match=r"me\.crt with the key .*me\.key cannot be used"):
+        asyncio.run(api_of(tmp_path, "https://localhost", from_files(tmp_path), authority))
 
 
 def test_a_key_that_is_another_certificates_is_not_used(tmp_path):

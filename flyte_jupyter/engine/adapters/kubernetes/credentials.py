@@ -49,7 +49,11 @@ async def read_credentials(settings: ConnectionSettings, clock: Clock) -> Creden
         ) from error
     made = Credentials(settings, clock, client.Configuration())
     await made.load(made.configuration)
-    made.certificate = _certificate_of(made.configuration)
+    try:
+        made.certificate = _certificate_of(made.configuration)
+    except OSError as error:
+        named = f"{made.configuration.cert_file} with the key {made.configuration.key_file}"
+        raise NoCluster(f"The client certificate {named} cannot be used: {error}") from error
     return made
 
 
