@@ -294,7 +294,7 @@ def test_of_a_long_message_its_beginning_and_its_end_are_kept():
     message = ended({"error.pb": document}, Exit(code=1)).message
     assert message.startswith("first")
     assert message.endswith("last")
-    assert f"{200_009 - MOST_MESSAGE} characters are left out" in message
+    assert f"{200_009 - MOST_MESSAGE} characters left out" in message
     assert len(message) < MOST_MESSAGE + 200
 
 

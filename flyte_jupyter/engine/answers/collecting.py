@@ -17,6 +17,7 @@ from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.ports import BlobNotFound
 from flyte_jupyter.idl import core, types
 from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.idl.texts import both_ends
 
 MOST_OUTPUT_BYTES = 10 * 1024 * 1024
 """Larger outputs are refused (Flyte: ``max-output-size-bytes``)."""
@@ -96,7 +97,7 @@ class Collector:
         worker = f"[{error.worker}] " if error.worker else ""
         failure = Failure(
             code=error.code or "Unknown",
-            message=_shortened(f"{worker}{error.message}"),
+            message=both_ends(f"{worker}{error.message}", MOST_MESSAGE),
             blame=Blame.SYSTEM if system else Blame.USER,
             retryable=error.kind == core.ContainerError.RECOVERABLE,
         )
@@ -131,15 +132,6 @@ class Collector:
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, deck=deck, outputs=given, size=len(data))
-
-
-def _shortened(message: str) -> str:
-    """Its beginning and its end, between which a traceback that is too long repeats itself."""
-    left_out = len(message) - MOST_MESSAGE
-    if left_out <= 0:
-        return message
-    half = MOST_MESSAGE // 2
-    return f"{message[:half]}\n[{left_out} characters are left out here; the task's log may have them]\n{message[-half:]}"
 
 
 def _huge_graph(place: Place, size: int) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flyte_jupyter.idl import core
+from flyte_jupyter.idl.texts import both_ends
 from flyte_jupyter.kernel.context import Decks
 from flyte_jupyter.kernel.deck import render
 from flyte_jupyter.kernel.runtime import storage
@@ -25,10 +26,11 @@ class Problem:
         """As the engine reads it."""
         kinds = core.ContainerError
         origins = core.ExecutionError
+        message = self.message.encode("utf-8", "replace").decode()
         return core.ErrorDocument(
             error=core.ContainerError(
                 code=self.code,
-                message=_cut(self.message),
+                message=both_ends(message, _MOST_MESSAGE),
                 kind=kinds.RECOVERABLE if self.recoverable else kinds.NON_RECOVERABLE,
                 origin=origins.SYSTEM if self.system else origins.USER,
             )
@@ -53,14 +55,3 @@ def write_deck(prefix: str, decks: Decks, title: str) -> None:
         page = render(decks.pages, title)
         # A lone surrogate in somebody's string must not cost the whole page.
         storage.write(storage.join(prefix, "deck.html"), page.encode("utf-8", "replace"))
-
-
-def _cut(message: str) -> str:
-    """The two ends of a message that is too long to be kept; the ends say what happened and where."""
-    message = message.encode("utf-8", "replace").decode()
-    if len(message) <= _MOST_MESSAGE:
-        return message
-    half = _MOST_MESSAGE // 2
-    return (
-        f"{message[:half]}\n[{len(message) - _MOST_MESSAGE} characters left out]\n{message[-half:]}"
-    )
