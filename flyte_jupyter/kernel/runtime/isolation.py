@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from flyte_jupyter.kernel.runtime.notes import note
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -54,7 +56,7 @@ class Preloads:
         self._tried: set[str] = set()
 
     def have(self, modules: Sequence[str]) -> bool:
-        """Import those that were not asked for before, if that is safe; what is not imported is said on standard error.
+        """Import those that were not asked for before, if that is safe; what is not imported is noted.
 
         Gives whether anything was imported.
         """
@@ -64,7 +66,7 @@ class Preloads:
         self._tried.update(fresh)
         why = preload(fresh)
         if why:
-            print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the parent's log
+            note(f"not preloaded: {why}")
         return not why
 
 

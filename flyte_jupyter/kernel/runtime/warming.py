@@ -25,6 +25,7 @@ from flyte_jupyter.kernel.runtime import (
     worker,
 )
 from flyte_jupyter.kernel.runtime.births import Fork, kill_group
+from flyte_jupyter.kernel.runtime.notes import note
 
 PID_FILE = "pid"
 _REPLY = 3
@@ -114,7 +115,7 @@ class Warming:
         elif not outcome:
             outcome, why = _COLD, "the process ended before it imported anything"
         if why:
-            print(f"not shared: {what} {why}", file=sys.stderr)  # noqa: T201  # the zygote's log
+            note(f"not shared: {what} {why}")
         return {"op": "warmed", "key": self.key, "outcome": outcome, "what": what, "why": why}
 
     def _last(self) -> tuple[str, str]:

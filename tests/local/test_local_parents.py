@@ -1,0 +1,88 @@
+"""A parent of attempts is spoken to over its socket, as a control plane does: what goes wrong in it or in a worker costs nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_attempts import alive
+
+from flyte_jupyter.kernel.runtime import frames
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and /proc")
+
+
+class Parent:
+    """A zygote in `folder`, and one connection to it."""
+
+    def __init__(self, folder: Path, *options: str, log: str, **environ: str) -> None:
+        self.folder = folder
+        path = folder / "socket"
+        words = ["--socket", str(path), "--records", str(folder / "records"), *options]
+        module = "flyte_jupyter.kernel.runtime.zygote"
+        with open(log, "ab") as to:
+            subprocess.run(
+                [sys.executable, "-P", "-u", "-m", module, *words],
+                check=True, timeout=60, stderr=to, env={"PATH": os.environ["PATH"], **environ},
+            )  # fmt: skip
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.settimeout(60)
+        self.connection.connect(str(path))
+        self._decoder = frames.Decoder()
+        self._heard: list[frames.Message] = []
+        self.send(op="hello", protocol=1)
+        self.pid: int = self.hear("hello")["pid"]
+
+    def send(self, **message: Any) -> None:
+        self.connection.sendall(frames.encode(message))
+
+    def hear(self, op: str, key: str | None = None) -> frames.Message:
+        """The next message of this kind; what came before it is kept."""
+        while True:
+            for message in self._heard:
+                if message["op"] == op and key in (None, message.get("key")):
+                    self._heard.remove(message)
+                    return message
+            data = self.connection.recv(65536)
+            assert data, "the parent is gone"
+            self._heard += self._decoder.feed(data)
+
+    def launch(self, key: str, argv: list[str], **given: Any) -> None:
+        fields = {"env": {}, "cwd": str(self.folder), "log": str(self.folder / f"{key}.log")}
+        self.send(op="launch", key=key, argv=argv, log_limit=1 << 20, **{**fields, **given})
+
+    def run(self, key: str, argv: list[str], **given: Any) -> frames.Message:
+        self.launch(key, argv, **given)
+        return self.hear("ended", key)
+
+
+@contextlib.contextmanager
+def parent(
+    folder: Path, *options: str, log: str = os.devnull, environ: Mapping[str, str] | None = None
+) -> Iterator[Parent]:
+    made = Parent(folder, *options, log=log, **(environ or {}))
+    try:
+        yield made
+    finally:
+        made.connection.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(made.pid, signal.SIGKILL)
+
+
+def test_a_parent_that_can_note_nothing_loses_no_attempt(tmp_path):
+    """Its own log stands on the same full disk as those of its attempts."""
+    with parent(tmp_path, log="/dev/full") as p:
+        p.launch("quiet", ["sleep", "600"])
+        quiet = p.hear("started", "quiet")["pid"]
+        no_log = f"{os.devnull}/no.log"
+        assert p.run("says", ["echo", "something"], log=no_log)["code"] == 0
+        assert p.run("imports", ["true"], preload=["there_is_no_such_module"])["code"] == 0
+        assert alive(quiet)
