@@ -86,3 +86,21 @@ def test_a_parent_that_can_note_nothing_loses_no_attempt(tmp_path):
         assert p.run("says", ["echo", "something"], log=no_log)["code"] == 0
         assert p.run("imports", ["true"], preload=["there_is_no_such_module"])["code"] == 0
         assert alive(quiet)
+
+
+def test_a_preload_that_fails_only_in_the_parent_costs_it_nothing(tmp_path):
+    """The trial went well, so the parent imports it itself."""
+    (tmp_path / "fickle.py").write_text(
+        "import pathlib\n"
+        f"mark = pathlib.Path({str(tmp_path / 'tried')!r})\n"
+        "if mark.exists():\n"
+        "    raise SystemExit('only one may import me')\n"
+        "mark.touch()\n"
+    )
+    log = tmp_path / "zygote.log"
+    with parent(tmp_path, log=str(log), environ={"PYTHONPATH": str(tmp_path)}) as p:
+        p.launch("neighbour", ["sleep", "600"])
+        neighbour = p.hear("started", "neighbour")["pid"]
+        assert p.run("fickle", ["true"], preload=["fickle"])["code"] == 0
+        assert alive(neighbour)
+    assert "SystemExit: only one may import me" in log.read_text()

@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -92,7 +93,11 @@ def preload(modules: Sequence[str]) -> str:
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) != _SAFE:
         return f"{', '.join(wanted)} cannot be shared: it fails to import, takes too long or starts threads"
-    _import(wanted)
+    try:
+        _import(wanted)
+    except BaseException as e:  # noqa: BLE001  # it went well in the child; whatever it raises here, attempts run below this process
+        why = traceback.format_exception_only(e)[-1].strip()
+        return f"{', '.join(wanted)} cannot be shared: it fails to import where it is not tried for the first time: {why}"
     return ""
 
 
