@@ -314,10 +314,13 @@ class Zygote:
             for message in process.channel.receive():
                 process.retired = process.retired or bool(message["retire"])
                 self._end(process, Ended(int(message["code"]), None))
-        except (OSError, frames.BadFrame, KeyError, TypeError, ValueError):
+        except (OSError, frames.BadFrame, KeyError, TypeError, ValueError) as e:
             process.retired = True
             with suppress(KeyError):
                 self.selector.unregister(process.channel.socket)
+            # After nonsense nobody would hear of its attempt's end; a process that is over has a number that may be another's.
+            if not isinstance(e, OSError) and process.pid in self.processes:
+                kill_group(process.pid)
             return
         idle = [p for p in self.processes.values() if p.idle]
         if len(idle) > _IDLE_WORKERS:
