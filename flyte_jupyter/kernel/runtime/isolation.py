@@ -109,9 +109,10 @@ def _import(modules: Sequence[str]) -> None:
 def reseed() -> None:
     """Give this process random numbers of its own: a fork inherits the states of its parent's generators."""
     random.seed()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    # Whoever has not imported numpy's yet has no state of it; to ask the package for them would import them now.
+    numpys = sys.modules.get("numpy.random")
+    if numpys is not None:
+        numpys.seed(list(os.urandom(32)))  # without an argument it takes ten times as long
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.seed()
