@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from local_attempts import attempt_id, bench
@@ -106,5 +107,22 @@ def test_each_ones_words_are_in_its_own_log(tmp_path):
             names = ["redirect", "speak", "late", "speak"]
             logs = [await ran(b, name, f"n{at}") for at, name in enumerate(names)]
             assert logs == ["still mine\n", "here\n", "late\n", "here\n"]
+
+    asyncio.run(main())
+
+
+def test_an_attempt_has_the_time_zone_of_its_variables(tmp_path):
+    source = "import time\n\ndef do_tell(inputs):\n    print(time.localtime(0).tm_hour)\n"
+    zones = [("UTC-1", "1"), ("UTC-2", "2"), ("", "0"), ("UTC-3", "3")]
+
+    async def main():
+        async with bench(tmp_path, environ={"PATH": os.environ["PATH"], "TZ": "UTC"}) as b:
+            for reuse in ("true", "false"):
+                for zone, hour in zones:
+                    spec = b.task(source, "tell", attempt_id(f"{reuse}{hour}"), reuse=reuse)
+                    if zone:
+                        spec.template.container.env.add(key="TZ", value=zone)
+                    assert (await b.run(spec)).code == 0
+                    assert await b.log(spec) == f"{hour}\n"
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def _be_parent(order: Order, reply: int, serve: Callable[[Order], int]) -> int:
     os.set_inheritable(_REPLY, False)
     os.chdir(order.folder)
     os.environ.update({**_QUIET, **order.variables})
+    time.tzset()  # the parent's zone may be another
     paths = list(sys.path)
     if not order.bundle:
         # flytekit's commands import as a Python does that is started with these variables.

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -171,6 +172,9 @@ def _dress(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if has.get(name) != value:
             os.environ[name] = value
+    if has.get("TZ") != env.get("TZ"):
+        # Read when a process first asks for the time of day, which may have been its parent.
+        time.tzset()
 
 
 def _exec(argv: Sequence[str]) -> int:
