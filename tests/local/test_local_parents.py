@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_attempts import alive
+from local_attempts import alive, bundle
+from processes import eventually
 
 from flyte_jupyter.kernel.runtime import frames
+from flyte_jupyter.kernel.runtime.births import Process
+from flyte_jupyter.kernel.runtime.capture import Capture
+from flyte_jupyter.kernel.runtime.idling import Idle
+from flyte_jupyter.kernel.runtime.job import Environments, Job
+from flyte_jupyter.kernel.runtime.peers import Peer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and /proc")
 
@@ -104,3 +110,64 @@ def test_a_preload_that_fails_only_in_the_parent_costs_it_nothing(tmp_path):
         assert p.run("fickle", ["true"], preload=["fickle"])["code"] == 0
         assert alive(neighbour)
     assert "SystemExit: only one may import me" in log.read_text()
+
+
+WAITS = """
+import os, time
+
+def do_nothing(inputs):
+    pass
+
+def do_wait(inputs):
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+"""
+
+
+def test_a_worker_without_work_goes_after_a_while_and_no_other(tmp_path):
+    code = bundle(tmp_path / "code", WAITS)
+
+    def task(name: str) -> list[str]:
+        options = {"inputs": "", "output-prefix": str(tmp_path), "entity": f"steps:{name}"}
+        words = [f"--{option}={value}" for option, value in {**options, "bundle": code}.items()]
+        return ["flyte-jupyter-execute", *words]
+
+    with parent(tmp_path, "--idle", "0.2", environ={"HOME": str(tmp_path)}) as p:
+        assert p.run("first", task("nothing"), reuse=True)["code"] == 0
+        p.launch("works", task("wait"), reuse=True)
+        works = p.hear("started", "works")["pid"]
+        idle = p.run("idle", task("nothing"), reuse=True)["pid"]
+        assert idle != works
+        eventually(lambda: not alive(idle), what="the end of the idle worker")
+        assert alive(works)
+        (tmp_path / "go").touch()
+        assert p.hear("ended", "works")["code"] == 0
+
+
+@pytest.fixture
+def sleeper():
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_worker_that_was_just_given_work_is_not_idle(tmp_path, sleeper):
+    fields = {"key": "k", "argv": ["flyte-jupyter-execute"], "env": {}, "cwd": str(tmp_path)}
+    job = Job.read({**fields, "log": "", "log_limit": 1, "reuse": True}, Environments())
+    here, there = socket.socketpair()
+    reader, writer = os.pipe()
+    worker = Process(sleeper.pid, Capture(reader), channel=Peer(here), serves=job.worker)
+    idle = Idle(seconds=0.0)
+    with here, there:
+        idle.add(worker)
+        assert idle.take(job) is worker
+        worker.give(job)
+        idle.end_due()
+        assert (sleeper.poll(), worker.retired) == (None, False)
+        idle.add(worker)
+        idle.end_due()
+        assert sleeper.wait(60) == -signal.SIGKILL
+        assert idle.next_at is None
+        assert idle.take(job) is None
+    os.close(reader)
+    os.close(writer)
