@@ -85,6 +85,16 @@ def test_what_is_no_archive_is_refused(tmp_path, data):
         bundle.fetch(stored(tmp_path, data), tmp_path / "cache")
 
 
+def test_what_killed_ones_left_unfinished_goes_when_it_is_old(tmp_path):
+    uri, cache = stored(tmp_path, archive((named("a.py"), b"x"))), tmp_path / "cache"
+    for name in (".part-old", ".gone-old", ".part-new", ".gone-new", ".else"):
+        (cache / name / "deep").mkdir(parents=True)
+        if not name.endswith("new"):
+            os.utime(cache / name, (1, 1))
+    kept = bundle.fetch(uri, cache).folder.name
+    assert {p.name for p in cache.iterdir()} == {".part-new", ".gone-new", ".else", kept}
+
+
 def test_a_missing_bundle_says_where_it_should_be(tmp_path):
     with pytest.raises(BundleUnavailable, match="nowhere"):
         bundle.fetch(f"file://{tmp_path}/nowhere.tar.gz", tmp_path / "cache")
