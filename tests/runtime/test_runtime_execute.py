@@ -23,8 +23,8 @@ def do_fails_with_deck(inputs):
     raise ValueError("no")
 
 def do_fails_speechless(inputs):
-    import io, sys
-    sys.stdout = io.StringIO()
+    import os, sys
+    sys.stdout = open(os.devnull, "w")
     sys.stdout.close()
     raise ValueError("no")
 
