@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the functions of `signal` look up a member of an enumeration for each handler
+import operator
 import os
 import signal
 import sys
@@ -41,7 +42,9 @@ class Before:
 
     def _restore_handlers(self) -> bool:
         found = _handlers()
-        if found == self._handlers:
+        if all(
+            map(operator.is_, found, self._handlers)
+        ):  # what they are equal to is the user's to say
             return True
         changed = [n for n in range(len(_SIGNALS)) if found[n] is not self._handlers[n]]
         for at in changed:
