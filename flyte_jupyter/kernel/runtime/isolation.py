@@ -108,11 +108,12 @@ def _import(modules: Sequence[str]) -> None:
 
 def reseed() -> None:
     """Give this process random numbers of its own: a fork inherits the states of its parent's generators."""
-    random.seed()
+    # 256 bits are enough for either, and much quicker than what they take without an argument: this is done before each attempt.
+    random.seed(int.from_bytes(os.urandom(32), "big"))
     # Whoever has not imported numpy's yet has no state of it; to ask the package for them would import them now.
     numpys = sys.modules.get("numpy.random")
     if numpys is not None:
-        numpys.seed(list(os.urandom(32)))  # without an argument it takes ten times as long
+        numpys.seed(list(os.urandom(32)))
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.seed()
