@@ -10,7 +10,9 @@ import sys
 import threading
 from contextlib import suppress
 
-_SIGNALS = sorted(int(number) for number in signal.valid_signals())
+# Not those for real time: nobody uses them, and each is asked for after every attempt.
+_FIRST_REAL_TIME = getattr(signal, "SIGRTMIN", signal.NSIG)
+_SIGNALS = [int(n) for n in sorted(signal.valid_signals()) if n < _FIRST_REAL_TIME]
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _NO_TIMER = (0.0, 0.0)
 # Started by whoever reads an object store, this runtime included; it does nothing by itself.
@@ -33,8 +35,17 @@ class Before:
         os.umask(self._mask)
         return self._restore_streams() and self._restore_handlers() and idle
 
+    def _flush(self) -> None:
+        """Have what was printed on the streams of then in the log of this attempt."""
+        for stream in self._streams[1:]:
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+
     def _restore_streams(self) -> bool:
-        sys.stdin, sys.stdout, sys.stderr = self._streams
+        stdin, stdout, stderr = self._streams
+        if not (sys.stdin is stdin and sys.stdout is stdout and sys.stderr is stderr):
+            sys.stdin, sys.stdout, sys.stderr = self._streams
+            self._flush()
         try:
             return not any(stream.closed for stream in self._streams if stream)
         except ValueError:  # detached from what is below it

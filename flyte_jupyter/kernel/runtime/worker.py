@@ -110,7 +110,6 @@ def _serve(
     _flush()
     if not before.restore() or _has_children():
         retire = True
-    _flush()
     return {"code": code, "retire": retire}
 
 
