@@ -53,9 +53,8 @@ class Before:
 
     def _restore_handlers(self) -> bool:
         found = _handlers()
-        if all(
-            map(operator.is_, found, self._handlers)
-        ):  # what they are equal to is the user's to say
+        # Not by what they are equal to, which is the user's to say.
+        if all(map(operator.is_, found, self._handlers)):
             return True
         changed = [n for n in range(len(_SIGNALS)) if found[n] is not self._handlers[n]]
         for at in changed:
