@@ -80,6 +80,10 @@ def do_linger(inputs):
     child = subprocess.Popen(["sleep", "600"])
     print("child", child.pid, flush=True)
 
+def do_babble(inputs):
+    os.write(3, b"\\x7f\\xff\\xff\\xff hello")
+    time.sleep(600)
+
 def do_deep(inputs):
     return do_deep(inputs)
 """
@@ -200,6 +204,18 @@ def test_what_a_task_leaves_running_is_killed(tmp_path, reuse, name):
             pids = children(log, "daemon") + children(log, "child")
             eventually(lambda: not any(alive(pid) for pid in pids), what=f"{pids} dead")
             await fine_after(b, reuse)
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_speaks_nonsense_is_killed(tmp_path):
+    """The task writes where its worker tells of ends: nobody would hear of its own."""
+
+    async def main():
+        async with bench(tmp_path) as b:
+            how = await b.run(b.task(FAULTS, "babble", reuse="true"))
+            assert how.signal == signal.SIGKILL
+            await fine_after(b, "true")
 
     asyncio.run(main())
 

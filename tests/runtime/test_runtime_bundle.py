@@ -50,6 +50,13 @@ WICKED = {
     "hard link": [(named("out", tarfile.LNKTYPE, "/etc/passwd"), b"")],
     "character device": [(named("null", tarfile.CHRTYPE), b"")],
     "block device": [(named("disk", tarfile.BLKTYPE), b"")],
+    "file and folder": [(named("a"), b"x"), (named("a/b"), b"x")],
+    "file below a file": [(named("a"), b"x"), (named("a/b/c"), b"x")],
+    "folder and file": [(named("a/b"), b"x"), (named("a"), b"x")],
+    "folder where a file is": [(named("a"), b"x"), (named("a", tarfile.DIRTYPE), b"")],
+    "the folder itself": [(named("."), b"x")],
+    "name too long": [(named("x" * 300), b"x")],
+    "path too long": [(named("/".join(["x" * 200] * 30)), b"x")],
     "fifo": [(named("pipe", tarfile.FIFOTYPE), b"")],
 }
 
@@ -83,6 +90,29 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 def test_what_is_no_archive_is_refused(tmp_path, data):
     with pytest.raises(BundleRefused):
         bundle.fetch(stored(tmp_path, data), tmp_path / "cache")
+
+
+def test_an_archive_with_a_damaged_place_is_refused_or_unpacked(tmp_path):
+    """Its checksum is read where something of it is, so what is well formed all the same may pass; a version says more."""
+    whole = archive((named("squares"), b"".join(b"%d " % (n * n) for n in range(5000))))
+    refused = 0
+    for at in range(len(whole) // 2, len(whole) - 20, len(whole) // 50):
+        damaged = whole[:at] + b"\xff" * 20 + whole[at + 20 :]
+        try:
+            bundle.unpack(damaged, tmp_path)
+        except BundleRefused:
+            refused += 1
+    assert refused
+
+
+def test_what_killed_ones_left_unfinished_goes_when_it_is_old(tmp_path):
+    uri, cache = stored(tmp_path, archive((named("a.py"), b"x"))), tmp_path / "cache"
+    for name in (".part-old", ".gone-old", ".part-new", ".gone-new", ".else"):
+        (cache / name / "deep").mkdir(parents=True)
+        if not name.endswith("new"):
+            os.utime(cache / name, (1, 1))
+    kept = bundle.fetch(uri, cache).folder.name
+    assert {p.name for p in cache.iterdir()} == {".part-new", ".gone-new", ".else", kept}
 
 
 def test_a_missing_bundle_says_where_it_should_be(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from local_attempts import bundle, number
@@ -21,6 +22,12 @@ def do_fails_with_deck(inputs):
     Deck("Report", "<p>so far</p>")
     raise ValueError("no")
 
+def do_fails_speechless(inputs):
+    import os, sys
+    sys.stdout = open(os.devnull, "w")
+    sys.stdout.close()
+    raise ValueError("no")
+
 def do_passing(inputs):
     raise RecoverableError("try again")
 
@@ -36,7 +43,7 @@ class Run:
     def __init__(self, folder, monkeypatch):
         self.folder = folder
         monkeypatch.setenv("FLYTE_JUPYTER_BUNDLES", str(folder / "cache"))
-        monkeypatch.delitem(__import__("sys").modules, "steps", raising=False)
+        monkeypatch.delitem(sys.modules, "steps", raising=False)
         self.uri = bundle(folder, SOURCE)
         self.inputs = folder / "inputs.pb"
         self.inputs.write_bytes(core.LiteralMap(literals={"x": number(3)}).SerializeToString())
@@ -59,8 +66,6 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    import sys
-
     before = list(sys.path)
     yield Run(tmp_path, monkeypatch)
     sys.path[:] = before
@@ -78,6 +83,12 @@ def test_a_failing_task_leaves_its_deck_too(run, capfd):
     assert run.left() == {"error.pb", "deck.html"}
     assert run.error().kind == core.ContainerError.NON_RECOVERABLE
     assert run.error().origin == core.ExecutionError.USER
+    assert "ValueError: no" in capfd.readouterr().err
+
+
+def test_a_failure_is_in_the_log_of_a_task_that_has_closed_its_output(run, capfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    assert run("fails_speechless") == 0
     assert "ValueError: no" in capfd.readouterr().err
 
 

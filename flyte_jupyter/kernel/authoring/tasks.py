@@ -159,7 +159,7 @@ def task(
         cache: a version such as ``"1.0"``, a `Cache`, or True to start anew with each change of the source.
         timeout: how long one attempt may take: a timedelta, seconds, or ``"5m"``.
         requests: what an attempt needs of the machine.
-        limits: what an attempt may not exceed; local processes are not held to it.
+        limits: what an attempt may not exceed; of these a local process is held to its memory alone.
         environment: environment variables of the attempt.
         reuse: whether one worker process (in a cluster: one pod, with a process each) may serve several attempts, which is
             quicker and less isolated.

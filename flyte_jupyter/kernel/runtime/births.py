@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -100,12 +100,6 @@ class Process:
         if self._shared.get(job.of) is not job.shared:
             self._shared[job.of] = fields["shared"] = job.shared
         self.channel.send(fields)
-
-
-def idle_worker(processes: Iterable[Process], job: Job) -> Process | None:
-    """A worker that has nothing to do and may serve this job."""
-    serves = job.worker
-    return next((p for p in processes if p.idle and p.serves == serves), None)
 
 
 def new_attempt(job: Job, fork: Fork) -> tuple[Process, str]:

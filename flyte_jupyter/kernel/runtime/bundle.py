@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hashlib
 import importlib
 import io
@@ -11,6 +13,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +26,8 @@ from flyte_jupyter.kernel.runtime import storage, unpacked
 
 MOST_FILES = 10_000
 MOST_BYTES = 2 * 1024**3
+# An archive that asks for these would ask for them on any machine: a file below a file, a file that is the folder, a long name.
+_IMPOSSIBLE_NAMES = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
 CACHE_VARIABLE = "FLYTE_JUPYTER_BUNDLES"
 
 
@@ -167,7 +172,7 @@ def _unavailable(uri: str, why: Exception) -> BundleUnavailable:
 def _unpack_at(target: Path, archive: bytes, uri: str) -> None:
     """Unpack beside `target` and rename: whoever sees the folder sees all of it, however many attempts race for it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+    part = Path(tempfile.mkdtemp(prefix=unpacked.PART, dir=target.parent))
     try:
         unpack(archive, part)
         _check_version(part, uri)
@@ -182,8 +187,8 @@ def _unpack_at(target: Path, archive: bytes, uri: str) -> None:
 def unpack(archive: bytes, folder: Path) -> None:
     """Unpack a ``.tar.gz`` of plain files and folders.
 
-    Raises `BundleRefused` for absolute names, ``..``, links, devices, and more than 10,000 files or 2 GiB; nothing is ever
-    written outside `folder`.
+    Raises `BundleRefused` for absolute names, ``..``, links, devices, names that no disk takes, and more than 10,000 files or
+    2 GiB; nothing is ever written outside `folder`.
     """
     files = total = 0
     try:
@@ -205,8 +210,14 @@ def unpack(archive: bytes, folder: Path) -> None:
                 assert content is not None
                 with content, path.open("wb") as file:
                     shutil.copyfileobj(content, file)
-    except (tarfile.TarError, EOFError, ValueError) as e:
+    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError) as e:
         raise BundleRefused(f"The code bundle is no .tar.gz archive: {e}") from e
+    except OSError as e:
+        if e.errno not in _IMPOSSIBLE_NAMES:
+            raise
+        raise BundleRefused(
+            f"The code bundle holds names that cannot stand together, or at all, on a disk: {e.strerror}."
+        ) from e
 
 
 class _FilesBelow(Mapping[str, bytes]):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
+
+from flyte_jupyter.kernel.runtime.notes import note
 
 _CHUNK = 64 * 1024
 # A process that escaped its group may go on writing: what is taken at the end is bounded by more than a pipe can hold.
@@ -75,15 +76,16 @@ class Capture:
             try:
                 self._log = _append_to(self._path)
             except OSError as e:  # a full disk, no permission
-                print(f"no log at {self._path}: {e}", file=sys.stderr)  # noqa: T201  # the zygote's own log
+                note(f"no log at {self._path}: {e}")
             self._path = ""
         return self._log >= 0
 
     def _close_log(self) -> None:
         self._path = ""
         if self._log >= 0:
-            os.close(self._log)
-            self._log = -1
+            fd, self._log = self._log, -1
+            with suppress(OSError):  # some file systems say only now that the disk is full
+                os.close(fd)
 
 
 def _append_to(log: str) -> int:

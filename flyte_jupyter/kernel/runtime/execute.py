@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,9 +207,8 @@ def is_full(error: BaseException) -> bool:
 
 
 def _say(text: str) -> None:
-    """To the log. The task may have closed or replaced its standard error."""
-    try:
+    """To the log. The task may have closed or replaced its streams, either of them."""
+    with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
+    with suppress(OSError, ValueError, AttributeError):
         print(text, file=sys.stderr, flush=True)  # noqa: T201  # the attempt's log is its standard error
-    except (OSError, ValueError, AttributeError):
-        return

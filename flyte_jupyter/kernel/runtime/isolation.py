@@ -10,9 +10,12 @@ import random
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+
+from flyte_jupyter.kernel.runtime.notes import note
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
@@ -54,7 +57,7 @@ class Preloads:
         self._tried: set[str] = set()
 
     def have(self, modules: Sequence[str]) -> bool:
-        """Import those that were not asked for before, if that is safe; what is not imported is said on standard error.
+        """Import those that were not asked for before, if that is safe; what is not imported is noted.
 
         Gives whether anything was imported.
         """
@@ -64,7 +67,7 @@ class Preloads:
         self._tried.update(fresh)
         why = preload(fresh)
         if why:
-            print(f"not preloaded: {why}", file=sys.stderr)  # noqa: T201  # the parent's log
+            note(f"not preloaded: {why}")
         return not why
 
 
@@ -90,7 +93,11 @@ def preload(modules: Sequence[str]) -> str:
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) != _SAFE:
         return f"{', '.join(wanted)} cannot be shared: it fails to import, takes too long or starts threads"
-    _import(wanted)
+    try:
+        _import(wanted)
+    except BaseException as e:  # noqa: BLE001  # it went well in the child; whatever it raises here, attempts run below this process
+        why = traceback.format_exception_only(e)[-1].strip()
+        return f"{', '.join(wanted)} cannot be shared: it fails to import where it is not tried for the first time: {why}"
     return ""
 
 
@@ -101,10 +108,12 @@ def _import(modules: Sequence[str]) -> None:
 
 def reseed() -> None:
     """Give this process random numbers of its own: a fork inherits the states of its parent's generators."""
-    random.seed()
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    # 256 bits are enough for either, and much quicker than what they take without an argument: this is done before each attempt.
+    random.seed(int.from_bytes(os.urandom(32), "big"))
+    # Whoever has not imported numpy's yet has no state of it; to ask the package for them would import them now.
+    numpys = sys.modules.get("numpy.random")
+    if numpys is not None:
+        numpys.seed(list(os.urandom(32)))
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.seed()

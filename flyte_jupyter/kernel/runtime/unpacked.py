@@ -6,11 +6,16 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 MOST_CACHED = 2 * 1024**3
+# Longer than anybody takes to unpack a bundle, or to remove one.
+_ABANDONED_SECONDS = 3600.0
 _BLOCK = 4096
+PART, GONE = ".part-", ".gone-"
+UNFINISHED = (PART, GONE)
 # A lock ends with the process that has it, however that ends.
 _held: dict[Path, int] = {}
 
@@ -39,18 +44,27 @@ def let_go() -> None:
 
 
 def prune(cache: Path, most_bytes: int) -> None:
-    """Remove the bundles that nobody holds, the least recently used first, until the others fit."""
+    """Remove the bundles that nobody holds, the least recently used first, until the others fit.
+
+    Gone too is what those left unfinished that were killed while they unpacked or removed one.
+    """
     found = []
     for folder in cache.iterdir():
         with suppress(OSError):
             if not folder.name.startswith("."):
                 found.append((folder.stat().st_mtime_ns, folder, _size(folder)))
+            elif folder.name.startswith(UNFINISHED) and _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
     total = sum(size for _, _, size in found)
     for _, folder, size in sorted(found):
         if total <= most_bytes:
             break
         if _removed(folder):
             total -= size
+
+
+def _is_abandoned(folder: Path) -> bool:
+    return folder.stat().st_mtime < time.time() - _ABANDONED_SECONDS
 
 
 def _removed(folder: Path) -> bool:
@@ -61,7 +75,7 @@ def _removed(folder: Path) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # In one step out of sight: nobody ever sees a part of a bundle.
-        grave = Path(tempfile.mkdtemp(prefix=".gone-", dir=folder.parent))
+        grave = Path(tempfile.mkdtemp(prefix=GONE, dir=folder.parent))
         folder.rename(grave / folder.name)
     except OSError:
         return False

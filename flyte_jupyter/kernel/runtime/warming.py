@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from flyte_jupyter.kernel.runtime import (
     worker,
 )
 from flyte_jupyter.kernel.runtime.births import Fork, kill_group
+from flyte_jupyter.kernel.runtime.notes import note
 
 PID_FILE = "pid"
 _REPLY = 3
@@ -114,7 +116,7 @@ class Warming:
         elif not outcome:
             outcome, why = _COLD, "the process ended before it imported anything"
         if why:
-            print(f"not shared: {what} {why}", file=sys.stderr)  # noqa: T201  # the zygote's log
+            note(f"not shared: {what} {why}")
         return {"op": "warmed", "key": self.key, "outcome": outcome, "what": what, "why": why}
 
     def _last(self) -> tuple[str, str]:
@@ -168,6 +170,7 @@ def _be_parent(order: Order, reply: int, serve: Callable[[Order], int]) -> int:
     os.set_inheritable(_REPLY, False)
     os.chdir(order.folder)
     os.environ.update({**_QUIET, **order.variables})
+    time.tzset()  # the parent's zone may be another
     paths = list(sys.path)
     if not order.bundle:
         # flytekit's commands import as a Python does that is started with these variables.

@@ -8,10 +8,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte
+from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte, tidying
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
 
 _CHANNEL = 3
@@ -61,14 +62,17 @@ def be_worker(nice: int, channel: int, out: int) -> int:
     os.set_inheritable(_CHANNEL, False)
     os.set_inheritable(_OUT, False)
     isolation.reseed()
-    decoder, shared = frames.Decoder(), _Shared()
+    decoder, shared, before = frames.Decoder(), _Shared(), tidying.Before()
     with socket.socket(fileno=_CHANNEL) as connection:
         while data := connection.recv(64 * 1024):
             for message in decoder.feed(data):
-                answer = _serve(message, shared.of(message))
+                answer = _serve(message, shared.of(message), before)
                 connection.sendall(frames.encode(answer))
                 if answer["retire"]:
                     return _finished(0)
+                # While nobody waits for it. The code may have put anything in the place of a library.
+                with suppress(Exception):
+                    isolation.reseed()
     return _finished(0)
 
 
@@ -86,7 +90,9 @@ class _Shared:
         return {**self._known[number], **message["own"]}
 
 
-def _serve(message: frames.Message, env: Mapping[str, str]) -> frames.Message:
+def _serve(
+    message: frames.Message, env: Mapping[str, str], before: tidying.Before
+) -> frames.Message:
     argv = message["argv"]
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
@@ -96,9 +102,15 @@ def _serve(message: frames.Message, env: Mapping[str, str]) -> frames.Message:
     else:
         sys.argv = list(argv)
         code = entrypoint.run(argv[1:])
+    # A task that leaves threads or processes behind takes its worker with it, and them. An attempt is over when its threads are,
+    # but for daemons, as any Python is; exit handlers run when its worker goes.
+    retire = tidying.threads_left()
+    if retire:
+        _join_threads()
     _flush()
-    # A task that leaves processes behind takes its worker with it, and them.
-    return {"code": code, "retire": _has_children()}
+    if not before.restore() or _has_children():
+        retire = True
+    return {"code": code, "retire": retire}
 
 
 def _has_children() -> bool:
@@ -159,6 +171,9 @@ def _dress(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if has.get(name) != value:
             os.environ[name] = value
+    if has.get("TZ") != env.get("TZ"):
+        # Read when a process first asks for the time of day, which may have been its parent.
+        time.tzset()
 
 
 def _exec(argv: Sequence[str]) -> int:
@@ -180,12 +195,16 @@ def _complain(text: str, status: int) -> int:
 
 def _finished(status: int) -> int:
     """What an interpreter does at its end: join threads, run exit handlers, flush. The caller then leaves by `os._exit`."""
-    with suppress(Exception):
-        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  # no public way joins pool threads too
+    _join_threads()
     with suppress(Exception):
         atexit._run_exitfuncs()  # noqa: SLF001  # no public way; a task's libraries count on it
     _flush()
     return status
+
+
+def _join_threads() -> None:
+    with suppress(Exception):
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001  # no public way joins pool threads too
 
 
 def _flush() -> None:

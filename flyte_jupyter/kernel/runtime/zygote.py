@@ -24,11 +24,11 @@ from flyte_jupyter.kernel.runtime import births, frames, isolation, pyflyte, war
 from flyte_jupyter.kernel.runtime.births import (
     InChild,
     Process,
-    idle_worker,
     kill_group,
     next_ended,
     next_stopped,
 )
+from flyte_jupyter.kernel.runtime.idling import LONGEST_SECONDS, Idle
 from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
 from flyte_jupyter.kernel.runtime.records import Attempts, Ended, Record, Records, is_key
@@ -39,7 +39,6 @@ from flyte_jupyter.kernel.runtime.waiting import Waiting
 from flyte_jupyter.kernel.runtime.watch import Watch
 
 PROTOCOL = 1
-_IDLE_WORKERS = 8
 
 
 @dataclass(slots=True)
@@ -59,6 +58,7 @@ class Zygote:
     trials: Trials = field(init=False)
     watch: Watch = field(default_factory=Watch)
     waiting: Waiting = field(default_factory=Waiting)
+    idle: Idle = field(default_factory=Idle)
     environments: Environments = field(default_factory=Environments)
     preloads: isolation.Preloads = field(default_factory=isolation.Preloads)
     _ended: bool = True
@@ -90,6 +90,7 @@ class Zygote:
                 self._reap_children()
             self.peers.send_due()
             self._judge()
+            self.idle.end_due()
             self.sweep.if_due(self.processes)
             self.spares.refill()
 
@@ -110,10 +111,9 @@ class Zygote:
             os.read(reader, 4096)
 
     def _patience(self) -> float | None:
-        asked = (self.sweep.next_at, self.watch.next_at, self.peers.next_at)
-        times = [at for at in asked if at is not None]
-        if not times and not self._busy():
-            times = [self._since + self.linger]
+        alone = None if self._busy() else self._since + self.linger
+        parts = (self.sweep, self.watch, self.peers, self.idle)
+        times = [at for at in (alone, *(part.next_at for part in parts)) if at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _busy(self) -> bool:
@@ -238,7 +238,7 @@ class Zygote:
         if self.preloads.have(job.preload):
             self.spares.drop()
         if job.shares:
-            idle = idle_worker(self.processes.values(), job)
+            idle = self.idle.take(job)
             if idle or not isolation.fork_hazard():
                 process = idle or self._watch(births.new_worker(job, self._fork))
                 self._give(process, job)
@@ -301,9 +301,9 @@ class Zygote:
         """In the fork, once it is warm: a zygote of its own, with nothing of this one but what is imported."""
         listener, records = bound(order.socket), Records(order.folder / "records")
         warming.tell_ready()
-        return Zygote(listener, records, self.linger, environment=self.environment).live(
-            order.socket
-        )
+        idle, environment = Idle(self.idle.seconds), self.environment
+        child = Zygote(listener, records, self.linger, environment=environment, idle=idle)
+        return child.live(order.socket)
 
     # -- ends --
 
@@ -314,15 +314,14 @@ class Zygote:
             for message in process.channel.receive():
                 process.retired = process.retired or bool(message["retire"])
                 self._end(process, Ended(int(message["code"]), None))
-        except (OSError, frames.BadFrame, KeyError, TypeError, ValueError):
+        except (OSError, frames.BadFrame, KeyError, TypeError, ValueError) as e:
             process.retired = True
             with suppress(KeyError):
                 self.selector.unregister(process.channel.socket)
+            # After nonsense nobody would hear of its attempt's end; a process that is over has a number that may be another's.
+            if not isinstance(e, OSError) and process.pid in self.processes:
+                kill_group(process.pid)
             return
-        idle = [p for p in self.processes.values() if p.idle]
-        if len(idle) > _IDLE_WORKERS:
-            kill_group(idle[0].pid)
-            idle[0].retired = True
 
     def _judge(self) -> None:
         """Kill whoever holds too much memory, or was stopped and forgotten."""
@@ -343,6 +342,7 @@ class Zygote:
             if process is None:
                 continue
             self.spares.gone(process)
+            self.idle.gone(pid)
             if process.channel:
                 # An answer that was sent just before the end counts; nobody else is served.
                 process.retired = True
@@ -365,6 +365,8 @@ class Zygote:
             return
         following = self.waiting.next_for(process.serves) if process.idle else None
         if following is None:
+            if process.idle:
+                self.idle.add(process)
             self.peers.tell_all(record.farewell())
             return
         # Its slot goes to who has waited; nobody else waits for this news, so it may have company.
@@ -384,9 +386,10 @@ def main(words: Sequence[str]) -> NoReturn:
     os.setsid()
     isolation.gather_orphans()
     records, linger = Records(Path(options["--records"])), float(options.get("--linger", "600"))
+    idle = Idle(float(options.get("--idle", LONGEST_SECONDS)))
     status = 1
     try:
-        status = births.lead(lambda: Zygote(listener, records, linger).live(path))
+        status = births.lead(lambda: Zygote(listener, records, linger, idle=idle).live(path))
     finally:
         os._exit(status)
 
