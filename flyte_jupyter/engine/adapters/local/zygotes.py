@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flyte_jupyter.engine.adapters.local import processes
+from flyte_jupyter.engine.adapters.local import homes, processes
 from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
 
 _MODULE = "flyte_jupyter.kernel.runtime.zygote"
@@ -111,22 +111,27 @@ class Zygotes:
         self._joined: Joined = lambda _z: None
 
     async def adopt(self, joined: Joined, heard: Heard, lost: Lost) -> None:
-        """Connect to every zygote that is still there, and clear away the folders of those that left nothing."""
+        """Connect to every zygote that is still there. Those that do not answer are ended; folders with no record are cleared away."""
         self._joined, self._heard, self._lost = joined, heard, lost
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
-            try:
-                about = json.loads((folder / "zygote.json").read_bytes())
-                kind = Kind(
-                    about["interpreter"],
-                    about["environment"],
-                    about.get("generation", 0),
-                    about.get("variables", ""),
-                )
-                await self._join(folder, kind, Path(about["socket"]))
-            except (OSError, ValueError, KeyError, LinkFailed):
-                self.clear(folder)
+        folders = sorted(p for p in self._root.iterdir() if p.is_dir())
+        # At once: however many stand still, that takes the patience for one.
+        await asyncio.gather(*(self._find(folder) for folder in folders))
         self._asking = asyncio.get_running_loop().create_task(self._ask())
+
+    async def _find(self, folder: Path) -> None:
+        try:
+            about = homes.description(folder)
+            kind = Kind(
+                about["interpreter"],
+                about["environment"],
+                about.get("generation", 0),
+                about.get("variables", ""),
+            )
+            await self._join(folder, kind, Path(about["socket"]))
+        except (OSError, ValueError, KeyError, TypeError, LinkFailed):
+            await homes.fence(folder)
+            self.clear(folder)
 
     async def get(self, kind: Kind) -> Zygote:
         """A zygote of this kind. Raises `ZygoteFailed`."""
@@ -228,8 +233,8 @@ class Zygotes:
     def clear(self, folder: Path) -> None:
         """Remove a dead zygote's folder once no record of it is left."""
         if folder not in self._live and not any(records_in(folder)):
-            with suppress(OSError, ValueError, KeyError):
-                Path(json.loads((folder / "zygote.json").read_bytes())["socket"]).unlink()
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                Path(homes.description(folder)["socket"]).unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
     def touch(self, zygote: Zygote) -> Zygote:
@@ -245,10 +250,10 @@ class Zygotes:
             await self._exec(kind, folder, socket)
             return await self._join(folder, kind, socket)
         except LinkFailed as e:
-            said = _last_words(folder)
+            said = homes.last_words(folder)
             shutil.rmtree(folder, ignore_errors=True)
             raise ZygoteFailed("InterpreterUnusable", f"{e}. {said}") from e
-        except ZygoteFailed:
+        except (ZygoteFailed, OSError):
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
@@ -256,9 +261,12 @@ class Zygotes:
         """A folder for a new zygote, which says what it will be, and its socket."""
         folder = self._root / uuid.uuid4().hex[:12]
         folder.mkdir(mode=0o700)
-        socket = socket_path(folder)
-        about = asdict(kind) | {"socket": str(socket)}
-        (folder / "zygote.json").write_text(json.dumps(about), "utf-8")
+        try:
+            socket = socket_path(folder)
+            homes.describe(folder, asdict(kind) | {"socket": str(socket)})
+        except (OSError, ZygoteFailed):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder, socket
 
     async def _exec(self, kind: Kind, folder: Path, socket: Path) -> None:
@@ -284,12 +292,20 @@ class Zygotes:
         if status != 0:
             raise ZygoteFailed(
                 "InterpreterUnusable",
-                f"{kind.interpreter} could not run flyte_jupyter (exit status {status}). {_last_words(folder)} "
+                f"{kind.interpreter} could not run flyte_jupyter (exit status {status}). {homes.last_words(folder)} "
                 "Install flyte-jupyter in that environment, or register the task from one that has it.",
             )
 
     async def _join(self, folder: Path, kind: Kind, socket: Path) -> Zygote:
         link, hello = await Link.open(socket)
+        try:
+            # Before anything is sent to it: whoever finds it standing still must know whom to end.
+            homes.note(folder, hello.pid, hello.identity)
+        except OSError:
+            if not hello.attempts:
+                processes.kill(hello.pid, hello.identity)
+                await link.close()
+                raise
         zygote = Zygote(folder, kind, link, hello, {a["key"] for a in hello.attempts})
         self._live[folder] = zygote
         self._joined(zygote)
@@ -325,6 +341,8 @@ class Zygotes:
             if parent is zygote and not answer.done():
                 answer.set_result({"outcome": "orphaned", "what": ""})
         if self._live.pop(zygote.folder, None) is not None:
+            # It may have closed the connection only, with something still to be read.
+            processes.kill(zygote.hello.pid, zygote.hello.identity)
             self._lost(zygote)
             self.clear(zygote.folder)
 
@@ -343,7 +361,8 @@ def records_in(folder: Path) -> Iterator[Orphan]:
             if said.get("gone"):
                 found.pop(key, None)
             else:
-                found[key] = Orphan(folder, key, said["pid"], said["identity"], said["exit"])
+                pid = int(said["pid"])
+                found[key] = Orphan(folder, key, pid, str(said["identity"]), said["exit"])
     yield from found.values()
 
 
@@ -369,11 +388,3 @@ def socket_path(folder: Path, environ: Mapping[str, str] = os.environ) -> Path:
             f"{private} is not a private folder of this user. Remove it, or set XDG_RUNTIME_DIR to one that is.",
         )
     return private / folder.name
-
-
-def _last_words(folder: Path) -> str:
-    try:
-        text = (folder / "zygote.log").read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""
-    return f"It said: {text.splitlines()[-1]}" if text else ""
