@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 from dataclasses import replace
 
 import pytest
 from local_attempts import Bench, alive, attempt_id, bench, seen
 from processes import eventually
 
-from flyte_jupyter.engine.adapters.local import link
+from flyte_jupyter.engine.adapters.local import link, processes
 
 NOTES = """
     import os
@@ -140,3 +141,60 @@ def test_a_record_whose_process_has_no_number_is_passed_over(tmp_path):
             assert (await b.run(b.command(["/bin/true"]))).code == 0
 
     asyncio.run(main())
+
+
+CHILDREN = """
+    import os, signal, subprocess, time
+
+    def do_start(inputs):
+        own = subprocess.Popen(["sleep", "600"])
+        apart = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        group = subprocess.Popen(["sleep", "600"], process_group=0)
+        forked = os.fork()
+        if forked == 0:
+            time.sleep(600)
+        print(os.getpid(), own.pid, apart.pid, group.pid, forked, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["at once", "by the next control plane"])
+@pytest.mark.parametrize("apart", [{}, {"FLYTE_JUPYTER_NO_FORK": "1"}], ids=["fork", "exec"])
+def test_what_attempts_have_started_ends_with_their_parent(tmp_path, away, apart):
+    async def main():
+        first = Bench(tmp_path)
+        await first.executor.start(first.news)
+        spec = replace(first.task(CHILDREN, "start"), env=apart)
+        await first.executor.launch(spec)
+
+        async def numbers():
+            return (await first.log(spec)).split()
+
+        started = [int(word) for word in await seen(numbers)]
+        leader = started[0]
+        pids = first.zygote_pids()
+        if away:
+            await first.executor.stop()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        # Without the loop: whoever looks finds the attempt's own process gone.
+        eventually(lambda: apart or not alive(leader), what="the leader's end")
+        if not away:
+            assert (await first.ended(spec.id)).why.code == "WorkerLost"
+            await first.executor.stop()
+        async with bench(tmp_path) as b:
+            assert (await b.ended(spec.id)).why.code == "WorkerLost"
+            eventually(lambda: not any(alive(pid) for pid in started), what="their end")
+
+    asyncio.run(main())
+
+
+def test_who_has_the_number_of_another_boot_or_of_somebody_else_is_left_alone():
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
+        known = processes.identity(stranger.pid)
+        boot, _, began = known.partition(":")
+        for other in (f"{boot}:{int(began) - 1}", f"another:{began}", ""):
+            processes.end_families([(stranger.pid, other)], ["FLYTE_JUPYTER_ATTEMPT=nobody"])
+            assert processes.is_same(stranger.pid, known)
+        processes.end_families([(stranger.pid, known)], [])
+        assert stranger.wait(60) == -signal.SIGKILL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
@@ -121,8 +121,7 @@ class LocalExecutor:
         for key, one in kept.items():
             self._enter(Entry(one.spec, key, one.grant))
         await self._zygotes.adopt(self._joined, self._heard, self._lost)
-        for orphan in list(self._zygotes.orphans()):
-            self._bury(orphan)
+        self._bury(list(self._zygotes.orphans()))
         for entry in self._entries.values():
             if entry.is_ is Is.QUEUED:
                 self._slots.ask(entry.spec.id, entry.grant.wants)
@@ -305,8 +304,7 @@ class LocalExecutor:
             if entry.is_ is Is.QUEUED and not entry.killed:
                 entry.zygote, entry.ahead, entry.sent = None, False, False
         # Only now: the end of one is the beginning of another.
-        for orphan in records_in(zygote.folder):
-            self._bury(orphan)
+        self._bury(list(records_in(zygote.folder)), [entry.key for entry in lost])
         for entry in lost:
             if entry.zygote is zygote:
                 entry.zygote = None
@@ -330,19 +328,23 @@ class LocalExecutor:
         if found["exit"] is not None:
             self._end(entry, exit_of(found["exit"], task_of(entry.spec)))
 
-    def _bury(self, orphan: Orphan) -> None:
-        """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
-        processes.kill_group(orphan.pid, orphan.identity)
-        entry = self._by_key.get(orphan.key)
-        if entry is None:
-            forget_record(orphan)
-            self._zygotes.clear(orphan.folder)
-            return
-        entry.zygote, entry.orphan = None, orphan
-        self._end(
-            entry,
-            exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST),
-        )
+    def _bury(self, orphans: Sequence[Orphan], others: Iterable[str] = ()) -> None:
+        """Attempts whose zygote is gone: end what is left of them and of `others`, and say how they ended."""
+        for orphan in orphans:
+            processes.kill_group(orphan.pid, orphan.identity)
+        keys = {orphan.key for orphan in orphans}.union(others)
+        if keys:
+            leaders = [(one.pid, one.identity) for one in orphans if one.exit is None]
+            processes.end_families(leaders, [self._starter.grounds.mark_of(key) for key in keys])
+        for orphan in orphans:
+            entry = self._by_key.get(orphan.key)
+            if entry is None:
+                forget_record(orphan)
+                self._zygotes.clear(orphan.folder)
+                continue
+            entry.zygote, entry.orphan = None, orphan
+            how = exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST)
+            self._end(entry, how)
 
     def _finish(self, entry: Entry, how: Exit) -> None:
         self._end(entry, how)

@@ -25,6 +25,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0
 _MOST_ENVIRONMENTS = 64
 _TRIES = 3
+_MARK = "FLYTE_JUPYTER_ATTEMPT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Grounds:
     logs: Path
     environ: Mapping[str, str]
     settings: LocalSettings
+
+    def mark_of(self, key: str) -> str:
+        """A variable that all processes of an attempt are started with, and nobody else's, as ``NAME=value``."""
+        return f"{_MARK}={self.bundles.parent / key}"
 
 
 @dataclass(slots=True)
@@ -142,6 +147,8 @@ class Starter:
             # The container has the limit; this process only waits for it.
             argv = containers.argv_of(entry, message["argv"], {**shared, **alone})
             message |= {"argv": argv, "memory": 0}
+        name, _, value = self.grounds.mark_of(entry.key).partition("=")
+        alone[name] = value
         if zygote.hello.waits:
             message |= {"of": zygote.link.environment(shared), "env": alone}
         else:
