@@ -56,7 +56,7 @@ class Kind:
 class Zygote:
     """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use.
 
-    `unanswered` counts the questions since it last said something.
+    `unanswered` counts the questions since it last said something. One that is `ending` was told to, and gets nothing more.
     """
 
     folder: Path
@@ -66,6 +66,12 @@ class Zygote:
     keys: set[str] = field(default_factory=set)
     unanswered: int = 0
     used: int = _NEVER
+    ending: bool = False
+
+    def end(self) -> None:
+        """Ask it to end. Until it has, nobody may be sent to it."""
+        self.ending = True
+        processes.end(self.hello.pid, self.hello.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +152,12 @@ class Zygotes:
         return self.touch(await asyncio.shield(task))
 
     def lives(self, zygote: Zygote) -> bool:
-        """Whether it is still there."""
-        return self._live.get(zygote.folder) is zygote
+        """Whether it is still there, and will be."""
+        return self._live.get(zygote.folder) is zygote and not zygote.ending
 
     def ready(self, kind: Kind) -> Zygote | None:
         """One that lives already; None when there is none yet."""
-        for zygote in self._live.values():
+        for zygote in self._lasting():
             if zygote.kind == kind:
                 return self.touch(zygote)
         return None
@@ -171,20 +177,23 @@ class Zygotes:
 
     def trim(self) -> None:
         """End zygotes without attempts: warm ones that a later generation replaces, then the least recently used until the rest fit."""
-        idle = sorted((z for z in self._live.values() if not z.keys), key=lambda z: z.used)
+        idle = sorted((z for z in self._lasting() if not z.keys), key=lambda z: z.used)
         sizes = {z.folder: processes.own_bytes(z.hello.pid) for z in idle}
         total = sum(sizes.values())
         for zygote in idle:
             if total > self._most_bytes or self._is_replaced(zygote):
                 total -= sizes[zygote.folder]
-                processes.end(zygote.hello.pid, zygote.hello.identity)
+                zygote.end()
 
     def let_go(self, zygote: Zygote, key: str) -> None:
         """The zygote may forget this attempt. One that is replaced ends with its last."""
         zygote.link.post({"op": "reap", "key": key})
         zygote.keys.discard(key)
         if not zygote.keys and self._is_replaced(zygote):
-            processes.end(zygote.hello.pid, zygote.hello.identity)
+            zygote.end()
+
+    def _lasting(self) -> list[Zygote]:
+        return [zygote for zygote in self._live.values() if not zygote.ending]
 
     def _is_replaced(self, zygote: Zygote) -> bool:
         newest = self.warmest(zygote.kind)
@@ -192,7 +201,7 @@ class Zygotes:
 
     def warmest(self, kind: Kind) -> Zygote | None:
         """The latest generation of warm parents in a kind's line."""
-        line = (z for z in self._live.values() if z.kind.line == kind.line and z.kind.generation)
+        line = (z for z in self._lasting() if z.kind.line == kind.line and z.kind.generation)
         return max(line, key=lambda z: z.kind.generation, default=None)
 
     async def fork(
