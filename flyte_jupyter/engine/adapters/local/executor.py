@@ -142,6 +142,7 @@ class LocalExecutor:
             return Accepted()
         if known:
             await self._gone(known)
+            await self._forget(known)
         try:
             wants = wants_of(spec.template)
         except BadQuantity as e:
