@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.beginnings import Beginnings
 from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
@@ -102,7 +103,7 @@ class LocalExecutor:
         )
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
-        self._beginning: set[asyncio.Task[None]] = set()
+        self._beginnings = Beginnings()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
     # -- the port --
@@ -129,9 +130,8 @@ class LocalExecutor:
 
     async def stop(self) -> None:
         """Stop watching. What runs goes on."""
-        for task in list(self._beginning):
-            task.cancel()
-        await asyncio.gather(*self._beginning, return_exceptions=True)
+        await self._beginnings.stop()
+        await self._starter.warmth.stop()
         await self._zygotes.close()
         self._folders.close()
 
@@ -180,6 +180,10 @@ class LocalExecutor:
             return
         if entry.ahead or entry.is_ in (Is.STARTING, Is.RUNNING):
             entry.killed = True
+        if await self._beginnings.abandon(entry):
+            if entry.killed:
+                self._end(entry, Exit(why=LOST))
+        elif entry.killed:
             if entry.zygote:
                 entry.zygote.link.send({"op": "kill", "key": entry.key})
             await self._gone(entry)
@@ -257,11 +261,8 @@ class LocalExecutor:
         )
 
     def _start(self, entry: Entry) -> None:
-        if self._starter.at_once(entry):
-            return
-        task = asyncio.get_running_loop().create_task(self._begin(entry))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        if not self._starter.at_once(entry):
+            self._beginnings.add(entry, self._begin(entry))
 
     async def _begin(self, entry: Entry) -> None:
         how = await self._starter.start(entry)
