@@ -30,6 +30,8 @@ _FLYTEKITS_MODULES = (
 _GRACE = 15.0
 _TRIES = 4
 _MOST_LINES = 64
+# Who brings more variables, in characters, than libraries look at has them alone.
+_MOST_VARIABLES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,18 @@ def may_share(entry: Entry) -> bool:
     """
     wants, spec = entry.grant.wants, entry.spec
     apart = "FLYTE_JUPYTER_NO_FORK" in command.chosen_by_task(spec)
-    return command.is_pythons(spec.template) and wants.threads == 1 and not wants.gpu and not apart
+    shared = wants.threads == 1 and not wants.gpu and not apart
+    return command.is_pythons(spec.template) and shared and _are_small(variables_of(entry))
 
 
 def variables_of(entry: Entry) -> Mapping[str, str]:
     """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
     chosen = command.chosen_by_task(entry.spec)
     return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
+
+
+def _are_small(variables: Mapping[str, str]) -> bool:
+    return sum(map(len, variables.values())) <= _MOST_VARIABLES
 
 
 def _digest(variables: Mapping[str, str]) -> str:
