@@ -194,7 +194,7 @@ def test_who_has_the_number_of_another_boot_or_of_somebody_else_is_left_alone():
         known = processes.identity(stranger.pid)
         boot, _, began = known.partition(":")
         for other in (f"{boot}:{int(began) - 1}", f"another:{began}", ""):
-            processes.end_families([(stranger.pid, other)], ["FLYTE_JUPYTER_ATTEMPT=nobody"])
+            processes.end_families([(stranger.pid, other)], ["_FLYTE_JUPYTER_ATTEMPT=nobody"])
             assert processes.is_same(stranger.pid, known)
         processes.end_families([(stranger.pid, known)], [])
         assert stranger.wait(60) == -signal.SIGKILL

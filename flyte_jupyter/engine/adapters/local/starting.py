@@ -27,7 +27,7 @@ _PAUSE = 1.0
 _MOST_ENVIRONMENTS = 64
 _TRIES = 3
 _Made = TypeVar("_Made")
-_MARK = "FLYTE_JUPYTER_ATTEMPT"
+_MARK = "_FLYTE_JUPYTER_ATTEMPT"
 
 
 @dataclass(frozen=True, slots=True)
