@@ -150,8 +150,10 @@ class Starter:
             # The container has the limit; this process only waits for it.
             argv = containers.argv_of(entry, message["argv"], {**shared, **alone})
             message |= {"argv": argv, "memory": 0}
-        name, _, value = self.grounds.mark_of(entry.key).partition("=")
-        alone[name] = value
+        else:
+            # A container's processes are its engine's to end.
+            name, _, value = self.grounds.mark_of(entry.key).partition("=")
+            alone[name] = value
         if zygote.hello.waits:
             message |= {"of": zygote.link.environment(shared), "env": alone}
         else:
