@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,6 +254,38 @@ def test_who_needs_a_parent_waits_for_room_on_the_disk(tmp_path, monkeypatch, wh
             full.clear()
             assert (await b.ended(spec.id)).code == 0
             assert len(list((tmp_path / "local" / "zygotes").iterdir())) == 1
+
+    asyncio.run(main())
+
+
+def test_a_zygote_that_finds_no_room_to_start_in_is_tried_again(tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.touch()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ -e {full} ] && exit 1\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    real, tried = Path.write_bytes, []
+
+    def refuses(path, data):
+        if path.name == "room" and full.exists():
+            tried.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, data)
+
+    monkeypatch.setattr(starting, "_PAUSE", 0.01)
+    monkeypatch.setattr(Path, "write_bytes", refuses)
+
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.task(STEPS, "fine", interpreter=str(python))
+            await b.executor.launch(spec)
+
+            async def again():
+                return len(tried) > 1
+
+            await seen(again)
+            full.unlink()
+            assert (await b.ended(spec.id)).code == 0
 
     asyncio.run(main())
 

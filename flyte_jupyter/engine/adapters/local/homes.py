@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from flyte_jupyter.engine.adapters.local import processes
 _ABOUT, _PID, _LOG = "zygote.json", "pid", "zygote.log"
 _PAUSE = 0.02
 _LOOKS = 500
+_ROOM = 64 * 1024
+"""More than a zygote writes when it starts, in bytes."""
 
 
 def describe(folder: Path, about: Mapping[str, object]) -> None:
@@ -47,6 +51,17 @@ async def fence(folder: Path) -> None:
         if not processes.is_same(pid, identity):
             return
         await asyncio.sleep(_PAUSE)
+
+
+def discard(folder: Path) -> None:
+    """Remove it, since nothing came of it. Raises `OSError` when the disk has no room: then that may have been why."""
+    try:
+        (folder / "room").write_bytes(bytes(_ROOM))
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def last_words(folder: Path) -> str:

@@ -260,10 +260,10 @@ class Zygotes:
             return await self._join(folder, kind, socket)
         except LinkFailed as e:
             said = homes.last_words(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            homes.discard(folder)
             raise ZygoteFailed("InterpreterUnusable", f"{e}. {said}") from e
         except (ZygoteFailed, OSError):
-            shutil.rmtree(folder, ignore_errors=True)
+            homes.discard(folder)
             raise
 
     def _place(self, kind: Kind) -> tuple[Path, Path]:
