@@ -11,6 +11,7 @@ from local_attempts import alive, attempt_id, bench, seen
 from processes import eventually
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
+from flyte_jupyter.engine.adapters.local.executor import KillPending
 
 FAULTS = """
 import os, signal, subprocess, sys, time
@@ -277,6 +278,24 @@ def test_a_killed_worker_ends_with_its_signal(tmp_path):
             assert not (await b.executor.listing()).all
             spec = b.command(["/bin/sh", "-c", "kill -9 $$"], attempt_id("n1"))
             assert (await b.run(spec)).signal == signal.SIGKILL
+
+    asyncio.run(main())
+
+
+def test_who_was_killed_and_ended_later_may_run_anew(tmp_path):
+    async def main():
+        async with bench(tmp_path, settings=LocalSettings(kill_patience=0.0)) as b:
+            spec = b.task(FAULTS, "spin")
+            await b.executor.launch(spec)
+            await b.started(spec.id)
+            with pytest.raises(KillPending):
+                await b.executor.kill(spec.id)
+
+            async def ended():
+                return (await b.executor.listing()).ended
+
+            await seen(ended)
+            assert (await b.run(b.task(FAULTS, "fine", spec.id))).code == 0
 
     asyncio.run(main())
 

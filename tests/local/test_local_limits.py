@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from local_attempts import attempt_id, bench, children, seen
 
+from flyte_jupyter.engine.adapters.local import homes, starting
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.resources import Capacity
 from flyte_jupyter.engine.core.state import Blame
+from flyte_jupyter.idl import core
 
 STEPS = """
 import os, threading
@@ -216,5 +221,99 @@ def test_when_no_process_can_be_made_the_attempt_may_be_tried_again(tmp_path, fe
             leave(few_processes)
             await fine(b, "after")
             assert b.zygote_pids() == pids
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("where", ["describe", "note"])
+def test_who_needs_a_parent_waits_for_room_on_the_disk(tmp_path, monkeypatch, where):
+    real, full, asked = getattr(homes, where), [True], []
+
+    def refuses(*given):
+        asked.append(given)
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*given)
+
+    monkeypatch.setattr(starting, "_PAUSE", 0.01)
+    monkeypatch.setattr(homes, where, refuses)
+
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.task(STEPS, "fine")
+            killed = b.task(STEPS, "fine", attempt_id("killed"))
+            await b.executor.launch(spec)
+            await b.executor.launch(killed)
+
+            async def again():
+                return len(asked) > 2
+
+            await seen(again)
+            await b.executor.kill(killed.id)
+            assert (await b.executor.listing()).all == {spec.id}
+            full.clear()
+            assert (await b.ended(spec.id)).code == 0
+            assert len(list((tmp_path / "local" / "zygotes").iterdir())) == 1
+
+    asyncio.run(main())
+
+
+def test_a_zygote_that_finds_no_room_to_start_in_is_tried_again(tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.touch()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ -e {full} ] && exit 1\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    real, tried = Path.write_bytes, []
+
+    def refuses(path, data):
+        if path.name == "room" and full.exists():
+            tried.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, data)
+
+    monkeypatch.setattr(starting, "_PAUSE", 0.01)
+    monkeypatch.setattr(Path, "write_bytes", refuses)
+
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.task(STEPS, "fine", interpreter=str(python))
+            await b.executor.launch(spec)
+
+            async def again():
+                return len(tried) > 1
+
+            await seen(again)
+            full.unlink()
+            assert (await b.ended(spec.id)).code == 0
+
+    asyncio.run(main())
+
+
+SIZES = {"of the attempt": (0, 66), "of the task": (66, 0), "together": (31, 31)}
+
+
+@pytest.mark.parametrize(("task", "own"), SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("reuse", ["true", "false"])
+def test_variables_that_are_too_long_are_refused_by_name_and_cost_nobody_else(
+    tmp_path, task, own, reuse
+):
+    async def main():
+        async with bench(tmp_path) as b:
+            bystander = b.task(STEPS, "wait", attempt_id("bystander"), reuse=reuse)
+            await b.executor.launch(bystander)
+            await pid_of(b, bystander)
+            spec = b.task(STEPS, "fine", reuse=reuse)
+            large = core.KeyValuePair(key="OF_TASK", value="x" * (task << 20))
+            spec.template.container.env.append(large)
+            spec = replace(spec, env={"OWN": "x" * (own << 20)})
+            how = await b.run(spec)
+            if task + own < 64:
+                assert how.code == 0
+            else:
+                assert (how.why.code, how.why.blame) == ("LaunchTooLarge", Blame.USER)
+                assert not how.why.retryable
+            assert bystander.id in (await b.executor.listing()).running
+            await fine(b, "after")
 
     asyncio.run(main())

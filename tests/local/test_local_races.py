@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from local_attempts import Bench, attempt_id, bench, children, seen
 from test_local_ahead import ONE, gate, launched, notes, opened, order
+from test_local_warmth import imported, library, warm_bench
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.resources import Capacity
@@ -174,6 +175,34 @@ def test_a_parent_that_dies_while_a_warm_one_is_tried_costs_nobody_an_attempt(tm
             ((parent, _),) = zygotes._asked.values()
             os.kill(parent.hello.pid, signal.SIGKILL)
             assert (await b.ended(spec.id)).code == 0
+
+    asyncio.run(main())
+
+
+def test_who_is_killed_while_libraries_are_imported_waits_for_none_and_leaves_them_to_others(
+    tmp_path,
+):
+    wall = gate(tmp_path, "import")
+    library(tmp_path, "slow", f"open({str(wall)!r}).read()\n")
+    source = "import slow\ndef do_use(inputs):\n    pass\n"
+
+    async def main():
+        async with warm_bench(tmp_path, settings=LocalSettings(kill_patience=0.0)) as b:
+            spec = b.task(source, "use", attempt_id("killed"))
+            await b.executor.launch(spec)
+
+            async def tried():
+                return imported(tmp_path, "slow")
+
+            await seen(tried)
+            await b.executor.kill(spec.id)
+            assert not (await b.executor.listing()).all
+            again = [b.task(source, "use", attempt_id(name)) for name in ("killed", "other")]
+            for one in again:
+                await b.executor.launch(one)
+            await opened(wall)
+            assert [(await b.ended(one.id)).code for one in again] == [0, 0]
+            assert len(b.zygote_pids()) == 2
 
     asyncio.run(main())
 

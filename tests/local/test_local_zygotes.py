@@ -16,6 +16,7 @@ import pytest
 from local_attempts import alive, attempt_id, bench, seen
 from processes import eventually
 
+from flyte_jupyter.engine.adapters.local import processes
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.zygotes import ZygoteFailed, socket_path
 
@@ -76,6 +77,31 @@ def test_idle_zygotes_beyond_the_memory_bound_end(tmp_path):
                 return not alive(pids[0])
 
             await seen(gone)
+
+    asyncio.run(main())
+
+
+def test_who_comes_while_an_idle_zygote_is_ending_gets_another(tmp_path, monkeypatch):
+    async def main():
+        async with bench(tmp_path, settings=LocalSettings(idle_bytes=0)) as b:
+            first = b.task(SOURCE, "nothing", attempt_id("first"), environment="one")
+            await b.run(first)
+            await b.executor.reap(first.id)
+            (pid,) = b.zygote_pids()
+            second = b.task(SOURCE, "nothing", attempt_id("second"), environment="one")
+            real, launching = processes.end, []
+
+            def end(*who):
+                real(*who)
+                launching.append(asyncio.create_task(b.executor.launch(second)))
+
+            monkeypatch.setattr(processes, "end", end)
+            other = b.task(SOURCE, "nothing", attempt_id("other"), environment="two")
+            assert (await b.run(other)).code == 0
+            assert launching
+            monkeypatch.undo()
+            assert (await b.ended(second.id)).code == 0
+            eventually(lambda: not alive(pid), what="the first one's end")
 
     asyncio.run(main())
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.beginnings import Beginnings
 from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
@@ -102,7 +103,7 @@ class LocalExecutor:
         )
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
-        self._beginning: set[asyncio.Task[None]] = set()
+        self._beginnings = Beginnings()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
     # -- the port --
@@ -121,8 +122,7 @@ class LocalExecutor:
         for key, one in kept.items():
             self._enter(Entry(one.spec, key, one.grant))
         await self._zygotes.adopt(self._joined, self._heard, self._lost)
-        for orphan in list(self._zygotes.orphans()):
-            self._bury(orphan)
+        self._bury(list(self._zygotes.orphans()))
         for entry in self._entries.values():
             if entry.is_ is Is.QUEUED:
                 self._slots.ask(entry.spec.id, entry.grant.wants)
@@ -130,9 +130,8 @@ class LocalExecutor:
 
     async def stop(self) -> None:
         """Stop watching. What runs goes on."""
-        for task in list(self._beginning):
-            task.cancel()
-        await asyncio.gather(*self._beginning, return_exceptions=True)
+        await self._beginnings.stop()
+        await self._starter.warmth.stop()
         await self._zygotes.close()
         self._folders.close()
 
@@ -143,6 +142,7 @@ class LocalExecutor:
             return Accepted()
         if known:
             await self._gone(known)
+            await self._forget(known)
         try:
             wants = wants_of(spec.template)
         except BadQuantity as e:
@@ -180,6 +180,10 @@ class LocalExecutor:
             return
         if entry.ahead or entry.is_ in (Is.STARTING, Is.RUNNING):
             entry.killed = True
+        if await self._beginnings.abandon(entry):
+            if entry.killed:
+                self._end(entry, Exit(why=LOST))
+        elif entry.killed:
             if entry.zygote:
                 entry.zygote.link.send({"op": "kill", "key": entry.key})
             await self._gone(entry)
@@ -257,11 +261,8 @@ class LocalExecutor:
         )
 
     def _start(self, entry: Entry) -> None:
-        if self._starter.at_once(entry):
-            return
-        task = asyncio.get_running_loop().create_task(self._begin(entry))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        if not self._starter.at_once(entry):
+            self._beginnings.add(entry, self._begin(entry))
 
     async def _begin(self, entry: Entry) -> None:
         how = await self._starter.start(entry)
@@ -305,8 +306,7 @@ class LocalExecutor:
             if entry.is_ is Is.QUEUED and not entry.killed:
                 entry.zygote, entry.ahead, entry.sent = None, False, False
         # Only now: the end of one is the beginning of another.
-        for orphan in records_in(zygote.folder):
-            self._bury(orphan)
+        self._bury(list(records_in(zygote.folder)), [entry.key for entry in lost])
         for entry in lost:
             if entry.zygote is zygote:
                 entry.zygote = None
@@ -330,19 +330,23 @@ class LocalExecutor:
         if found["exit"] is not None:
             self._end(entry, exit_of(found["exit"], task_of(entry.spec)))
 
-    def _bury(self, orphan: Orphan) -> None:
-        """An attempt whose zygote is gone: end what is left of it, and say how it ended."""
-        processes.kill_group(orphan.pid, orphan.identity)
-        entry = self._by_key.get(orphan.key)
-        if entry is None:
-            forget_record(orphan)
-            self._zygotes.clear(orphan.folder)
-            return
-        entry.zygote, entry.orphan = None, orphan
-        self._end(
-            entry,
-            exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST),
-        )
+    def _bury(self, orphans: Sequence[Orphan], others: Iterable[str] = ()) -> None:
+        """Attempts whose zygote is gone: end what is left of them and of `others`, and say how they ended."""
+        for orphan in orphans:
+            processes.kill_group(orphan.pid, orphan.identity)
+        keys = {orphan.key for orphan in orphans}.union(others)
+        if keys:
+            leaders = [(one.pid, one.identity) for one in orphans if one.exit is None]
+            processes.end_families(leaders, [self._starter.grounds.mark_of(key) for key in keys])
+        for orphan in orphans:
+            entry = self._by_key.get(orphan.key)
+            if entry is None:
+                forget_record(orphan)
+                self._zygotes.clear(orphan.folder)
+                continue
+            entry.zygote, entry.orphan = None, orphan
+            how = exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST)
+            self._end(entry, how)
 
     def _finish(self, entry: Entry, how: Exit) -> None:
         self._end(entry, how)

@@ -15,6 +15,8 @@ Message = dict[str, Any]
 PROTOCOL = 1
 _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
+# Variables and what goes with them travel apart, and then together from a zygote to its worker.
+_MOST_SENT = _MOST_BYTES // 2 - 4096
 _PATIENCE = 30.0
 _POST_SECONDS = 0.02
 _MOST_ENVIRONMENTS = 64
@@ -23,6 +25,10 @@ _text = json.JSONEncoder(separators=(",", ":")).encode
 
 class LinkFailed(Exception):
     """Nobody useful answers at this socket."""
+
+
+class TooLong(Exception):
+    """A message that no zygote would read: it would close the connection, which all its attempts have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +108,27 @@ class Link(asyncio.Protocol):
             self._lost = lost
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send, with what else is sent before the loop comes round; when the zygote is gone, `lost` tells."""
+        """Send, with what else is sent before the loop comes round; when the zygote is gone, `lost` tells. Raises `TooLong`."""
         self._put(message)
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def environment(self, variables: Mapping[str, str]) -> int:
-        """The number under which the zygote knows these variables, which are sent once and must never change."""
+        """The number under which the zygote knows these variables, which are sent once and must never change. Raises `TooLong`."""
         known = self._environments.get(id(variables))
         if known is not None:
             return known[0]
-        number = len(self._environments) + 1
+        number, oldest = len(self._environments) + 1, None
         if number > _MOST_ENVIRONMENTS:
             # The oldest number is given anew: attempts that were sent with it have what it meant then.
-            number, _ = self._environments.pop(next(iter(self._environments)))
+            oldest = next(iter(self._environments))
+            number = self._environments[oldest][0]
+        self._put({"op": "env", "number": number, "env": variables})
+        if oldest is not None:
+            del self._environments[oldest]
         # Held here, so that no others can have their place in memory.
         self._environments[id(variables)] = number, variables
-        self._put({"op": "env", "number": number, "env": variables})
         return number
 
     def post(self, message: Mapping[str, Any]) -> None:
@@ -130,6 +139,8 @@ class Link(asyncio.Protocol):
 
     def _put(self, message: Mapping[str, Any]) -> None:
         body = _text(message).encode()
+        if len(body) > _MOST_SENT:
+            raise TooLong(f"{len(body) >> 20} MiB, of which {_MOST_SENT >> 20} are possible")
         self._posted += _LENGTH.pack(len(body)) + body
 
     def _flush(self) -> None:

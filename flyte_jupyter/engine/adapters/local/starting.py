@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from flyte_jupyter.engine.adapters.local import command, containers, jobs, logs
 from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import Folders
-from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
@@ -25,6 +26,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0
 _MOST_ENVIRONMENTS = 64
 _TRIES = 3
+_Made = TypeVar("_Made")
+_MARK = "_FLYTE_JUPYTER_ATTEMPT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Grounds:
     logs: Path
     environ: Mapping[str, str]
     settings: LocalSettings
+
+    def mark_of(self, key: str) -> str:
+        """A variable that all processes of an attempt are started with, and nobody else's, as ``NAME=value``."""
+        return f"{_MARK}={self.bundles.parent / key}"
 
 
 @dataclass(slots=True)
@@ -56,20 +63,23 @@ class Starter:
         Gives how it ended when it could not be started, else None.
         """
         try:
-            zygote = await self._parent_of(entry)
+            zygote = await _with_room(entry, lambda: self._parent_of(entry))
             entry.zygote = zygote
-            work = await self._work(entry)
+            work = await _with_room(entry, lambda: self._work(entry))
             if jobs.needs_image(entry.spec, self.grounds.environ):
                 entry.engine = await self.engines.usable()
-            await self._warn(entry, zygote)
+            await _with_room(entry, lambda: self._warn(entry, zygote))
             message = self._message(entry, zygote, work, await jobs.inputs_of(entry.spec))
+            if entry.is_ is not Is.ENDED and entry.zygote is zygote:  # its parent lives
+                self._send(entry, zygote, message)
         except ZygoteFailed as e:
             return Exit(why=refused(e.code, str(e)))
+        except TooLong as e:
+            text = f"{task_of(entry.spec)} cannot be started: its command line and its environment variables are too long ({e})."
+            return Exit(why=refused("LaunchTooLarge", f"{text} Pass what is large as an input."))
         except Exception as e:  # noqa: BLE001  # nothing may leave an attempt starting for ever
             text = f"{task_of(entry.spec)} could not be started: {e}"
             return Exit(why=system_failure("LaunchFailed", text))
-        if entry.is_ is not Is.ENDED and entry.zygote is zygote:  # its parent lives
-            self._send(entry, zygote, message)
         return None
 
     def at_once(self, entry: Entry) -> bool:
@@ -87,7 +97,12 @@ class Starter:
             return False
         zygote.keys.add(entry.key)
         entry.zygote = zygote
-        self._send(entry, zygote, self._message(entry, zygote, work))
+        try:
+            self._send(entry, zygote, self._message(entry, zygote, work))
+        except TooLong:
+            zygote.keys.discard(entry.key)
+            entry.zygote = None
+            return False  # said by who starts it after all
         return True
 
     def _send(self, entry: Entry, zygote: Zygote, message: Message) -> None:
@@ -97,8 +112,8 @@ class Starter:
                 entry.zygote, entry.ahead = None, False
                 return
             message["ahead"] = True
-        entry.sent = True
         zygote.link.send(message)
+        entry.sent = True
         if entry.killed:
             zygote.link.send({"op": "kill", "key": entry.key})
 
@@ -117,14 +132,7 @@ class Starter:
         raise ZygoteFailed("NoProcess", "the parents of its process died as soon as they lived")
 
     async def _work(self, entry: Entry) -> Path:
-        """The attempt's working directory, once the disk has room for it."""
-        while True:
-            try:
-                return self.folders.begin(entry.key, entry.grant)
-            except OSError as e:
-                if e.errno not in NO_ROOM or entry.killed:
-                    raise
-            await asyncio.sleep(_PAUSE)
+        return self.folders.begin(entry.key, entry.grant)
 
     async def _warn(self, entry: Entry, zygote: Zygote) -> None:
         if _is_changed(zygote):
@@ -142,6 +150,10 @@ class Starter:
             # The container has the limit; this process only waits for it.
             argv = containers.argv_of(entry, message["argv"], {**shared, **alone})
             message |= {"argv": argv, "memory": 0}
+        else:
+            # A container's processes are its engine's to end.
+            name, _, value = self.grounds.mark_of(entry.key).partition("=")
+            alone[name] = value
         if zygote.hello.waits:
             message |= {"of": zygote.link.environment(shared), "env": alone}
         else:
@@ -164,6 +176,17 @@ class Starter:
             self._environments.clear()
         self._environments[key] = spec.template, made
         return made
+
+
+async def _with_room(entry: Entry, make: Callable[[], Awaitable[_Made]]) -> _Made:
+    """What this makes, once the disk has room for it: nobody fails because others have filled it."""
+    while True:
+        try:
+            return await make()
+        except OSError as e:
+            if e.errno not in NO_ROOM or entry.killed:
+                raise
+        await asyncio.sleep(_PAUSE)
 
 
 def _is_changed(zygote: Zygote) -> bool:

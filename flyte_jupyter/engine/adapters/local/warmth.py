@@ -30,6 +30,8 @@ _FLYTEKITS_MODULES = (
 _GRACE = 15.0
 _TRIES = 4
 _MOST_LINES = 64
+# Who brings more variables, in characters, than libraries look at has them alone.
+_MOST_VARIABLES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,13 @@ class Warmth:
         self._bundles = bundles
         self._settings = settings
         self._lines: dict[tuple[str, str, str], _Line] = {}
+        self._trials: set[asyncio.Task[Zygote]] = set()
+
+    async def stop(self) -> None:
+        """Give up what is being tried."""
+        for trial in self._trials:
+            trial.cancel()
+        await asyncio.gather(*self._trials, return_exceptions=True)
 
     def ready(self, entry: Entry, plain: Zygote) -> Zygote | None:
         """The parent for the attempt if nothing has to be made for it."""
@@ -76,9 +85,17 @@ class Warmth:
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
         line = self._line(kind)
         # One after the other: each begins with what the one before it has imported.
-        async with line.busy:
-            parent = self._ready(line, kind, plain, code)
-            return parent or await self._warm(line, entry, plain, code)
+        await line.busy.acquire()
+        parent = self._ready(line, kind, plain, code)
+        if parent is not None:
+            line.busy.release()
+            return parent
+        # Beside the attempt, which may be killed meanwhile: others wait for the same libraries.
+        trial = asyncio.get_running_loop().create_task(self._warm(line, entry, plain, code))
+        self._trials.add(trial)
+        trial.add_done_callback(self._trials.discard)
+        trial.add_done_callback(lambda _: line.busy.release())
+        return await asyncio.shield(trial)
 
     def _line(self, kind: Kind) -> _Line:
         if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:
@@ -104,6 +121,8 @@ class Warmth:
             bundle, preload = "", [*_FLYTEKITS_MODULES, *preload]
         for _ in range(_TRIES):
             parent = self._zygotes.warmest(kind) or plain
+            if not self._zygotes.lives(parent):
+                return plain
             wish = {
                 "variables": variables,
                 "bundle": bundle,
@@ -139,13 +158,18 @@ def may_share(entry: Entry) -> bool:
     """
     wants, spec = entry.grant.wants, entry.spec
     apart = "FLYTE_JUPYTER_NO_FORK" in command.chosen_by_task(spec)
-    return command.is_pythons(spec.template) and wants.threads == 1 and not wants.gpu and not apart
+    shared = wants.threads == 1 and not wants.gpu and not apart
+    return command.is_pythons(spec.template) and shared and _are_small(variables_of(entry))
 
 
 def variables_of(entry: Entry) -> Mapping[str, str]:
     """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
     chosen = command.chosen_by_task(entry.spec)
     return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
+
+
+def _are_small(variables: Mapping[str, str]) -> bool:
+    return sum(map(len, variables.values())) <= _MOST_VARIABLES
 
 
 def _digest(variables: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flyte_jupyter.engine.adapters.local import processes
+from flyte_jupyter.engine.adapters.local import homes, processes
 from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
 
 _MODULE = "flyte_jupyter.kernel.runtime.zygote"
@@ -56,7 +56,7 @@ class Kind:
 class Zygote:
     """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use.
 
-    `unanswered` counts the questions since it last said something.
+    `unanswered` counts the questions since it last said something. One that is `ending` was told to, and gets nothing more.
     """
 
     folder: Path
@@ -66,6 +66,12 @@ class Zygote:
     keys: set[str] = field(default_factory=set)
     unanswered: int = 0
     used: int = _NEVER
+    ending: bool = False
+
+    def end(self) -> None:
+        """Ask it to end. Until it has, nobody may be sent to it."""
+        self.ending = True
+        processes.end(self.hello.pid, self.hello.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +117,27 @@ class Zygotes:
         self._joined: Joined = lambda _z: None
 
     async def adopt(self, joined: Joined, heard: Heard, lost: Lost) -> None:
-        """Connect to every zygote that is still there, and clear away the folders of those that left nothing."""
+        """Connect to every zygote that is still there. Those that do not answer are ended; folders with no record are cleared away."""
         self._joined, self._heard, self._lost = joined, heard, lost
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in sorted(p for p in self._root.iterdir() if p.is_dir()):
-            try:
-                about = json.loads((folder / "zygote.json").read_bytes())
-                kind = Kind(
-                    about["interpreter"],
-                    about["environment"],
-                    about.get("generation", 0),
-                    about.get("variables", ""),
-                )
-                await self._join(folder, kind, Path(about["socket"]))
-            except (OSError, ValueError, KeyError, LinkFailed):
-                self.clear(folder)
+        folders = sorted(p for p in self._root.iterdir() if p.is_dir())
+        # At once: however many stand still, that takes the patience for one.
+        await asyncio.gather(*(self._find(folder) for folder in folders))
         self._asking = asyncio.get_running_loop().create_task(self._ask())
+
+    async def _find(self, folder: Path) -> None:
+        try:
+            about = homes.description(folder)
+            kind = Kind(
+                about["interpreter"],
+                about["environment"],
+                about.get("generation", 0),
+                about.get("variables", ""),
+            )
+            await self._join(folder, kind, Path(about["socket"]))
+        except (OSError, ValueError, KeyError, TypeError, LinkFailed):
+            await homes.fence(folder)
+            self.clear(folder)
 
     async def get(self, kind: Kind) -> Zygote:
         """A zygote of this kind. Raises `ZygoteFailed`."""
@@ -141,12 +152,12 @@ class Zygotes:
         return self.touch(await asyncio.shield(task))
 
     def lives(self, zygote: Zygote) -> bool:
-        """Whether it is still there."""
-        return self._live.get(zygote.folder) is zygote
+        """Whether it is still there, and will be."""
+        return self._live.get(zygote.folder) is zygote and not zygote.ending
 
     def ready(self, kind: Kind) -> Zygote | None:
         """One that lives already; None when there is none yet."""
-        for zygote in self._live.values():
+        for zygote in self._lasting():
             if zygote.kind == kind:
                 return self.touch(zygote)
         return None
@@ -166,20 +177,23 @@ class Zygotes:
 
     def trim(self) -> None:
         """End zygotes without attempts: warm ones that a later generation replaces, then the least recently used until the rest fit."""
-        idle = sorted((z for z in self._live.values() if not z.keys), key=lambda z: z.used)
+        idle = sorted((z for z in self._lasting() if not z.keys), key=lambda z: z.used)
         sizes = {z.folder: processes.own_bytes(z.hello.pid) for z in idle}
         total = sum(sizes.values())
         for zygote in idle:
             if total > self._most_bytes or self._is_replaced(zygote):
                 total -= sizes[zygote.folder]
-                processes.end(zygote.hello.pid, zygote.hello.identity)
+                zygote.end()
 
     def let_go(self, zygote: Zygote, key: str) -> None:
         """The zygote may forget this attempt. One that is replaced ends with its last."""
         zygote.link.post({"op": "reap", "key": key})
         zygote.keys.discard(key)
         if not zygote.keys and self._is_replaced(zygote):
-            processes.end(zygote.hello.pid, zygote.hello.identity)
+            zygote.end()
+
+    def _lasting(self) -> list[Zygote]:
+        return [zygote for zygote in self._live.values() if not zygote.ending]
 
     def _is_replaced(self, zygote: Zygote) -> bool:
         newest = self.warmest(zygote.kind)
@@ -187,7 +201,7 @@ class Zygotes:
 
     def warmest(self, kind: Kind) -> Zygote | None:
         """The latest generation of warm parents in a kind's line."""
-        line = (z for z in self._live.values() if z.kind.line == kind.line and z.kind.generation)
+        line = (z for z in self._lasting() if z.kind.line == kind.line and z.kind.generation)
         return max(line, key=lambda z: z.kind.generation, default=None)
 
     async def fork(
@@ -228,8 +242,8 @@ class Zygotes:
     def clear(self, folder: Path) -> None:
         """Remove a dead zygote's folder once no record of it is left."""
         if folder not in self._live and not any(records_in(folder)):
-            with suppress(OSError, ValueError, KeyError):
-                Path(json.loads((folder / "zygote.json").read_bytes())["socket"]).unlink()
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                Path(homes.description(folder)["socket"]).unlink()
             shutil.rmtree(folder, ignore_errors=True)
 
     def touch(self, zygote: Zygote) -> Zygote:
@@ -245,20 +259,23 @@ class Zygotes:
             await self._exec(kind, folder, socket)
             return await self._join(folder, kind, socket)
         except LinkFailed as e:
-            said = _last_words(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            said = homes.last_words(folder)
+            homes.discard(folder)
             raise ZygoteFailed("InterpreterUnusable", f"{e}. {said}") from e
-        except ZygoteFailed:
-            shutil.rmtree(folder, ignore_errors=True)
+        except (ZygoteFailed, OSError):
+            homes.discard(folder)
             raise
 
     def _place(self, kind: Kind) -> tuple[Path, Path]:
         """A folder for a new zygote, which says what it will be, and its socket."""
         folder = self._root / uuid.uuid4().hex[:12]
         folder.mkdir(mode=0o700)
-        socket = socket_path(folder)
-        about = asdict(kind) | {"socket": str(socket)}
-        (folder / "zygote.json").write_text(json.dumps(about), "utf-8")
+        try:
+            socket = socket_path(folder)
+            homes.describe(folder, asdict(kind) | {"socket": str(socket)})
+        except (OSError, ZygoteFailed):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder, socket
 
     async def _exec(self, kind: Kind, folder: Path, socket: Path) -> None:
@@ -284,12 +301,20 @@ class Zygotes:
         if status != 0:
             raise ZygoteFailed(
                 "InterpreterUnusable",
-                f"{kind.interpreter} could not run flyte_jupyter (exit status {status}). {_last_words(folder)} "
+                f"{kind.interpreter} could not run flyte_jupyter (exit status {status}). {homes.last_words(folder)} "
                 "Install flyte-jupyter in that environment, or register the task from one that has it.",
             )
 
     async def _join(self, folder: Path, kind: Kind, socket: Path) -> Zygote:
         link, hello = await Link.open(socket)
+        try:
+            # Before anything is sent to it: whoever finds it standing still must know whom to end.
+            homes.note(folder, hello.pid, hello.identity)
+        except OSError:
+            if not hello.attempts:
+                processes.kill(hello.pid, hello.identity)
+                await link.close()
+                raise
         zygote = Zygote(folder, kind, link, hello, {a["key"] for a in hello.attempts})
         self._live[folder] = zygote
         self._joined(zygote)
@@ -325,6 +350,8 @@ class Zygotes:
             if parent is zygote and not answer.done():
                 answer.set_result({"outcome": "orphaned", "what": ""})
         if self._live.pop(zygote.folder, None) is not None:
+            # It may have closed the connection only, with something still to be read.
+            processes.kill(zygote.hello.pid, zygote.hello.identity)
             self._lost(zygote)
             self.clear(zygote.folder)
 
@@ -343,7 +370,8 @@ def records_in(folder: Path) -> Iterator[Orphan]:
             if said.get("gone"):
                 found.pop(key, None)
             else:
-                found[key] = Orphan(folder, key, said["pid"], said["identity"], said["exit"])
+                pid = int(said["pid"])
+                found[key] = Orphan(folder, key, pid, str(said["identity"]), said["exit"])
     yield from found.values()
 
 
@@ -369,11 +397,3 @@ def socket_path(folder: Path, environ: Mapping[str, str] = os.environ) -> Path:
             f"{private} is not a private folder of this user. Remove it, or set XDG_RUNTIME_DIR to one that is.",
         )
     return private / folder.name
-
-
-def _last_words(folder: Path) -> str:
-    try:
-        text = (folder / "zygote.log").read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""
-    return f"It said: {text.splitlines()[-1]}" if text else ""
