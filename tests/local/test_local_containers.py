@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -188,6 +189,24 @@ def test_a_container_that_a_hanging_engine_may_still_have_is_removed_later(tmp_p
             b.executor._engines._until = 0.0
             await b.executor.kill(spec.id)
             assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_want_of_files_is_no_word_against_an_engine(tmp_path, monkeypatch):
+    environ = fake_docker(tmp_path / "bin", "echo '{}'")
+
+    async def short(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            with monkeypatch.context() as patched:
+                patched.setattr(containers.Engines, "_asked", short)
+                with pytest.raises(OSError, match="Too many open files") as caught:
+                    await b.executor.launch(raw(b, "true"))
+                assert passes(caught.value)
+            assert isinstance(await b.executor.launch(raw(b, "true")), Accepted)
 
     asyncio.run(main())
 

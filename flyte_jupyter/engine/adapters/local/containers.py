@@ -19,7 +19,7 @@ from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
 from flyte_jupyter.engine.adapters.local.resources import memory_limit_of
-from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
 _ENGINES = ("podman", "docker")
@@ -102,6 +102,8 @@ class Engines:
             self._silent = True
             return f"is installed, and `info` gives no answer within {_PROBE_SECONDS:.0f} s"
         except OSError as e:
+            if passes(e):
+                raise  # this machine's want of files or processes says nothing of the engine
             return f"is installed and cannot be run ({e.strerror})"
         errors = _server_errors(out)
         if code == 0 and not errors:
@@ -136,6 +138,8 @@ class Engines:
             message = f"{engine} has not removed {name} within {_REMOVAL_SECONDS:.0f} s"
             raise NoEngine(message) from None
         except OSError as e:
+            if passes(e):
+                raise
             return str(e)
         return err.decode("utf-8", "replace") if code else ""
 
