@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -13,7 +14,9 @@ import container_engine
 import pytest
 from local_attempts import attempt_id, bench, seen
 
-from flyte_jupyter.engine.ports import Rejected
+from flyte_jupyter.engine.adapters.local import containers
+from flyte_jupyter.engine.core.state import Blame
+from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
 CARRIED = core.DataLoadingConfig(
@@ -96,6 +99,131 @@ def test_dockers_client_without_its_server_is_not_usable(tmp_path):
         async with bench(tmp_path, environ=environ) as b:
             answer = await b.executor.launch(raw(b, "true"))
             assert "docker is installed and not usable" in answer.why.message
+
+    asyncio.run(main())
+
+
+def fake_docker(folder: Path, script: str) -> dict[str, str]:
+    """A PATH with the usual commands and a docker that is a shell script."""
+    environ = without_engines(folder)
+    docker = folder / "docker"
+    docker.write_text(f"#!/bin/sh\n{script}\n")
+    docker.chmod(0o755)
+    return environ
+
+
+HANGS = f"{shutil.which('sleep')} 987 & exec {shutil.which('sleep')} 987"
+"""Neither it nor its child, which holds its pipes too, ever ends."""
+
+
+def test_an_engine_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "_PROBE_SECONDS", 0.2)
+    environ = fake_docker(tmp_path / "bin", f"echo $$ > {tmp_path}/pid; {HANGS}")
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            answer = await b.executor.launch(raw(b, "true"))
+            assert answer.why.code == "NoContainerEngine"
+            assert "docker is installed, and `info` gives no answer" in answer.why.message
+            group = int((tmp_path / "pid").read_text())
+
+            async def gone():
+                return not await asyncio.to_thread(members, group)
+
+            await seen(gone)
+
+    asyncio.run(main())
+
+
+def members(group: int) -> list[int]:
+    """The living processes of a group."""
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(pid))
+    return found
+
+
+def test_an_engine_is_heard_although_its_child_holds_its_pipes(tmp_path):
+    environ = fake_docker(
+        tmp_path / "bin", f"{shutil.which('sleep')} 987 & echo $! > {tmp_path}/pid; echo '{{}}'"
+    )
+
+    async def main():
+        try:
+            assert (await containers.Engines(environ).usable()).endswith("docker")
+        finally:
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+    asyncio.run(main())
+
+
+def test_a_container_that_a_hanging_engine_may_still_have_is_removed_later(tmp_path, monkeypatch):
+    hangs = tmp_path / "hangs"
+    script = (
+        f"if [ $1 != run ] && [ -e {hangs} ]; then {HANGS}; fi\n"
+        f"case $1 in info) echo '{{}}';; rm) echo $4 > {tmp_path}/removed;; run) exec sleep 987;; esac"
+    )
+    environ = fake_docker(tmp_path / "bin", script)
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            spec = raw(b, "true", data=None)
+            assert isinstance(await b.executor.launch(spec), Accepted)
+            await b.started(spec.id)
+            hangs.touch()
+            monkeypatch.setattr(containers, "_PROBE_SECONDS", 0.2)
+            monkeypatch.setattr(containers, "_REMOVAL_SECONDS", 0.2)
+            for _ in range(2):  # by what it answers to `rm`, and to `info`
+                with pytest.raises(NotNow) as caught:
+                    await b.executor.kill(spec.id)
+                assert passes(caught.value)
+                assert spec.id in (await b.executor.listing()).all
+            hangs.unlink()
+            monkeypatch.setattr(containers, "_PROBE_SECONDS", 60.0)
+            monkeypatch.setattr(containers, "_REMOVAL_SECONDS", 60.0)
+            b.executor._engines._until = 0.0
+            await b.executor.kill(spec.id)
+            assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_want_of_files_is_no_word_against_an_engine(tmp_path, monkeypatch):
+    environ = fake_docker(tmp_path / "bin", "echo '{}'")
+
+    async def short(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            with monkeypatch.context() as patched:
+                patched.setattr(containers.Engines, "_asked", short)
+                with pytest.raises(OSError, match="Too many open files") as caught:
+                    await b.executor.launch(raw(b, "true"))
+                assert passes(caught.value)
+            assert isinstance(await b.executor.launch(raw(b, "true")), Accepted)
+
+    asyncio.run(main())
+
+
+def test_what_wants_an_image_never_runs_without_when_its_engine_has_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(containers, "_GOOD_FOR", 0.0)
+    once, ran = tmp_path / "once", tmp_path / "ran"
+    script = f"[ -e {once} ] && {{ echo 'no server' >&2; exit 1; }}; : > {once}; echo '{{}}'"
+    environ = fake_docker(tmp_path / "bin", script)
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            how = await b.run(raw(b, f": > {ran}", data=None))
+            assert how.why.code == "LaunchFailed"
+            assert how.why.blame is Blame.SYSTEM
+            assert "not usable (no server)" in how.why.message
+            assert not ran.exists()
 
     asyncio.run(main())
 

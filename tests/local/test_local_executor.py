@@ -215,6 +215,10 @@ def test_a_changed_environment_is_said_at_the_head_of_the_log(tmp_path):
             await b.run(spec)
             first = (await b.log(spec)).splitlines()[0]
             assert "have changed since this task was registered" in first
+            log = log_path(tmp_path / "logs", spec.id)
+            assert log.stat().st_mode & 0o077 == 0
+            assert log.parent.stat().st_mode & 0o077 == 0
+            assert (tmp_path / "logs").stat().st_mode & 0o077 == 0
             assert b.outputs(spec) is not None
 
     asyncio.run(main())

@@ -12,6 +12,8 @@ from processes import eventually
 
 from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.executor import KillPending
+from flyte_jupyter.engine.adapters.local.folders import Folders
+from flyte_jupyter.engine.core.state import Blame
 
 FAULTS = """
 import os, signal, subprocess, sys, time
@@ -330,5 +332,47 @@ def test_nothing_listens_on_the_network(tmp_path):
             sockets = {name for pid in pids for name in open_files(pid)}
             assert not sockets & network_sockets()
             assert private(tmp_path / "local" / "zygotes")
+
+    asyncio.run(main())
+
+
+QUIET = """
+def do_ok(inputs):
+    pass
+"""
+
+
+def test_a_spare_folder_that_somebody_cleared_away_is_made_anew(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            first = b.task(QUIET, "ok")
+            assert (await b.run(first)).code == 0
+            await b.executor.reap(first.id)
+            spares = list((tmp_path / "local" / "attempts").iterdir())
+            assert spares
+            for spare in spares:
+                spare.rmdir()
+            (tmp_path / "local" / "attempts").rmdir()
+            assert (await b.run(b.task(QUIET, "ok", attempt_id("n1")))).code == 0
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_goes_before_its_process_is_made_is_the_systems_failure(
+    tmp_path, monkeypatch
+):
+    begin = Folders.begin
+
+    def begin_and_clear(self, key, grant):
+        work = begin(self, key, grant)
+        work.rmdir()
+        return work
+
+    monkeypatch.setattr(Folders, "begin", begin_and_clear)
+
+    async def main():
+        async with bench(tmp_path) as b:
+            why = (await b.run(b.task(QUIET, "ok"))).why
+            assert (why.code, why.blame, why.retryable) == ("BadLaunch", Blame.SYSTEM, True)
 
     asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 
 import pytest
@@ -90,6 +91,64 @@ def test_this_machine_has_something():
     assert machine({}).memory > 2**20
     assert devices({"CUDA_VISIBLE_DEVICES": "3, 5"}) == ("3", "5")
     assert devices({"CUDA_VISIBLE_DEVICES": ""}) == ()
+
+
+def laid_out(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+GROUPS = "sys/fs/cgroup"
+
+
+@pytest.mark.parametrize(
+    ("files", "cpu", "memory"),
+    [
+        ({}, 64, None),
+        ({f"{GROUPS}/cpu.max": "200000 100000\n", f"{GROUPS}/memory.max": "1048576\n"}, 2, 2**20),
+        (
+            {
+                "proc/self/cgroup": "0::/pods/one\n",
+                f"{GROUPS}/cpu.max": "max 100000\n",
+                f"{GROUPS}/pods/cpu.max": "150000 100000\n",
+                f"{GROUPS}/pods/one/cpu.max": "max 100000\n",
+                f"{GROUPS}/pods/memory.max": "max\n",
+                f"{GROUPS}/pods/one/memory.max": "2097152\n",
+            },
+            1.5,
+            2**21,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/docker/1\n4:cpu,cpuacct:/docker/1\n0::/\n",
+                f"{GROUPS}/cpu,cpuacct/cpu.cfs_quota_us": "700000\n",
+                f"{GROUPS}/cpu,cpuacct/cpu.cfs_period_us": "300000\n",
+                f"{GROUPS}/memory/docker/1/memory.limit_in_bytes": "1048576\n",
+            },
+            2.333,
+            2**20,
+        ),
+        (
+            {
+                f"{GROUPS}/cpu/cpu.cfs_quota_us": "-1\n",
+                f"{GROUPS}/cpu/cpu.cfs_period_us": "100000\n",
+                f"{GROUPS}/memory/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            64,
+            None,
+        ),
+        ({f"{GROUPS}/cpu.max": "20000 100000\n"}, 1, None),
+    ],
+)
+def test_a_machine_is_as_large_as_its_control_groups_allow(
+    tmp_path, monkeypatch, files, cpu, memory
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = machine({}, laid_out(tmp_path, files))
+    assert (found.cpu, found.memory) == (cpu, memory or pages)
 
 
 def names(granted):

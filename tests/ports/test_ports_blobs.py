@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from flyte_jupyter.engine.adapters import blobs as adapters
 from flyte_jupyter.engine.adapters.blobs import FolderBlobs, RemoteBlobs, blobs_at
 from flyte_jupyter.engine.adapters.memory import MemoryBlobs
-from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound
+from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, passes
 
 
 @pytest.fixture(params=["folder", "fsspec", "memory"])
@@ -167,3 +167,35 @@ def test_a_folder_that_gives_errors_may_give_content_again(tmp_path, monkeypatch
     with pytest.raises(BlobFailure) as caught:
         run(blobs.get(f"{blobs.root}/x"))
     assert caught.value.passes
+
+
+def asked_of(blobs, uri):
+    return (blobs.get(uri), blobs.exists(uri), blobs.names(uri), blobs.put(uri, b"x"))
+
+
+def test_a_folder_that_has_gone_is_away_and_not_empty(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    blobs = blobs_at(str(root))
+    uri = f"{blobs.root}/n0/outputs.pb"
+    assert not run(blobs.exists(uri)), "nobody has made it yet"
+    run(blobs.put(uri, b"kept"))
+    root.rename(elsewhere)
+    for call in asked_of(blobs, uri):
+        with pytest.raises(BlobFailure, match="has gone") as caught:
+            run(call)
+        assert passes(caught.value)
+    assert not root.exists()
+    elsewhere.rename(root)
+    assert run(blobs.get(uri)) == b"kept"
+    assert run(blobs.names(f"{blobs.root}/n1")) == {}
+
+
+def test_an_empty_mount_point_is_no_empty_store(tmp_path, monkeypatch):
+    monkeypatch.setattr(adapters.os.path, "ismount", lambda _: True)
+    blobs = blobs_at(str(tmp_path))
+    uri = f"{blobs.root}/n0/outputs.pb"
+    assert not run(blobs.exists(uri))
+    monkeypatch.setattr(adapters.os.path, "ismount", lambda _: False)
+    for call in asked_of(blobs, uri):
+        with pytest.raises(BlobFailure, match="has gone"):
+            run(call)

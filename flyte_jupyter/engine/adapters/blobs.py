@@ -34,6 +34,9 @@ class FolderBlobs:
 
     Content is written beside its place and renamed. It is not forced to the disk: what matters is
     recorded in the database, and can be written again.
+
+    A folder that was there and is not any more (removed, or no longer mounted) is a store that is away, and no empty one.
+    It is looked for only when something is not found.
     """
 
     def __init__(self, root: Path) -> None:
@@ -41,28 +44,43 @@ class FolderBlobs:
         self.root = f"{_FILE}{self._folder}"
         self._prefix = f"{self._folder}{os.sep}"
         self._names = count()
+        self._seen = os.path.isdir(self._folder)  # noqa: PTH112 - as below
+        self._mounted = self._seen and os.path.ismount(self._folder)
 
     async def get(self, uri: str) -> bytes:
         """The whole content."""
         path = self._path(uri)
         try:
-            return _read(path)
+            data = _read(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self._look("read", uri)
             raise BlobNotFound(f"there is nothing at {uri}") from None
         except OSError as error:
             raise _failure("read", uri, error) from error
+        self._seen = True
+        return data
 
     async def put(self, uri: str, data: bytes) -> None:
         """Write so that a reader sees the old content, or the new, never a part."""
         path = self._path(uri)
+        beside = f"{path}.{os.getpid()}-{next(self._names)}.part"
         try:
-            _write(path, f"{path}.{os.getpid()}-{next(self._names)}.part", data)
+            try:
+                _write(path, beside, data)
+            except FileNotFoundError:
+                self._look("write", uri)
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see below
+                _write(path, beside, data)
         except OSError as error:
             raise _failure("write", uri, error) from error
+        self._seen = True
 
     async def exists(self, uri: str) -> bool:
         """Whether there is content at this URI."""
-        return _is_file(self._path(uri))
+        found = _is_file(self._path(uri))
+        if not found:
+            self._look("look at", uri)
+        return found
 
     async def names(self, folder: str) -> Mapping[str, int]:
         """The names and sizes of the files in a folder; nothing when there is no folder."""
@@ -70,6 +88,7 @@ class FolderBlobs:
         try:
             return _sizes(path)
         except (FileNotFoundError, NotADirectoryError):
+            self._look("list", folder)
             return {}
         except OSError as error:
             raise _failure("list", folder, error) from error
@@ -77,6 +96,18 @@ class FolderBlobs:
     async def copy(self, source: str, target: str) -> None:
         """Put the content of `source` at `target`."""
         await self.put(target, await self.get(source))
+
+    def _look(self, verb: str, uri: str) -> None:
+        """After something was not found. Raises `BlobFailure` when the folder itself has gone."""
+        there = os.path.isdir(self._folder)  # noqa: PTH112 - as below
+        if self._mounted:
+            there = there and os.path.ismount(self._folder)
+        self._seen = self._seen or there
+        if self._seen and not there:
+            raise BlobFailure(
+                f"cannot {verb} {uri}: the folder {self._folder} was there and has gone. Mount it again, or put it back: "
+                "it goes on by itself"
+            )
 
     def _path(self, uri: str) -> str:
         """The file of a URI. Raises `BlobOutside` when it is not below the root; links below it are its owner's."""
@@ -115,11 +146,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def _write(path: str, beside: str, data: bytes) -> None:
-    try:
-        file = os.open(beside, _NEW, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see above
-        file = os.open(beside, _NEW, 0o666)
+    file = os.open(beside, _NEW, 0o666)
     try:
         try:
             _write_all(file, data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -17,13 +19,14 @@ from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
 from flyte_jupyter.engine.adapters.local.resources import memory_limit_of
-from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
 _ENGINES = ("podman", "docker")
 _MODULE = "flyte_jupyter.kernel.runtime.container"
 _RAW = "raw-container"
-_PROBE_SECONDS = 10.0
+_PROBE_SECONDS, _REMOVAL_SECONDS = 10.0, 20.0
+_LAST_WORDS = 0.5
 _TRIES, _PAUSE = 5, 0.3
 _GOOD_FOR, _BAD_FOR = 300.0, 5.0
 INPUTS, OUTPUTS = "/var/inputs", "/var/outputs"
@@ -40,6 +43,10 @@ def needs_image(template: core.TaskTemplate, path: str | None) -> bool:
     return not words or shutil.which(words[0], path=path) is None
 
 
+class NoEngine(NotNow):
+    """No container engine works, or the one that does gives no answer: ask again."""
+
+
 @dataclass(slots=True)
 class Engines:
     """The container engines of this machine. Whether one works is found out when a task first needs it, and again now and then."""
@@ -47,20 +54,21 @@ class Engines:
     environ: Mapping[str, str]
     _found: str = ""
     _why: str = ""
+    _silent: bool = False
     _until: float = 0.0
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def usable(self) -> str:
-        """The path of one that works; empty when there is none, and `why` says what is missing."""
-        async with self._busy:
-            if time.monotonic() >= self._until:
-                await self._look()
-                self._until = time.monotonic() + (_GOOD_FOR if self._found else _BAD_FOR)
+        """The path of one that works. Raises `NoEngine`: what wants an image never runs without."""
+        await self._looked()
+        if not self._found:
+            raise NoEngine(self._why)
         return self._found
 
     async def refusal(self, spec: AttemptSpec) -> Rejected | None:
         """Why no container can be run for the task; None when one can."""
-        if await self.usable():
+        await self._looked()
+        if self._found:
             return None
         message = (
             f"{task_of(spec)} runs in the image {spec.template.container.image}, which takes podman or docker on this machine: "
@@ -68,8 +76,14 @@ class Engines:
         )
         return rejected("NoContainerEngine", message)
 
+    async def _looked(self) -> None:
+        async with self._busy:
+            if time.monotonic() >= self._until:
+                await self._look()
+                self._until = time.monotonic() + (_GOOD_FOR if self._found else _BAD_FOR)
+
     async def _look(self) -> None:
-        self._found, problems = "", []
+        self._found, self._silent, problems = "", False, []
         for name in _ENGINES:
             path = shutil.which(name, path=self.environ.get("PATH"))
             problem = await self._problem(path) if path else "is not installed"
@@ -81,30 +95,31 @@ class Engines:
 
     async def _problem(self, path: str) -> str:
         try:
-            process = await asyncio.create_subprocess_exec(
-                path, "info", "--format", "{{json .}}",
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env=command.passed_on(self.environ),
-            )  # fmt: skip
-        except OSError as e:
-            return f"is installed and cannot be run ({e.strerror})"
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                out, err = await process.communicate()
+            code, out, err = await self._asked(
+                _PROBE_SECONDS, path, "info", "--format", "{{json .}}"
+            )
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            self._silent = True
             return f"is installed, and `info` gives no answer within {_PROBE_SECONDS:.0f} s"
+        except OSError as e:
+            if passes(e):
+                raise  # this machine's want of files or processes says nothing of the engine
+            return f"is installed and cannot be run ({e.strerror})"
         errors = _server_errors(out)
-        if process.returncode == 0 and not errors:
+        if code == 0 and not errors:
             return ""
         words = errors or err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason"]
         return f"is installed and not usable ({words[0]})"
 
     async def remove(self, key: str) -> None:
-        """Remove an attempt's container, whatever state it is in; nothing when there is none."""
-        engine = await self.usable()
+        """Remove an attempt's container, whatever state it is in; nothing when there is none.
+
+        Raises `NoEngine` when the engine gives no answer: the container may be there, and go on.
+        """
+        await self._looked()
+        if self._silent and not self._found:
+            raise NoEngine(f"the container {name_of(key)} may still be there: {self._why}")
+        engine = self._found
         for _ in range(_TRIES if engine else 0):
             said = await self._removal(engine, key)
             if not said or "no such container" in said.lower():
@@ -114,16 +129,73 @@ class Engines:
 
     async def _removal(self, engine: str, key: str) -> str:
         """What the engine has against it."""
+        name = name_of(key)
         try:
-            process = await asyncio.create_subprocess_exec(
-                engine, "rm", *_forced(engine), name_of(key),
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-                env=command.passed_on(self.environ),
-            )  # fmt: skip
+            code, _, err = await self._asked(_REMOVAL_SECONDS, engine, "rm", *_forced(engine), name)
+        except TimeoutError:
+            # The next one looks first, for all: it would wait for as long.
+            self._until = 0.0
+            message = f"{engine} has not removed {name} within {_REMOVAL_SECONDS:.0f} s"
+            raise NoEngine(message) from None
         except OSError as e:
+            if passes(e):
+                raise
             return str(e)
-        _, err = await process.communicate()
-        return err.decode("utf-8", "replace") if process.returncode else ""
+        return err.decode("utf-8", "replace") if code else ""
+
+    async def _asked(self, seconds: float, *words: str) -> tuple[int, bytes, bytes]:
+        """Run the engine's command: its status, output and errors. Raises `OSError`, or `TimeoutError` when it has not ended in time.
+
+        It never waits for longer: children of the command may hold its pipes, whatever becomes of itself.
+        """
+        transport, heard = await asyncio.get_running_loop().subprocess_exec(
+            _Heard, *words, stdin=asyncio.subprocess.DEVNULL,
+            env=command.passed_on(self.environ), start_new_session=True,
+        )  # fmt: skip
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await heard.over.wait()
+            code = transport.get_returncode()
+            if code is None:
+                raise TimeoutError
+            return code, bytes(heard.said[1]), bytes(heard.said[2])
+        finally:
+            if transport.get_returncode() is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(transport.get_pid(), signal.SIGKILL)
+            for number in heard.said:
+                if pipe := transport.get_pipe_transport(number):
+                    pipe.close()
+
+
+class _Heard(asyncio.SubprocessProtocol):
+    """What a command has said. `over` comes when it has ended; who else holds its pipes then gets a moment to let go of them."""
+
+    def __init__(self) -> None:
+        self.said = {1: bytearray(), 2: bytearray()}
+        self.over = asyncio.Event()
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It has been started."""
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._transport = transport
+
+    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
+        """It says something."""
+        assert isinstance(data, bytes)
+        self.said[fd] += data
+
+    def process_exited(self) -> None:
+        """It has ended."""
+        asyncio.get_running_loop().call_later(_LAST_WORDS, self.over.set)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the status tells
+        """It has ended, and its pipes are closed."""
+        if self._transport:
+            self._transport.close()
+        self.over.set()
 
 
 def _forced(engine: str) -> list[str]:

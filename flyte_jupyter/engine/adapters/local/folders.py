@@ -219,8 +219,11 @@ class Folders:
 
     def _empty(self, key: str) -> str:
         """An empty directory: one that an earlier attempt left so, or a new one."""
-        if self._spare:
-            return self._spare.pop()
+        while self._spare:
+            name = self._spare.pop()
+            # Somebody who clears up may have taken it for rubbish.
+            if os.path.isdir(f"{self._root}/{name}"):  # noqa: PTH112
+                return name
         # Strings: an attempt waits for this.
         path = f"{self._root}/{key}"
         try:
@@ -229,6 +232,7 @@ class Folders:
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
         except FileNotFoundError:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
         if self._mode < 0:
             self._mode = os.stat(path).st_mode  # noqa: PTH116

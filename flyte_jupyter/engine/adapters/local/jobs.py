@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte_jupyter.engine.adapters.local import command, containers
+from flyte_jupyter.engine.adapters.local import command, containers, logs
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
 from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
@@ -137,6 +137,4 @@ def warn_of_change(log: Path, interpreter: str) -> None:
         f"[flyte-jupyter] The packages of {interpreter} have changed since this task was registered; "
         "register it again to be sure of what runs.\n"
     )
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(text)
+    logs.append(log, text)

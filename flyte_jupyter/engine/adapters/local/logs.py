@@ -54,6 +54,18 @@ def _plain(text: str) -> str:
     return "".join(c if c in _SAFE else "_" for c in text)[:_LONGEST].lstrip(".")
 
 
+def append(path: Path, text: str) -> None:
+    """Write to a log, which nobody else may read: its process has not made it yet, maybe."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)
+
+
 def read(path: Path, offset: int, limit: int, *, complete: bool) -> LogSlice:
     """Up to `limit` bytes from byte `offset`; empty past the end or when there is no file.
 

@@ -7,8 +7,9 @@ import os
 from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
 
-# Nothing is wrong with the task: the machine had no room for one more process, or a folder was in the way.
-_PASSING = frozenset({"NoProcess", "UnsafeFolder"})
+# Nothing is wrong with the task: the machine had no room for one more process, a folder was in the way, or the attempt's own
+# had gone (somebody clears up temporary files) before its process could be made.
+_PASSING = frozenset({"NoProcess", "UnsafeFolder", "BadLaunch"})
 
 
 def rejected(code: str, message: str) -> Rejected:

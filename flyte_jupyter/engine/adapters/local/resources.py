@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,16 +99,64 @@ def refusal(wants: Wants, capacity: Capacity) -> str | None:
     return None
 
 
-def machine(environ: Mapping[str, str] = os.environ) -> Capacity:
-    """What this machine has for attempts, as far as this process may use it."""
+def machine(environ: Mapping[str, str] = os.environ, root: Path = Path("/")) -> Capacity:
+    """What this machine has for attempts, as far as this process may use it. Its files are below `root`.
+
+    A container sees all cores of its node: what it may use of them stands with its control groups. Less than one core is
+    counted as one, or a task that asks for nothing could never run.
+    """
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            memory = min(memory, int(Path(limit).read_text("ascii")))
-        except (OSError, ValueError):
+    cores = min([float(cpus or 1), *map(_quota, _groups(root, "cpu"))])
+    bytes_ = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = min([bytes_, *map(_most_memory, _groups(root, "memory"))])
+    # Not more digits than requests have: what the message of a refusal names must fit.
+    cores = max(1.0, math.floor(cores * _GRAIN) / _GRAIN)
+    return Capacity(cores, int(memory), len(devices(environ)))
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders that may limit this process: of its control groups, of either version, and of those above them."""
+    base = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = ["0::/", f"1:{controller}:/"]
+    for line in lines:
+        names, _, path = line.partition(":")[2].partition(":")
+        if names and controller not in names.split(","):
             continue
-    return Capacity(float(cpus or 1), memory, len(devices(environ)))
+        # A group that is named from outside the container is not there: its limits stand at the top.
+        parts = [part for part in path.split("/") if part]
+        for mount in (base / controller, base / names) if names else (base, base / "unified"):
+            yield from (mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
+
+
+def _quota(group: Path) -> float:
+    """How many cores a control group may use at once."""
+    new = _read(group / "cpu.max").split()
+    old = [*_read(group / "cpu.cfs_quota_us").split(), *_read(group / "cpu.cfs_period_us").split()]
+    return min(_ratio(new), _ratio(old))
+
+
+def _ratio(words: list[str]) -> float:
+    try:
+        quota, period = map(int, words)
+    except ValueError:  # "max", or no such file
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def _most_memory(group: Path) -> float:
+    """How much memory a control group may hold, in bytes."""
+    words = [_read(group / name) for name in ("memory.max", "memory.limit_in_bytes")]
+    return min((int(word) for word in words if word.isdecimal()), default=math.inf)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def devices(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
