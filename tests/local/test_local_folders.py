@@ -76,6 +76,19 @@ def test_a_directory_is_used_again_only_when_it_is_as_it_was_given(tmp_path):
     assert made.forget(keys[2]) == third.name
 
 
+def test_one_that_is_launched_again_takes_nobodys_directory(tmp_path):
+    made, template = Folders(tmp_path / "attempts"), core.TaskTemplate(type="t")
+    one, other = kept(1, template), kept(2, template)
+    first, second = put(made, one, other)
+    work = made.begin(first, one.grant)
+    made.forget(first)
+    assert made.begin(second, other.grant) == work
+    (work / "half").touch()
+    put(made, one)
+    assert made.begin(first, one.grant) != work
+    assert (work / "half").exists()
+
+
 def test_the_journal_does_not_grow_with_what_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "_LEAST_BYTES", 4096)
     made = Folders(tmp_path / "attempts")

@@ -93,7 +93,7 @@ def _append_to(log: str) -> int:
     try:
         return os.open(log, flags, 0o600)
     except FileNotFoundError:
-        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        Path(log).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(log, flags, 0o600)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -229,6 +230,9 @@ class Folders:
         try:
             os.mkdir(path)  # noqa: PTH102
         except FileExistsError:
+            # Named for one that was here before, it may have been given to another since.
+            if any(live.work == key for live in self._live.values()):
+                return os.path.basename(tempfile.mkdtemp(prefix=f"{key}-", dir=self._root))  # noqa: PTH119
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
         except FileNotFoundError:
