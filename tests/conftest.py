@@ -21,6 +21,7 @@ _ALONE = ("cluster", "browser")
 """Folders whose tests share one Kubernetes, or one JupyterLab. The first takes longest, so it is begun with."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test of the real world that fails is tried once more; the summary tells of it.
 
