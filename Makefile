@@ -48,7 +48,7 @@ frontend-check: $(VENV)/.dev
 WORKERS ?= 2
 
 test: $(VENV)/.dev browser cluster check ## Set up what the tests need and pass them all (WORKERS at once)
-	$(BIN)/python -m pytest -r fER -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -r fER -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 SEEDS ?= 10000
 KILLS ?= 200

@@ -21,19 +21,26 @@ _ALONE = ("cluster", "browser")
 """Folders whose tests share one Kubernetes, or one JupyterLab. The first takes longest, so it is begun with."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of the real world that fails is tried once more; the summary tells of it.
-
-    Of several workers one runs all tests of a module, or of a folder that shares what it has started.
-    """
+    """A test of the real world that fails is tried once more; the summary tells of it."""
     for item in items:
-        folder = item.path.parent.name
-        if folder in _REAL:
+        if item.path.parent.name in _REAL:
             item.add_marker(pytest.mark.flaky(reruns=1))
-        shared = folder if folder in _ALONE else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(shared))
     items.sort(key=lambda item: _ALONE.index(f) if (f := item.path.parent.name) in _ALONE else 0.5)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Of several workers one runs all tests of a module, or of a folder that shares what it has started."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            folder = module.rpartition("/")[0]
+            return folder if folder.rpartition("/")[2] in _ALONE else module
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
