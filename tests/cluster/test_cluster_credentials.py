@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 from aiohttp import web
 from cluster_certificates import Authority
+from fake_api import kubeconfig
 from kubernetes_bench import QUICK, HandClock
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused
@@ -79,29 +80,30 @@ def become(folder, pair):
     (folder / "me.key").write_bytes(pair.key.read_bytes())
 
 
+@asynccontextmanager
+async def met(folder, user, *names):
+    """As `user`, whose certificate is first that of "one", at a server that knows these names: its API, those names, "two"'s pair."""
+    authority = Authority.make(folder / "authority")
+    one, two = (authority.issue(name, f"/CN={name}") for name in ("one", "two"))
+    become(folder, one)
+    known = dict.fromkeys(names, True)
+    async with asked_by(known, authority) as url, asyncio.timeout(60):
+        api = await api_of(folder, url, user(folder), authority)
+        yield api, known, two
+        await api.close()
+
+
 async def api_of(folder, url, user, authority):
     """As whom the kubeconfig names: this user, at the server that this authority vouches for."""
-    cluster = {"server": url, "certificate-authority": str(authority.pair.certificate)}
-    config = {
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": cluster}],
-        "users": [{"name": "me", "user": user}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
-    }
-    file = folder / "kubeconfig.json"
-    file.write_text(json.dumps(config))
+    vouches = {"certificate-authority": str(authority.pair.certificate)}
+    file = kubeconfig(folder, url, user, **vouches)
     return Api(await connect(ConnectionSettings(file), HandClock()), QUICK.pace)
 
 
 @pytest.mark.parametrize("user", [from_files, from_plugin])
 def test_a_certificate_that_the_server_no_longer_takes_is_read_again(tmp_path, user):
     async def main():
-        authority = Authority.make(tmp_path / "authority")
-        one, two = (authority.issue(name, f"/CN={name}") for name in ("one", "two"))
-        become(tmp_path, one)
-        known = {"one": True}
-        async with asked_by(known, authority) as url, asyncio.timeout(60):
-            api = await api_of(tmp_path, url, user(tmp_path), authority)
+        async with met(tmp_path, user, "one") as (api, known, two):
             await api.read(PODS)
             async with aclosing(api.events(PODS, {"watch": "1"}, 30.0)) as events:
                 assert await anext(events) == {"number": 0}
@@ -111,7 +113,6 @@ def test_a_certificate_that_the_server_no_longer_takes_is_read_again(tmp_path, u
                 assert await api.read(PODS) == {"items": []}
                 known["again"].set()
                 assert await anext(events) == {"number": 1}, "what was followed goes on"
-            await api.close()
 
     asyncio.run(main())
 
@@ -128,17 +129,11 @@ def test_a_key_that_is_another_certificates_is_not_used(tmp_path):
     """A file is looked at while somebody replaces the pair."""
 
     async def main():
-        authority = Authority.make(tmp_path / "authority")
-        one, two = (authority.issue(name, f"/CN={name}") for name in ("one", "two"))
-        become(tmp_path, one)
-        known = {"two": True}
-        async with asked_by(known, authority) as url, asyncio.timeout(60):
-            api = await api_of(tmp_path, url, from_files(tmp_path), authority)
+        async with met(tmp_path, from_files, "two") as (api, known, two):
             (tmp_path / "me.crt").write_bytes(two.certificate.read_bytes())
             with pytest.raises(Refused, match="401"):
                 await api.read(PODS)
             known["one"] = True
             assert await api.read(PODS) == {"items": []}
-            await api.close()
 
     asyncio.run(main())

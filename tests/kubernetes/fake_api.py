@@ -16,13 +16,13 @@ from flyte_jupyter.engine.adapters.kubernetes.api import Call, Refused, Silent, 
 TOKEN = "secret-token"
 
 
-def kubeconfig(folder: Path, url: str, user: dict | None = None) -> Path:
-    """A configuration file for a server at `url`, and for a user that it knows."""
+def kubeconfig(folder: Path, url: str, user: dict | None = None, **cluster: str) -> Path:
+    """A configuration file for a server at `url`, of which `cluster` says more, and for a user that it knows."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "fake",
-        "clusters": [{"name": "fake", "cluster": {"server": url}}],
+        "clusters": [{"name": "fake", "cluster": {"server": url, **cluster}}],
         "users": [{"name": "me", "user": user or {"token": TOKEN}}],
         "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
     }
