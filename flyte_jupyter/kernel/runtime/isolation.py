@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import importlib
 import os
 import random
@@ -230,7 +229,6 @@ def identity(pid: int) -> str:
 
 
 @cache
-@functools.cache
 def _boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

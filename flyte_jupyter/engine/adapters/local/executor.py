@@ -337,7 +337,8 @@ class LocalExecutor:
         keys = {orphan.key for orphan in orphans}.union(others)
         if keys:
             leaders = [(one.pid, one.identity) for one in orphans if one.exit is None]
-            processes.end_families(leaders, [self._starter.grounds.mark_of(key) for key in keys])
+            marks = ["=".join(self._starter.grounds.mark_of(key)) for key in keys]
+            processes.end_families(leaders, marks)
         for orphan in orphans:
             entry = self._by_key.get(orphan.key)
             if entry is None:

@@ -39,9 +39,9 @@ class Grounds:
     environ: Mapping[str, str]
     settings: LocalSettings
 
-    def mark_of(self, key: str) -> str:
-        """A variable that all processes of an attempt are started with, and nobody else's, as ``NAME=value``."""
-        return f"{_MARK}={self.bundles.parent / key}"
+    def mark_of(self, key: str) -> tuple[str, str]:
+        """Name and value of a variable that all processes of an attempt are started with, and nobody else's."""
+        return _MARK, f"{self.bundles.parent}/{key}"
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Starter:
             message |= {"argv": argv, "memory": 0}
         else:
             # A container's processes are its engine's to end.
-            name, _, value = self.grounds.mark_of(entry.key).partition("=")
+            name, value = self.grounds.mark_of(entry.key)
             alone[name] = value
         if zygote.hello.waits:
             message |= {"of": zygote.link.environment(shared), "env": alone}
