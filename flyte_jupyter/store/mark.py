@@ -1,6 +1,7 @@
 """The mark beside a database file: how many commits the file must know of, and whether it was closed as it should be.
 
-Its first line is a number. A second line, ``clean <size> <mtime>``, is there only while the file is closed.
+Its first line is a number. The second is ``clean <size> <mtime>`` while the file is closed. While it is in use, or if its users were
+killed, it is ``open <boot> <file>``: since which start of the machine, and which file it is, that a copy of it may be known.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from flyte_jupyter.engine.ports import StoreFull
 from flyte_jupyter.store import dialect
 
 _DIGITS = 20
-_MOST = 100
+_MOST = 200
 """Bytes; a mark has fewer."""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def line(commits: int) -> bytes:
@@ -46,8 +48,9 @@ def open_for(path: Path, commits: int) -> int:
     beside = _beside(path)
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(descriptor, line(commits), 0)
-        os.ftruncate(descriptor, _DIGITS + 1)
+        start = line(commits) + _open(path)
+        os.pwrite(descriptor, start, 0)
+        os.ftruncate(descriptor, len(start))
     except OSError as error:
         os.close(descriptor)
         raise StoreFull(
@@ -70,7 +73,8 @@ class CleanEnd:
             return
         # Without the note the next start looks more closely, and that is all.
         with suppress(OSError), _beside(self._path).open("r+b") as beside:
-            beside.seek(0, os.SEEK_END)
+            beside.seek(_DIGITS + 1)
+            beside.truncate()
             beside.write(_clean(self._path))
 
 
@@ -79,15 +83,39 @@ def closed_cleanly(path: Path) -> bool:
     try:
         if Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size:
             return False
-        with _beside(path).open("rb") as beside:
-            return beside.read(_MOST)[_DIGITS + 1 :] == _clean(path)
+        return _second_line(path) == _clean(path)
     except OSError:
         return False
+
+
+def only_killed(path: Path) -> bool:
+    """Whether all that can have befallen the file is that its processes were killed.
+
+    What a process has written the machine still has, as long as it has not been started anew since.
+    """
+    try:
+        return _second_line(path) == _open(path) != b""
+    except OSError:
+        return False
+
+
+def _second_line(path: Path) -> bytes:
+    with _beside(path).open("rb") as beside:
+        return beside.read(_MOST)[_DIGITS + 1 :]
 
 
 def _clean(path: Path) -> bytes:
     now = path.stat()
     return f"clean {now.st_size} {now.st_mtime_ns}\n".encode()
+
+
+def _open(path: Path) -> bytes:
+    """Empty where the machine does not say which start of it this is."""
+    try:
+        boot, now = _BOOT.read_text("ascii").strip(), path.stat()
+    except OSError:
+        return b""
+    return f"open {boot} {now.st_dev}:{now.st_ino}\n".encode()
 
 
 def _beside(path: Path) -> Path:

@@ -23,7 +23,7 @@ from flyte_jupyter.supervisor.filesystems import network_file_system
 
 _VERSIONS = "flyte_jupyter.store.migrations.versions"
 ALWAYS_CHECKED = 256 * 1024 * 1024
-"""Bytes. A file up to this size is checked whenever it is opened, a larger one when it was not closed as it should be."""
+"""Bytes. A file up to this size is checked whenever it is opened, a larger one when more may have befallen it than a process's death."""
 MAGIC = b"SQLite format 3\0"
 REVISIONS = {"0001": "0001_first", "0002": "0002_composites"}
 """Every revision and its module in ``migrations/versions``, oldest first."""
@@ -131,13 +131,15 @@ def commits_of(connection: Connection) -> int:
 
 
 def _trusted(path: Path) -> bool:
-    """Whether reading the whole file to check it can be spared: it is large, and stands as it was left.
+    """Whether reading the whole file to check it can be spared: it is large, and stands as it was left, or its users were killed.
 
     A check reads about 1 GB in two seconds, much more slowly when the file is not in memory. What is about to be copied over an
     older copy is always checked.
     """
     large = path.stat().st_size > ALWAYS_CHECKED
-    return large and mark.closed_cleanly(path) and not copy_is_due(path)
+    if not large or copy_is_due(path):
+        return False
+    return mark.closed_cleanly(path) or mark.only_killed(path)
 
 
 def _check_whole(connection: Connection, path: Path, *, trusted: bool) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from store_world import LOCAL, new_execution, run
 
-from flyte_jupyter.store import opening, tables
+from flyte_jupyter.store import mark, opening, tables
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.errors import (
     DatabaseBusy,
@@ -149,6 +149,37 @@ def test_a_large_file_is_read_whole_after_a_crash(path, tmp_path, monkeypatch):
     spoil(copy)
     with pytest.raises(DatabaseDamaged):
         Database.open(copy)
+
+
+USER_THAT_IS_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flyte_jupyter.store.database import Database
+Database.open(Path(sys.argv[1]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_large_file_whose_users_were_only_killed_is_not_read_whole(path, monkeypatch):
+    asyncio.run(fill(path))
+    asyncio.run(Database.open(path).close())
+    subprocess.run([sys.executable, "-c", USER_THAT_IS_KILLED, path], check=False)
+    spoil(path)
+    monkeypatch.setattr(opening, "ALWAYS_CHECKED", 0)
+    # What a process has written is with the machine: the damage is nothing that a kill could do.
+    asyncio.run(Database.open(path).close())
+
+
+def test_a_large_file_is_read_whole_when_the_machine_was_started_anew(path, tmp_path, monkeypatch):
+    asyncio.run(fill(path))
+    asyncio.run(Database.open(path).close())
+    subprocess.run([sys.executable, "-c", USER_THAT_IS_KILLED, path], check=False)
+    spoil(path)
+    monkeypatch.setattr(opening, "ALWAYS_CHECKED", 0)
+    (tmp_path / "boot").write_text("another")
+    monkeypatch.setattr(mark, "_BOOT", tmp_path / "boot")
+    with pytest.raises(DatabaseDamaged):
+        Database.open(path)
 
 
 def test_going_on_without_the_lost_commits_takes_only_what_the_message_says(path, tmp_path):
