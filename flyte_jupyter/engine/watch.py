@@ -61,8 +61,7 @@ class Timers:
             self._fire_due()
             waits: list[asyncio.Task[object]] = [asyncio.create_task(self._earlier.wait())]
             if self._heap:
-                sleep = self._clock.sleep_until(self._heap[0][0])
-                waits.append(asyncio.create_task(_awaited(sleep)))
+                waits.append(asyncio.create_task(_sleep(self._clock, self._heap[0][0])))
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -78,8 +77,9 @@ class Timers:
                 self._fire(run)
 
 
-async def _awaited(sleep: object) -> object:
-    return await sleep  # type: ignore[misc]  # a coroutine: tasks are not made from other awaitables
+async def _sleep(clock: Clock, until: datetime) -> None:
+    # Asked for here: a sleep asked for by who is cancelled before its task begins would never be awaited.
+    await clock.sleep_until(until)
 
 
 class Keeper:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from datetime import timedelta
 
 from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
@@ -34,6 +36,26 @@ def test_alarms_that_were_set_anew_are_forgotten():
         keeping.cancel()
 
     asyncio.run(main())
+
+
+def test_alarms_whose_loop_ends_before_they_sleep_leave_nothing():
+    clock = ManualClock()
+    timers = Timers(clock, lambda run: None)
+    timers.set(RUN, clock.now() + timedelta(hours=1))
+
+    async def main():
+        keeping = asyncio.create_task(timers.keep())
+        await asyncio.sleep(0)
+        # What a loop does with its tasks when it ends: also with those that have not begun.
+        for each in asyncio.all_tasks() - {asyncio.current_task()}:
+            each.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        gc.collect()
+    assert not told
 
 
 def test_the_reservations_of_a_large_map_are_extended_together(play):
