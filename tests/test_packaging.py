@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
@@ -63,3 +64,18 @@ def test_a_task_image_gets_little():
     """Nothing of Jupyter, no database, no web server, no cluster's client: these and what they need themselves."""
     direct = {Requirement(text).name for text in PROJECT["dependencies"]}
     assert direct == {"flyteidl", "protobuf", "fsspec"}
+
+
+def test_who_reads_types_finds_the_public_names_where_they_are():
+    import flyte_jupyter
+
+    stub = ast.parse((ROOT / "flyte_jupyter" / "__init__.pyi").read_text())
+    told = {
+        each.asname: f"{found.module}.{each.name}"
+        for found in stub.body
+        if isinstance(found, ast.ImportFrom)
+        for each in found.names
+        if each.asname
+    }
+    kept = {name: f"{place}.{name}" for name, place in vars(flyte_jupyter)["_PUBLIC"].items()}
+    assert told == {"__version__": "flyte_jupyter._version.__version__", **kept}
