@@ -111,7 +111,7 @@ class World:
         self.gates: set[str] = set()
         self.signals: set[str] = set()
         """Opened gates' signals, and those that are answered."""
-        self.admin = Admin()
+        self.admin = Admin(recovers=recovers)
         self.context = ReportContext(
             RunId("p", "d", "x"), "file:///b", plans, lambda _, node: core.Identifier(name=node)
         )
