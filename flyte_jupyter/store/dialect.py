@@ -51,6 +51,11 @@ _FULL = frozenset(
     {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
 )
 
+_ALWAYS = ("synchronous=FULL", "temp_store=MEMORY", "cache_size=-16384")
+# The commit that moves the log into the file waits for the disk several times: rarely is better.
+_WRITER = ("journal_size_limit=67108864", "wal_autocheckpoint=8000")
+_READER = ("query_only=ON",)
+
 
 def engine(path: Path, *, writer: bool) -> Engine:
     """Connections to an existing file, which this never creates; each statement stands alone until `begin`."""
@@ -63,15 +68,12 @@ def engine(path: Path, *, writer: bool) -> Engine:
             timeout=_PATIENCE,
             check_same_thread=False,
         )
-        made.execute("PRAGMA synchronous=FULL")
-        made.execute("PRAGMA temp_store=MEMORY")
-        made.execute("PRAGMA cache_size=-16384")
-        if writer:
-            made.execute("PRAGMA journal_size_limit=67108864")
-            # The commit that moves the log into the file waits for the disk several times: rarely is better.
-            made.execute("PRAGMA wal_autocheckpoint=8000")
-        else:
-            made.execute("PRAGMA query_only=ON")
+        try:
+            for setting in (*_ALWAYS, *(_WRITER if writer else _READER)):
+                made.execute(f"PRAGMA {setting}")
+        except BaseException:
+            made.close()
+            raise
         return made
 
     return create_engine(
