@@ -6,6 +6,7 @@ import gc
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ _REAL = {
 
 _ALONE = ("cluster", "browser")
 """Folders whose tests share one Kubernetes, or one JupyterLab. The first takes longest, so it is begun with."""
+
+
+def pytest_configure() -> None:
+    """Say once what is missing: each module of tests would say it in its own way."""
+    if find_spec("flytekit") is None:
+        pytest.exit(
+            "The tests run programs of flytekit, and it is not installed. For Python 3.13 there is none: make them with an older one,"
+            " `make clean test PYTHON=python3.12`",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
