@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from datetime import timedelta
 
 import pytest
 from fake_api import kubeconfig, served
 from fake_cluster import FakeCluster
 from kubernetes_bench import QUICK, HandClock
+from processes import eventually
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+from flyte_jupyter.engine.adapters.kubernetes.credentials import NoCluster
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings, KubernetesSettings
 from flyte_jupyter.server.assembly import open_database
 from flyte_jupyter.server.cluster_assembly import cluster_parts
@@ -161,6 +164,86 @@ def test_a_plugin_that_hangs_holds_up_nobody_while_the_token_is_good(tmp_path):
             await api.close()
 
     asyncio.run(main())
+
+
+HANGS = "sleep 1000"
+
+
+def shell_plugin(folder, lines):
+    """A user whose tokens a program of the shell gives, which is there at once, however busy the machine is."""
+    program = folder / "plugin.sh"
+    program.write_text("#!/bin/sh\n" + lines)
+    program.chmod(0o700)
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program)}
+    return {"exec": {**command, "args": ["--secret=hush"], "installHint": "make plugin", "interactiveMode": "Never"}}  # fmt: skip
+
+
+@contextmanager
+def end_of(pipe):
+    """Whether all who write to this named pipe, which somebody has, have ended."""
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    heard = []
+
+    def ended():
+        with suppress(BlockingIOError):
+            heard.append(os.read(reader, 100))
+        return heard[-1:] == [b""] and any(heard)
+
+    yield ended
+    os.close(reader)
+
+
+def test_a_plugin_that_does_not_end_is_ended_and_named_and_the_old_token_kept(tmp_path, caplog):
+    """With what it has started, which may hold on to its output."""
+    said = (
+        '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", '
+        f'"status": {{"token": "token-1", "expirationTimestamp": "{LASTS}"}}}}'
+    )
+    user = shell_plugin(
+        tmp_path,
+        f"if [ -e {tmp_path}/hang ]; then (echo here; exec sleep 1000) > {tmp_path}/pipe & wait; fi\n"
+        f"echo '{said}'\n",
+    )
+
+    async def main():
+        clock = HandClock()
+        async with served(FakeCluster(), {"token-1"}) as url, asyncio.timeout(30):
+            file = kubeconfig(tmp_path, url, user)
+            connected = await connect(ConnectionSettings(file, plugin_seconds=2.0), clock)
+            api = Api(connected, QUICK.pace)
+            (tmp_path / "hang").touch()
+            clock.move(timedelta(minutes=55))
+            while "did not end within 2 s" not in caplog.text:
+                await api.read(PODS)
+            await api.read(PODS)
+            await api.close()
+
+    with end_of(tmp_path / "pipe") as ended:
+        asyncio.run(main())
+        eventually(ended)
+    assert f"the credential plugin {tmp_path}/plugin.sh did not end" in caplog.text
+    assert "plugin_seconds" in caplog.text
+    assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("echo no key >&2; exit 3", r"plugin\.sh ended with status 3: no key"),
+        ("echo hello", r"plugin\.sh printed no ExecCredential"),
+        ("echo '{\"apiVersion\": \"v0\", \"status\": {\"token\": \"x\"}}'", r"plugin\.sh speaks v0"),
+        (HANGS, r"plugin\.sh did not end within 0.5 s"),
+        (None, r"plugin\.sh cannot be run: .*make plugin"),
+    ],
+)  # fmt: skip
+def test_a_plugin_that_gives_nothing_is_named(tmp_path, lines, said):
+    file = kubeconfig(tmp_path, NOWHERE, shell_plugin(tmp_path, lines or ""))
+    if lines is None:
+        (tmp_path / "plugin.sh").unlink()
+    at = ConnectionSettings(file, plugin_seconds=0.5 if lines == HANGS else 30.0)
+    with pytest.raises(NoCluster, match=said):
+        asyncio.run(connect(at, HandClock()))
 
 
 def test_a_token_in_a_file_is_read_again(tmp_path):
