@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from datetime import timedelta
@@ -329,3 +330,28 @@ def test_a_request_may_take_as_long_as_the_settings_say(tmp_path):
             await database.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("absent", "blobs"), [("kubernetes", "memory://there"), ("s3fs", "s3://bucket/prefix")]
+)
+def test_without_the_extra_a_process_that_only_serves_says_what_to_install(tmp_path, absent, blobs):
+    """It reads logs of pods and writes inputs, though it decides about nothing."""
+    (tmp_path / "flyte.toml").write_text(f'blobs = "{blobs}"\n[kubernetes]\n')
+    program = (
+        "import sys\n"
+        f"sys.modules[{absent!r}] = None\n"
+        "from flyte_jupyter.server.app import main\n"
+        "raise SystemExit(main())\n"
+    )
+    words = ["--no-engine", "--data-dir", str(tmp_path / "data"), "--config", str(tmp_path / "flyte.toml")]  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode != 0
+    assert absent in ended.stderr
+    assert "flyte-jupyter[kubernetes]" in ended.stderr
