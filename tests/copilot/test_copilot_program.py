@@ -215,12 +215,17 @@ def test_an_interface_that_is_none_is_explained():
 
 
 def test_folders_reach_an_object_store_whole(tmp_path):
+    """Whatever their files are called."""
     (tmp_path / "d/e").mkdir(parents=True)
     (tmp_path / "d/one").write_text("1")
     (tmp_path / "d/e/two").write_text("2")
+    odd = ["a::b", "a::c", "a?b#c", "%41", "*"]
+    for name in odd:
+        (tmp_path / "d" / name).write_text(name)
     assert transfer.store(tmp_path / "d", "memory://copilot/d") == "memory://copilot/d"
     store = fsspec.filesystem("memory")
     assert store.cat("/copilot/d/one") == b"1"
     assert store.cat("/copilot/d/e/two") == b"2"
     transfer.fetch("memory://copilot/d", tmp_path / "back")
     assert (tmp_path / "back/e/two").read_text() == "2"
+    assert [(tmp_path / "back" / name).read_text() for name in odd] == odd

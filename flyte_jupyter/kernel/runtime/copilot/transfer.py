@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from flyte_jupyter.idl import core
@@ -15,27 +16,33 @@ __all__ = ["fetch", "loaded", "store"]
 
 def store(local: Path, uri: str) -> str:
     """Copy a file, or a folder with all that is in it, to a URI, which is returned. Raises what the file system raises."""
+    put, root = _reach(uri)
     if not local.is_dir():
-        _store_file(local, uri)
+        put(str(local), root)
         return uri
     for parent, folders, files in os.walk(local):
         folders.sort()
         for name in sorted(files):
             inside = Path(parent, name)
-            _store_file(inside, storage.join(uri, inside.relative_to(local).as_posix()))
+            # No part of a URI: a name may have in it what a URI may not.
+            put(str(inside), storage.join(root, inside.relative_to(local).as_posix()))
     return uri
 
 
-def _store_file(local: Path, uri: str) -> None:
+def _reach(uri: str) -> tuple[Callable[[str, str], object], str]:
+    """What copies a local file to a path beside, or below, a URI's; and the path of that."""
     beside = storage.local_path(uri)
     if beside is not None:
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(local, beside)
-        return
+        return _copy, str(beside)
     from fsspec.core import url_to_fs
 
     filesystem, path = url_to_fs(uri)
-    filesystem.put_file(str(local), path)
+    return filesystem.put_file, path
+
+
+def _copy(local: str, path: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(local, path)
 
 
 def loaded(literals: core.LiteralMap) -> core.LiteralMap:
