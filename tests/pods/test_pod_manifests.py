@@ -343,6 +343,20 @@ def test_labels_and_annotations_of_everybody_with_ours_above_all():
     }
 
 
+def test_nobody_else_gives_a_pod_words_of_ours():
+    """Such as those by which workers are found, which would get others' attempts."""
+    worker = {"flyte-jupyter.dev/worker-of": "flyte-jupyter", "flyte-jupyter.dev/worker-kind": "k"}
+    carries = {"flyte-jupyter.dev/uploader": "main"}
+    task = pod_task(
+        {"containers": [{"name": "main", "image": "i"}]}, labels=worker, annotations=carries
+    )
+    template = {"metadata": {"labels": worker, "annotations": carries}}
+    settings = PodSettings(templates={"t": template}, default_template="t")
+    metadata = pod_of(task, settings, labels=worker, annotations=carries)["metadata"]
+    assert not set(worker) & set(metadata["labels"])
+    assert not set(carries) & set(metadata["annotations"])
+
+
 def test_label_values_are_made_to_fit():
     long = "x" * 80 + ".task"
     task = container_task()
