@@ -167,6 +167,31 @@ def test_a_plugin_that_hangs_holds_up_nobody_while_the_token_is_good(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "content", ["just words", "[1]", "{", "a: b: c", "\x00", "", "contexts: 5"]
+)
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, content):
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(NoCluster, match=r"config cannot be used: ."):
+        asyncio.run(api_at(file))
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path, monkeypatch):
+    with pytest.raises(NoCluster, match=r"/nowhere cannot be used: there is no such file"):
+        asyncio.run(api_at(tmp_path / "nowhere"))
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a{os.pathsep}{tmp_path}/b")
+    with pytest.raises(NoCluster, match=r"/a.*/b cannot be used: there is no such file"):
+        asyncio.run(api_at(None))
+    found = kubeconfig(tmp_path, NOWHERE)
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a{os.pathsep}{found}")
+
+    async def main():
+        await (await api_at(None)).close()
+
+    asyncio.run(main())
+
+
 HANGS = "sleep 1000"
 
 

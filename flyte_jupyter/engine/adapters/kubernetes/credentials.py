@@ -100,9 +100,13 @@ class Credentials:
         """Read server and credentials into a client configuration. Raises `NoCluster`."""
         from kubernetes.aio import config
 
-        from flyte_jupyter.engine.adapters.kubernetes.plugins import PluginFailed, load_kubeconfig
+        from flyte_jupyter.engine.adapters.kubernetes.plugins import load_kubeconfig
 
         files = _files(self._settings)
+        if not files and not os.environ.get(_IN_CLUSTER):
+            raise NoCluster(
+                "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
+            )
         try:
             if self._loader is not None and self._loader.provider:
                 # This loader alone has the refresh token, which may be good only once.
@@ -111,15 +115,13 @@ class Credentials:
                 self._loader = await load_kubeconfig(
                     files, self._settings.context, into, seconds=self._settings.plugin_seconds
                 )
-            elif os.environ.get(_IN_CLUSTER):
-                config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
             else:
-                raise NoCluster(
-                    "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
-                )
-        except (config.ConfigException, PluginFailed, OSError, ValueError) as error:
+                config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            # A file may have anything in it, and its library raises what that leads to.
+            what = str(error) or type(error).__name__
             raise NoCluster(
-                f"{files or 'The cluster configuration'} cannot be used: {error}"
+                f"{files or 'The cluster configuration'} cannot be used: {what}"
             ) from error
         self._stale_at = _stale_at(self._loader, self._clock.now())
         self._expires_at = getattr(self._loader, "exec_plugin_expiry", _FOREVER)
@@ -175,10 +177,15 @@ class Credentials:
 
 
 def _files(settings: ConnectionSettings) -> str:
-    """The configuration files to read; empty when there is none."""
+    """The configuration files to read; empty when there is none. Raises `NoCluster` when all that are named are absent."""
     default = Path(_DEFAULT).expanduser()
-    named = settings.kubeconfig or os.environ.get("KUBECONFIG")
-    return str(named or (default if default.exists() else ""))
+    named = str(settings.kubeconfig or os.environ.get("KUBECONFIG") or "")
+    given = [Path(file).expanduser() for file in named.split(os.pathsep) if file]
+    if given and not any(file.exists() for file in given):
+        raise NoCluster(
+            f"{named} cannot be used: there is no such file. Name one with --kubeconfig or KUBECONFIG"
+        )
+    return named or (str(default) if default.exists() else "")
 
 
 def _certificate_of(configuration: Any) -> bytes:
