@@ -4,6 +4,8 @@ import base64
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
 import pytest
@@ -229,3 +231,25 @@ def test_folders_reach_an_object_store_whole(tmp_path):
     transfer.fetch("memory://copilot/d", tmp_path / "back")
     assert (tmp_path / "back/e/two").read_text() == "2"
     assert [(tmp_path / "back" / name).read_text() for name in odd] == odd
+
+
+def test_a_page_of_the_web_is_a_file_and_is_asked_for_once(tmp_path):
+    page, asked = b"<html><a href='/other'>other</a></html>", []
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        transfer.fetch(f"http://127.0.0.1:{site.server_port}/page.html", tmp_path / "page")
+        site.shutdown()
+    assert (tmp_path / "page").read_bytes() == page
+    assert asked == ["/page.html"]

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from flyte_jupyter.kernel.errors import RecoverableError
 
+_WEB = "http://", "https://"
+
 
 class StorageError(RecoverableError):
     """Data could not be written to, or read from, the place a URI names. Another attempt may fare better."""
@@ -105,7 +107,8 @@ def _read(uri: str, local: Path) -> None:
         shutil.copyfile(beside, local)
     else:
         filesystem, path = _filesystem(uri)
-        if filesystem.isdir(path):
+        # On the web whatever has a link in it would pass for a folder, and is read whole to see that.
+        if not uri.startswith(_WEB) and filesystem.isdir(path):
             filesystem.get(path, str(local), recursive=True)
         else:
             filesystem.get_file(path, str(local))
