@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from flyte_jupyter.idl import core
 from flyte_jupyter.kernel.runtime import storage
-from flyte_jupyter.kernel.types.storage import fetch
+from flyte_jupyter.kernel.types import storage as types_storage
 
-__all__ = ["fetch", "loaded", "store"]
+_FILE = {"chunksize": 8 * 2**20, "max_concurrency": 4}
+"""How a file is carried, where its file system can be told: a side-car has little memory, and left to itself S3's takes a gigabyte."""
+_FOLDER = {"max_concurrency": 1, "batch_size": 8}
+
+
+def fetch(uri: str, local: Path) -> None:
+    """Copy the file, or the folder, that a URI names to a local path. Raises `StorageError`."""
+    types_storage.fetch(uri, local, as_file=_FILE, as_folder=_FOLDER)
 
 
 def store(local: Path, uri: str) -> str:
@@ -37,7 +45,8 @@ def _reach(uri: str) -> tuple[Callable[[str, str], object], str]:
     from fsspec.core import url_to_fs
 
     filesystem, path = url_to_fs(uri)
-    return filesystem.put_file, path
+    how = types_storage.known_to(filesystem.put_file, _FILE)
+    return partial(filesystem.put_file, **how), path
 
 
 def _copy(local: str, path: str) -> None:
