@@ -492,6 +492,19 @@ def test_a_container_may_say_itself_that_it_failed(tmp_path):
         read(tmp_path, INTEGER)
 
 
+@pytest.mark.parametrize("target", ["/etc/passwd", "nowhere", "", "x"])
+def test_whatever_stands_where_it_says_so_it_has_failed(target, tmp_path):
+    """A folder or a link too; what a link leads to is told only of a file of the same folder."""
+    (tmp_path / "x").write_text("5")
+    if target:
+        (tmp_path / "_ERROR").symlink_to(target)
+    else:
+        (tmp_path / "_ERROR").mkdir()
+    with pytest.raises(DeclaredError) as error:
+        read(tmp_path, INTEGER)
+    assert str(error.value) == "5" if target == "x" else "is no file of the" in str(error.value)
+
+
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4))
 @settings(
     max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None

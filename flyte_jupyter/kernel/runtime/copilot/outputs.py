@@ -42,7 +42,7 @@ def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.
     Links that lead out of the folder are refused: who reads may see more than who wrote.
     """
     error = folder / ERROR_FILE
-    if error.is_file() and not error.is_symlink():
+    if error.exists() or error.is_symlink():
         raise DeclaredError(_cut(error))
     reader = _Reader(folder, store)
     found = core.LiteralMap()
@@ -54,6 +54,9 @@ def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.
 
 
 def _cut(error: Path) -> str:
+    inside = error.parent.resolve()
+    if not error.is_file() or not error.resolve().is_relative_to(inside):
+        return f"it wrote {error}, which is no file of the folder of outputs"
     with error.open("rb") as file:
         return file.read(100_000).decode("utf-8", "replace").strip()
 
