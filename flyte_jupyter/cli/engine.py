@@ -74,10 +74,12 @@ def _configured(arguments: argparse.Namespace) -> Settings:
     from flyte_jupyter.server.configuration import BadConfiguration, read_configuration
 
     table = dict(read_configuration(arguments.config)) if arguments.config else {}
-    cluster = dict(table.get("kubernetes") or {})
+    cluster = table.get("kubernetes") or {}
     on_line = {"kubeconfig": arguments.kubeconfig, "context": arguments.context}
-    connection = {name: str(value) for name, value in on_line.items() if value}
-    cluster["connection"] = {**cluster.get("connection", {}), **connection}
+    said = cluster.get("connection", {}) if isinstance(cluster, dict) else None
+    if isinstance(said, dict):  # what is no table is refused with the other settings
+        given = {name: str(value) for name, value in on_line.items() if value}
+        cluster = {**cluster, "connection": {**said, **given}}
     table |= {"kubernetes": cluster, "engine": True}
     if arguments.blobs:
         table["blobs"] = arguments.blobs

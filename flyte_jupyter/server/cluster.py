@@ -12,7 +12,7 @@ from flyte_jupyter.engine.adapters.blobs import blobs_at
 from flyte_jupyter.engine.adapters.clock import SystemClock
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
-from flyte_jupyter.engine.adapters.kubernetes.handles import Standing, Wish
+from flyte_jupyter.engine.adapters.kubernetes.handles import NotYet, Standing, Wish
 from flyte_jupyter.engine.adapters.kubernetes.onlooking import Onlooker
 from flyte_jupyter.engine.adapters.kubernetes.routing import ClusterExecutor
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
@@ -29,6 +29,7 @@ from flyte_jupyter.server.admin import errors
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.launching import LaunchCases
 from flyte_jupyter.server.admin.platform import Platform
+from flyte_jupyter.server.admin.projects import check_open
 from flyte_jupyter.server.blob_places import BlobBucket
 from flyte_jupyter.server.engines import engine_over
 from flyte_jupyter.server.json_inputs import literals_from
@@ -45,13 +46,8 @@ _PAUSE = 0.25
 """Seconds between two looks at the change feed: a handle need not show every node."""
 _MOST_REMEMBERED = 10_000
 _ENDS = ("start-node", "end-node")
-_FOR_GOOD = (
-    errors.InvalidArgument,
-    errors.NotFound,
-    errors.FailedPrecondition,
-    errors.PermissionDenied,
-    store.NotFound,
-)
+_NOT_YET = errors.NotFound, errors.ProjectNotOpen, store.NotFound
+_FOR_GOOD = errors.InvalidArgument, errors.FailedPrecondition, errors.PermissionDenied
 
 
 class ClusterDoor:
@@ -75,8 +71,9 @@ class ClusterDoor:
     # -- launching --
 
     async def launch(self, wish: Wish) -> str:
-        """Create the execution if it is absent. Empty, or why there will never be one."""
+        """Create the execution if it is absent. Empty, or why there will never be one. Raises `NotYet`."""
         try:
+            await check_open(self._use, wish.run.project, wish.run.domain)
             entity, expected = await self._entity(wish)
             request = admin.ExecutionCreateRequest(
                 project=wish.run.project,
@@ -88,6 +85,8 @@ class ClusterDoor:
             await LaunchCases(self._use).create(request, Caller(_PRINCIPAL))
         except (errors.AlreadyExists, store.AlreadyExists):
             return ""
+        except _NOT_YET as error:
+            raise NotYet(str(error)) from error
         except _FOR_GOOD as error:
             return str(error)
         return ""

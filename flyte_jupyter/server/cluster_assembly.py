@@ -81,7 +81,8 @@ async def _probed(url: str) -> Blobs:
         await blobs.put(f"{url.rstrip('/')}/{_PROBE}", _SAID)
         same = await blobs.get(f"{url.rstrip('/')}/{_PROBE}") == _SAID
     except ImportError as error:
-        raise NotReady(f"{what}: {error}: pip install the package that reaches it") from error
+        remedy = "pip install the package that reaches it (for S3: 'flyte-jupyter[kubernetes]')"
+        raise NotReady(f"{what}: {error}: {remedy}") from error
     except (BlobFailure, BlobNotFound, ValueError, OSError) as error:
         raise NotReady(f"{what}: {error}: {_REMEDY}") from error
     if not same:

@@ -82,8 +82,13 @@ def test_applying_a_handle_launches_and_deleting_it_aborts(place, doubling, stor
 
     async def main():
         async with stack(node_cluster, storage, namespace, tmp_path / "data", kill_seconds=1) as s:
-            await s.register(*doubling)
             apply(node_cluster, namespace, "mine", inputs={"x": 21})
+
+            async def waits():
+                return phase(node_cluster, namespace, "mine") == "WAITING"
+
+            await seen(waits)
+            await s.register(*doubling)
             run = RunId(PROJECT, DOMAIN, "mine")
             await seen(lambda: exists(s, run))
             assert await s.outputs(run) == {"x": 42}

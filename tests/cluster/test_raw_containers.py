@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.error
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from google.protobuf.json_format import ParseDict
+from object_storage import S3Server
 from processes import eventually
 from task_image import TASK_IMAGE
 
@@ -17,6 +21,7 @@ from flyte_jupyter.engine.pods.manifest import pod_for
 from flyte_jupyter.engine.pods.meaning import Ended, meaning
 from flyte_jupyter.engine.pods.settings import Copilot, Graces, PodSettings
 from flyte_jupyter.engine.ports import AttemptSpec
+from flyte_jupyter.engine.quantities import amount
 from flyte_jupyter.idl import core, literals
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -255,3 +260,36 @@ def test_a_raw_container_that_is_deleted_by_hand_is_the_systems_failure(pods):
     pods.cluster.kubectl(
         "delete", "pod", name, "-n", pods.namespace, "--grace-period=1", "--ignore-not-found"
     )
+
+
+CARRY = """
+import resource, sys
+from pathlib import Path
+from flyte_jupyter.kernel.runtime.copilot import transfer
+
+local, uri = Path(sys.argv[2]), sys.argv[3]
+transfer.store(local, uri) if sys.argv[1] == "up" else transfer.fetch(uri, local)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def test_large_files_take_no_more_memory_than_the_sidecars_have(tmp_path):
+    room = amount(Copilot().memory)
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(200 * 2**20)
+    server = S3Server.start(tmp_path)
+
+    def carried(way, local):
+        words = [sys.executable, "-c", CARRY, way, str(local), "s3://flyte/large"]
+        done = subprocess.run(
+            words, env={**os.environ, **server.environment}, stdout=subprocess.PIPE, check=True
+        )
+        return int(done.stdout)
+
+    try:
+        assert carried("up", large) < room
+        assert carried("down", tmp_path / "back") < room
+    finally:
+        server.stop()
+    assert (tmp_path / "back").stat().st_size == large.stat().st_size

@@ -232,6 +232,15 @@ def test_the_formats(tmp_path):
     assert core.LiteralMap.FromString((tmp_path / "PROTO/inputs.pb").read_bytes()) == given_inputs
 
 
+@pytest.mark.parametrize(
+    "text", ["\x7f", "a\x85b", "\x90", "\u2028", "\ufeff", "\uffff", "é\U0001f600"]
+)
+def test_whatever_a_text_has_in_it_yaml_gives_it_back(text, tmp_path):
+    given = core.LiteralMap(literals={"s": literals.literal(text)})
+    write_inputs(given, tmp_path, core.DataLoadingConfig.YAML)
+    assert yaml.safe_load((tmp_path / "inputs.yaml").read_text()) == {"s": text}
+
+
 def test_an_old_struct_is_written_as_its_json(tmp_path):
     struct = core.Literal()
     struct.scalar.generic.update({"a": 1, "b": [True, None]})
@@ -318,6 +327,14 @@ def test_a_folder_is_stored_whole(remote, kept):
     assert (kept.folder / "x/sub/two").read_text() == "2"
 
 
+def test_a_file_whose_name_no_uri_can_have_is_not_stored_under_another(tmp_path, kept):
+    """What reads URIs takes two colons for the beginning of another one."""
+    (tmp_path / "a::b").write_text("1")
+    (tmp_path / "x").write_text('["a::b"]')
+    assert "'a::b' has '::' in it" in wrong(tmp_path, listed(blob_type()))
+    assert not list(kept.folder.iterdir())
+
+
 def test_a_table_is_stored_as_the_file_or_folder_that_it_is(remote, kept):
     os.rename(remote / "dir", remote / "x")
     assert read(remote, TABLE, kept) == table("kept://x")
@@ -378,6 +395,13 @@ def test_an_optional_file_is_there_or_not(remote, kept):
         ('["."]', listed(blob_type(folder=True)), ["[0]", "leads out"]),
         ('["a\\u0000b"]', listed(blob_type()), ["[0]", "no path"]),
         ('["nowhere"]', listed(blob_type()), ["[0]", "did not write it"]),
+        ("0001-01-01T00:00:00+14:00", simple(S.DATETIME), ["expected datetime"]),
+        ("99999999999 days, 1:00:00", simple(S.DURATION), ["expected timedelta"]),
+        ("1e400", FLOAT, ["too large"]),
+        ("[1e400]", listed(FLOAT), ["too large"]),
+        ("[[1]]", listed(FLOAT), ["[0]", "expected float"]),
+        ("[{}]", listed(FLOAT), ["[0]", "expected float"]),
+        ('{"\\ud800": 1}', mapped(INTEGER), ["key", "half of a character"]),
     ],
 )
 def test_content_that_is_not_of_its_type(content, kind, words, tmp_path):
@@ -466,6 +490,19 @@ def test_a_container_may_say_itself_that_it_failed(tmp_path):
     (tmp_path / "_ERROR").write_text("no such column\n")
     with pytest.raises(DeclaredError, match=r"^no such column$"):
         read(tmp_path, INTEGER)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "nowhere", "", "x"])
+def test_whatever_stands_where_it_says_so_it_has_failed(target, tmp_path):
+    """A folder or a link too; what a link leads to is told only of a file of the same folder."""
+    (tmp_path / "x").write_text("5")
+    if target:
+        (tmp_path / "_ERROR").symlink_to(target)
+    else:
+        (tmp_path / "_ERROR").mkdir()
+    with pytest.raises(DeclaredError) as error:
+        read(tmp_path, INTEGER)
+    assert str(error.value) == "5" if target == "x" else "is no file of the" in str(error.value)
 
 
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4))

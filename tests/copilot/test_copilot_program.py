@@ -4,6 +4,8 @@ import base64
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
 import pytest
@@ -215,12 +217,39 @@ def test_an_interface_that_is_none_is_explained():
 
 
 def test_folders_reach_an_object_store_whole(tmp_path):
+    """Whatever their files are called."""
     (tmp_path / "d/e").mkdir(parents=True)
     (tmp_path / "d/one").write_text("1")
     (tmp_path / "d/e/two").write_text("2")
+    odd = ["a::b", "a::c", "a?b#c", "%41", "*"]
+    for name in odd:
+        (tmp_path / "d" / name).write_text(name)
     assert transfer.store(tmp_path / "d", "memory://copilot/d") == "memory://copilot/d"
     store = fsspec.filesystem("memory")
     assert store.cat("/copilot/d/one") == b"1"
     assert store.cat("/copilot/d/e/two") == b"2"
     transfer.fetch("memory://copilot/d", tmp_path / "back")
     assert (tmp_path / "back/e/two").read_text() == "2"
+    assert [(tmp_path / "back" / name).read_text() for name in odd] == odd
+
+
+def test_a_page_of_the_web_is_a_file_and_is_asked_for_once(tmp_path):
+    page, asked = b"<html><a href='/other'>other</a></html>", []
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        transfer.fetch(f"http://127.0.0.1:{site.server_port}/page.html", tmp_path / "page")
+        site.shutdown()
+    assert (tmp_path / "page").read_bytes() == page
+    assert asked == ["/page.html"]

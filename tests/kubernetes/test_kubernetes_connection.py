@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from datetime import timedelta
 
 import pytest
 from fake_api import kubeconfig, served
 from fake_cluster import FakeCluster
 from kubernetes_bench import QUICK, HandClock
+from processes import eventually
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.connection import connect
+from flyte_jupyter.engine.adapters.kubernetes.credentials import NoCluster
 from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings, KubernetesSettings
 from flyte_jupyter.server.assembly import open_database
 from flyte_jupyter.server.cluster_assembly import cluster_parts
@@ -163,6 +167,111 @@ def test_a_plugin_that_hangs_holds_up_nobody_while_the_token_is_good(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "content", ["just words", "[1]", "{", "a: b: c", "\x00", "", "contexts: 5"]
+)
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path, content):
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(NoCluster, match=r"config cannot be used: ."):
+        asyncio.run(api_at(file))
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path, monkeypatch):
+    with pytest.raises(NoCluster, match=r"/nowhere cannot be used: there is no such file"):
+        asyncio.run(api_at(tmp_path / "nowhere"))
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a{os.pathsep}{tmp_path}/b")
+    with pytest.raises(NoCluster, match=r"/a.*/b cannot be used: there is no such file"):
+        asyncio.run(api_at(None))
+    found = kubeconfig(tmp_path, NOWHERE)
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a{os.pathsep}{found}")
+
+    async def main():
+        await (await api_at(None)).close()
+
+    asyncio.run(main())
+
+
+HANGS = "sleep 1000"
+
+
+def shell_plugin(folder, lines):
+    """A user whose tokens a program of the shell gives, which is there at once, however busy the machine is."""
+    program = folder / "plugin.sh"
+    program.write_text("#!/bin/sh\n" + lines)
+    program.chmod(0o700)
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program)}
+    return {"exec": {**command, "args": ["--secret=hush"], "installHint": "make plugin", "interactiveMode": "Never"}}  # fmt: skip
+
+
+@contextmanager
+def end_of(pipe):
+    """Whether all who write to this named pipe, which somebody has, have ended."""
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    heard = []
+
+    def ended():
+        with suppress(BlockingIOError):
+            heard.append(os.read(reader, 100))
+        return heard[-1:] == [b""] and any(heard)
+
+    yield ended
+    os.close(reader)
+
+
+def test_a_plugin_that_does_not_end_is_ended_and_named_and_the_old_token_kept(tmp_path, caplog):
+    """With what it has started, which may hold on to its output."""
+    said = (
+        '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", '
+        f'"status": {{"token": "token-1", "expirationTimestamp": "{LASTS}"}}}}'
+    )
+    user = shell_plugin(
+        tmp_path,
+        f"if [ -e {tmp_path}/hang ]; then (echo here; exec sleep 1000) > {tmp_path}/pipe & wait; fi\n"
+        f"echo '{said}'\n",
+    )
+
+    async def main():
+        clock = HandClock()
+        async with served(FakeCluster(), {"token-1"}) as url, asyncio.timeout(30):
+            file = kubeconfig(tmp_path, url, user)
+            connected = await connect(ConnectionSettings(file, plugin_seconds=2.0), clock)
+            api = Api(connected, QUICK.pace)
+            (tmp_path / "hang").touch()
+            clock.move(timedelta(minutes=55))
+            while "did not end within 2 s" not in caplog.text:
+                await api.read(PODS)
+            await api.read(PODS)
+            await api.close()
+
+    with end_of(tmp_path / "pipe") as ended:
+        asyncio.run(main())
+        eventually(ended)
+    assert f"the credential plugin {tmp_path}/plugin.sh did not end" in caplog.text
+    assert "plugin_seconds" in caplog.text
+    assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("echo no key >&2; exit 3", r"plugin\.sh ended with status 3: no key"),
+        ("echo hello", r"plugin\.sh printed no ExecCredential"),
+        ("echo '{\"apiVersion\": \"v0\", \"status\": {\"token\": \"x\"}}'", r"plugin\.sh speaks v0"),
+        (HANGS, r"plugin\.sh did not end within 0.5 s"),
+        (None, r"plugin\.sh cannot be run: .*make plugin"),
+    ],
+)  # fmt: skip
+def test_a_plugin_that_gives_nothing_is_named(tmp_path, lines, said):
+    file = kubeconfig(tmp_path, NOWHERE, shell_plugin(tmp_path, lines or ""))
+    if lines is None:
+        (tmp_path / "plugin.sh").unlink()
+    at = ConnectionSettings(file, plugin_seconds=0.5 if lines == HANGS else 30.0)
+    with pytest.raises(NoCluster, match=said):
+        asyncio.run(connect(at, HandClock()))
+
+
 def test_a_token_in_a_file_is_read_again(tmp_path):
     async def main():
         clock, file, tokens = HandClock(), tmp_path / "token", {"first"}
@@ -246,3 +355,28 @@ def test_a_request_may_take_as_long_as_the_settings_say(tmp_path):
             await database.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("absent", "blobs"), [("kubernetes", "memory://there"), ("s3fs", "s3://bucket/prefix")]
+)
+def test_without_the_extra_a_process_that_only_serves_says_what_to_install(tmp_path, absent, blobs):
+    """It reads logs of pods and writes inputs, though it decides about nothing."""
+    (tmp_path / "flyte.toml").write_text(f'blobs = "{blobs}"\n[kubernetes]\n')
+    program = (
+        "import sys\n"
+        f"sys.modules[{absent!r}] = None\n"
+        "from flyte_jupyter.server.app import main\n"
+        "raise SystemExit(main())\n"
+    )
+    words = ["--no-engine", "--data-dir", str(tmp_path / "data"), "--config", str(tmp_path / "flyte.toml")]  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode != 0
+    assert absent in ended.stderr
+    assert "flyte-jupyter[kubernetes]" in ended.stderr

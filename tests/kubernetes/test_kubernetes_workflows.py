@@ -15,7 +15,7 @@ from kubernetes_bench import QUICK, Bench, HandClock, attempt_id, spec_of
 from flyte_jupyter.engine.adapters.blobs import FolderBlobs
 from flyte_jupyter.engine.adapters.kubernetes.api import Api
 from flyte_jupyter.engine.adapters.kubernetes.executor import KubernetesExecutor
-from flyte_jupyter.engine.adapters.kubernetes.handles import FINALIZER, Standing, Wish
+from flyte_jupyter.engine.adapters.kubernetes.handles import FINALIZER, NotYet, Standing, Wish
 from flyte_jupyter.engine.adapters.kubernetes.workflows import Workflows
 from flyte_jupyter.engine.ports import Accepted, NotNow
 from flyte_jupyter.idl.ids import AttemptId, EntityKind, RunId
@@ -32,6 +32,7 @@ class Plane:
         self.wishes = []
         self.aborted = []
         self.refusal = ""
+        self.absent = ""
         self.busy = 0
         self._changed = asyncio.Queue()
 
@@ -45,6 +46,8 @@ class Plane:
             self.busy -= 1
             raise RuntimeError("the database is busy")
         self.wishes.append(wish)
+        if self.absent:
+            raise NotYet(self.absent)
         if not self.refusal and wish.run not in self.runs:
             self.stand(wish.run, "QUEUED")
         return self.refusal
@@ -224,10 +227,10 @@ def test_a_handle_that_asks_for_nothing_that_can_be_launched_says_why(tmp_path, 
 def test_what_the_control_plane_refuses_to_launch_is_told_and_can_be_deleted(tmp_path):
     async def main():
         async with place(tmp_path) as p:
-            p.plane.refusal = "there is no launch plan flows.train"
+            p.plane.refusal = "input day is missing"
             await p.apply("mine", **LAUNCH_PLAN)
             await p.shows("REJECTED", "mine")
-            assert "no launch plan" in p.status("mine")["message"]
+            assert "day is missing" in p.status("mine")["message"]
             await p.until(lambda: not p.handle("mine")["metadata"]["finalizers"])
             await p.delete("mine")
             assert p.handle("mine") is None
@@ -243,9 +246,9 @@ def test_a_rejected_handle_is_looked_at_again_when_it_is_corrected(tmp_path):
         async with place(tmp_path) as p:
             await p.apply("mine", launchPlan={"version": "v7"}, inputs={"text": "x" * 2000})
             await p.shows("REJECTED", "mine")
-            p.plane.refusal = "there is no launch plan flows.train"
+            p.plane.refusal = "input day is missing"
             await p.correct("mine", launchPlan={"name": "flows.train"})
-            await p.until(lambda: "no launch plan" in p.status("mine")["message"])
+            await p.until(lambda: "day is missing" in p.status("mine")["message"])
             await p.until(lambda: not p.handle("mine")["metadata"]["finalizers"])
             p.plane.refusal = ""
             await p.correct("mine", launchPlan={"name": "flows.train", "version": "v8"})
@@ -254,6 +257,61 @@ def test_a_rejected_handle_is_looked_at_again_when_it_is_corrected(tmp_path):
             assert "observedGeneration" not in p.status("mine")
             await p.delete("mine")
             await p.until(lambda: p.plane.aborted)
+
+    asyncio.run(main())
+
+
+def test_a_handle_waits_for_what_it_names_and_is_launched_when_that_is_there(tmp_path):
+    """With the inputs it came with, however many times it was tried; the next engine waits on."""
+
+    async def main():
+        cluster, plane = FakeCluster(), Plane()
+        plane.absent = "There is no launch plan flows.train"
+        inputs = {"text": "x" * 2000}
+        async with place(tmp_path, cluster=cluster, plane=plane) as p:
+            await p.apply("mine", **LAUNCH_PLAN, inputs=inputs)
+            await p.shows("WAITING", "mine")
+            assert "no launch plan flows.train (tried again" in p.status("mine")["message"]
+
+            def tried_thrice():
+                p.clock.move(timedelta(seconds=1))
+                return len(plane.wishes) > 2
+
+            await p.until(tried_thrice)
+        async with place(tmp_path, cluster=cluster, plane=plane) as p:
+            await p.until(lambda: len(plane.wishes) > 3)
+            plane.absent = ""
+
+            def launched_later():
+                p.clock.move(timedelta(seconds=1))
+                return p.status("mine")["phase"] == "QUEUED"
+
+            await p.until(launched_later)
+            assert plane.wishes[-1].inputs == inputs
+            await p.delete("mine")
+            await p.until(lambda: plane.aborted)
+
+    asyncio.run(main())
+
+
+def test_a_handle_that_waits_is_not_tried_at_each_change_but_when_it_is_corrected(tmp_path):
+    async def main():
+        async with place(tmp_path) as p:
+            p.plane.absent = "There is no launch plan flows.train"
+            await p.apply("mine", **LAUNCH_PLAN)
+            await p.shows("WAITING", "mine")
+            for number in range(3):
+                note = {"metadata": {"annotations": {"note": str(number)}}}
+                await p.api.patch(f"{PATH}/mine", note)
+            p.plane.stand(RUN, "RUNNING")
+            await p.shows("RUNNING")
+            assert len(p.plane.wishes) == 1, "no time has passed"
+            await p.correct("mine", launchPlan={"name": "flows.train", "version": "v8"})
+            await p.until(lambda: len(p.plane.wishes) == 2)
+            assert p.plane.wishes[-1].version == "v8"
+            await p.delete("mine")
+            await p.until(lambda: p.handle("mine") is None)
+            assert not p.plane.aborted
 
     asyncio.run(main())
 

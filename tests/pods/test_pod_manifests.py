@@ -18,6 +18,7 @@ from pod_attempts import (
 
 from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
 from flyte_jupyter.engine.pods.settings import (
+    Accelerators,
     Copilot,
     PodSettings,
     Resources,
@@ -229,6 +230,7 @@ def asked(requests=(), limits=()):
                 "limits": {"cpu": "2", "memory": "500Mi"},
             },
         ),
+        (asked([("CPU", "0"), ("GPU", "0")], [("MEMORY", "0")]), DEFAULT_RESOURCES),
         (
             asked([("GPU", "1"), ("EPHEMERAL_STORAGE", "5Gi")]),
             {
@@ -254,7 +256,15 @@ def asked(requests=(), limits=()):
             },
         ),
     ],
-    ids=["nothing", "limits only", "both", "request over limit", "devices and disk", "devices"],
+    ids=[
+        "nothing",
+        "limits only",
+        "both",
+        "request over limit",
+        "zero",
+        "devices and disk",
+        "devices",
+    ],
 )
 def test_requests_and_limits_fill_each_other(task, expected):
     assert main_of(task)["resources"] == expected
@@ -267,6 +277,31 @@ def test_no_task_exceeds_the_platforms_limits():
     task = asked([("CPU", "6"), ("MEMORY", "2Gi")], [("CPU", "8"), ("GPU", "3")])
     expected = {"cpu": "4", "memory": "2Gi", "nvidia.com/gpu": "1"}
     assert main_of(task, settings)["resources"] == {"requests": expected, "limits": expected}
+
+
+def test_a_limit_of_zero_is_no_way_past_the_platforms_limits():
+    """Kubernetes takes it for no limit at all."""
+    most = {"cpu": "4", "memory": "1Gi"}
+    settings = PodSettings(resources=Resources(limits=most, most=most))
+    task = asked([("CPU", "1"), ("MEMORY", "1Gi")], [("CPU", "0"), ("MEMORY", "0Gi")])
+    assert main_of(task, settings)["resources"] == {
+        "requests": {"cpu": "1", "memory": "1Gi"},
+        "limits": {"cpu": "4", "memory": "1Gi"},
+    }
+
+
+def test_a_gpu_in_a_pod_may_be_called_so_whatever_the_cluster_calls_it():
+    settings = PodSettings(accelerators=Accelerators(resource="amd.com/gpu"))
+    neighbour = {
+        "name": "beside",
+        "image": "example.org/b:1",
+        "resources": {"requests": {"cpu": 0}},
+    }
+    own = {"name": "main", "image": "example.org/a:1", "resources": {"limits": {"gpu": 2}}}
+    main, beside = body_of(pod_task({"containers": [own, neighbour]}), settings)["containers"]
+    assert main["resources"]["requests"]["amd.com/gpu"] == "2"
+    assert main["resources"]["limits"] == {"cpu": "1", "memory": "500Mi", "amd.com/gpu": "2"}
+    assert beside["resources"] == {"requests": {"cpu": "0"}, "limits": {"cpu": "0"}}
 
 
 def test_a_default_limit_serves_who_names_none():
@@ -306,6 +341,20 @@ def test_labels_and_annotations_of_everybody_with_ours_above_all():
         "flyte-jupyter.dev/primary-container": "main",
         "kubectl.kubernetes.io/default-container": "main",
     }
+
+
+def test_nobody_else_gives_a_pod_words_of_ours():
+    """Such as those by which workers are found, which would get others' attempts."""
+    worker = {"flyte-jupyter.dev/worker-of": "flyte-jupyter", "flyte-jupyter.dev/worker-kind": "k"}
+    carries = {"flyte-jupyter.dev/uploader": "main"}
+    task = pod_task(
+        {"containers": [{"name": "main", "image": "i"}]}, labels=worker, annotations=carries
+    )
+    template = {"metadata": {"labels": worker, "annotations": carries}}
+    settings = PodSettings(templates={"t": template}, default_template="t")
+    metadata = pod_of(task, settings, labels=worker, annotations=carries)["metadata"]
+    assert not set(worker) & set(metadata["labels"])
+    assert not set(carries) & set(metadata["annotations"])
 
 
 def test_label_values_are_made_to_fit():

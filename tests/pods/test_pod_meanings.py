@@ -433,6 +433,27 @@ def test_a_raw_container_that_fails_says_what_it_wrote_last():
     assert "status 3" in found.how.why.message
 
 
+@pytest.mark.parametrize(
+    ("uploaded", "brought", "said"),
+    [
+        (ran(1, message="no error could be written"), ran(1, message="no such bucket"), "no such bucket"),
+        (ran(0), ran(137, "OOMKilled"), "raise copilot.memory"),
+    ],
+    ids=["storage is away", "too little memory"],
+)  # fmt: skip
+def test_inputs_that_could_not_be_brought_are_the_systems_failure(uploaded, brought, said):
+    """Whatever becomes of the uploader, which had nothing to do: it starts first and ends last."""
+    seen = pod(
+        "Failed",
+        container(**waiting("PodInitializing")),
+        inits=(container(UP, **uploaded), container("flyte-copilot-downloader", **brought)),
+        uploader=UP,
+    )
+    found = meaning(seen, at(20), GRACES)
+    assert failed(found) == ("InputsUnreadable", SYSTEM, True, False)
+    assert said in found.how.why.message
+
+
 def test_an_uploader_that_cannot_start_is_the_systems_failure():
     seen = pod(
         "Pending",

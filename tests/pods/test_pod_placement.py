@@ -1,5 +1,7 @@
 """Where pods may run, what templates put below them, and their secrets."""
 
+from dataclasses import replace
+
 import pytest
 from pod_attempts import (
     SETTINGS,
@@ -73,6 +75,19 @@ def test_a_tasks_own_placement_is_kept_and_every_alternative_asks_for_more():
     assert body["tolerations"] == [BATCH, {"key": "mine", "operator": "Exists"}]
     assert body["nodeSelector"] == {"pool": "tasks", "disk": "hdd"}
     assert body["affinity"] == {"nodeAffinity": required([own, NO_SPOT], [other, NO_SPOT])}
+
+
+def test_an_alternative_that_a_pod_template_brings_is_no_way_to_spot_nodes():
+    own = {"key": "zone", "operator": "In", "values": ["a"]}
+    template = {"spec": {"affinity": {"nodeAffinity": required([own])}}}
+    places = replace(PLACES, templates={"zoned": template}, default_template="zoned")
+    asked = body_of(None, places)["affinity"]["nodeAffinity"]
+    assert asked == {**PREFERRED["nodeAffinity"], **required([own, NO_SPOT])}
+    body = body_of(None, places, interruptible=True)
+    assert body["affinity"]["nodeAffinity"] == {
+        **PREFERRED["nodeAffinity"],
+        **required([own, IS_SPOT]),
+    }
     assert PLACES.affinity == {
         "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}
     }
@@ -400,6 +415,7 @@ def test_only_the_tasks_own_containers_get_its_secrets():
         (FROM(group="g", key=".."), "key '..'"),
         (FROM(group="g", key="a/b"), "a/b"),
         (FROM(group="g", key="k", group_version="../.."), "../.."),
+        (FROM(group="g", key="k", group_version=".."), "version '..'"),
         (FROM(group="g", key="k", env_var="1 x"), "1 x"),
     ],
 )

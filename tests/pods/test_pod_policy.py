@@ -231,6 +231,26 @@ def test_a_sub_path_below_a_folder_of_the_node_that_the_template_brings_is_refus
         pod_for(attempt(pod_task(spec)), settings, template=template if theirs else None)
 
 
+@pytest.mark.parametrize("path", ["/there", "/elsewhere"])
+def test_a_folder_of_the_node_that_the_platforms_template_has_is_for_reading(path):
+    """Or else a task could write where the template lets it only read."""
+    theirs = {"name": "h", "mountPath": "/there", "readOnly": True}
+    container = {"name": "primary", "image": "i", "volumeMounts": [theirs]}
+    spec = {"volumes": [{"name": "h", "hostPath": {"path": "/data"}}], "containers": [container]}
+    settings = PodSettings(templates={"base": {"spec": spec}}, default_template="base")
+    own = {"name": "h", "mountPath": path}
+    message = refusal_of(pod_task(with_container(volumeMounts=[own])), settings)[1]
+    assert "spec.containers[1].volumeMounts[0] 'h'" in message
+    for fine in (
+        with_container(volumeMounts=[{**own, "readOnly": True}]),
+        with_container(volumeMounts=[own]) | {"volumes": [{"name": "h", "emptyDir": {}}]},
+        with_container(),
+    ):
+        assert body_of(pod_task(fine), settings)
+    allowed = replace(settings, allowed=replace(NOBODY, host_paths=frozenset({"/data"})))
+    assert body_of(pod_task(with_container(volumeMounts=[own])), allowed)
+
+
 def test_unconfined_annotations_are_refused():
     key = "container.apparmor.security.beta.kubernetes.io/main"
     task = pod_task(with_spec(), annotations={key: "unconfined"})

@@ -61,6 +61,7 @@ def test_what_may_pass_is_waited_for(status, message, stage):
         (403, WEBHOOK, "AdmissionDenied", Blame.USER, False),
         (400, WEBHOOK, "AdmissionDenied", Blame.USER, False),
         (500, WEBHOOK, "AdmissionDenied", Blame.USER, False),
+        (500, "etcdserver: request is too large", "PodTooLarge", Blame.USER, False),
         (422, POLICY, "AdmissionDenied", Blame.USER, False),
         (403, RANGE, "BadTaskFormat", Blame.USER, False),
         (403, RIGHTS, "RuntimeFailure", Blame.SYSTEM, True),

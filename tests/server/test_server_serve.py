@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from flyte_jupyter.cli.main import main as command_line
 from flyte_jupyter.server.app import parse
 
 CLUSTER = '[kubernetes.pods]\nimage = "localhost/task:1"\n'
@@ -54,6 +55,22 @@ def test_a_mistake_in_the_file_is_named(tmp_path, capsys, text, named):
     with pytest.raises(SystemExit) as ended:
         parse(given(tmp_path, text))
     assert ended.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("kubernetes = 1\n", "kubernetes: expected a table, got 1"),
+        ('[kubernetes]\nconnection = "x"\n', "kubernetes.connection: expected a table, got 'x'"),
+        ("[kubernetes]\n", "name an object store with --blobs"),
+        ("blobs =\n", "is not TOML"),
+    ],
+)
+def test_an_engine_apart_names_it_too(tmp_path, capsys, text, named):
+    blobs = "" if "blobs" in named or "blobs" in text else 'blobs = "s3://bucket"\n'
+    _, data, _, file = given(tmp_path, blobs + text)
+    assert command_line(["engine", "--data-dir", data, "--config", file]) == 2
     assert named in capsys.readouterr().err
 
 

@@ -20,6 +20,8 @@ TASK_CONTAINER = "task"
 """What the container of a task is called that has only one."""
 
 _BAD = "BadTaskSpecification"
+_GPU = "gpu"
+"""A GPU, whatever the cluster calls one: Flyte takes that in a pod, too."""
 
 
 def task_pod(template: core.TaskTemplate, settings: PodSettings) -> tuple[Manifest, str]:
@@ -148,11 +150,11 @@ def environment(
 def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: AttemptSpec) -> Manifest:
     """Requests and limits within the platform's (Flyte's ``container_helper.go``).
 
-    A request that is not given is the limit, else the platform's default; a limit that is not given is the platform's, else the
+    A request that is not given, or is 0, is the limit, else the platform's default; a limit likewise is the platform's, else the
     request. Neither exceeds what the platform allows at most.
     """
-    requests = {k: str(v) for k, v in (given.get("requests") or {}).items()}
-    limits = {k: str(v) for k, v in (given.get("limits") or {}).items()}
+    requests = _amounts(given.get("requests"), settings, own=own)
+    limits = _amounts(given.get("limits"), settings, own=own)
     rules = settings.resources
     names = dict.fromkeys([*requests, *limits])
     if own:
@@ -177,6 +179,20 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
     kept = {k: v for k, v in given.items() if k not in ("requests", "limits")}
     made = {"requests": made_requests, "limits": made_limits}
     return kept | {k: v for k, v in made.items() if v}
+
+
+def _amounts(entries: Manifest | None, settings: PodSettings, *, own: bool) -> dict[str, str]:
+    """Quantities by the cluster's names. For a container of the task's `own` 0 is nothing: as a limit it would be none at all."""
+    gpu = settings.accelerators.resource
+    found = {gpu if k == _GPU else k: str(v) for k, v in (entries or {}).items()}
+    return {k: v for k, v in found.items() if not (own and _is_nothing(v))}
+
+
+def _is_nothing(quantity: str) -> bool:
+    try:
+        return amount(quantity) == 0
+    except BadQuantity:
+        return False
 
 
 def _less(one: str, other: str) -> str:

@@ -18,7 +18,7 @@ from flyte_jupyter.engine.pods.naming import (
     namespace_of,
     pod_name,
 )
-from flyte_jupyter.engine.pods.placement import accelerated, placed, with_shared_memory
+from flyte_jupyter.engine.pods.placement import accelerated, kept_apart, placed, with_shared_memory
 from flyte_jupyter.engine.pods.policy import check, check_service_account
 from flyte_jupyter.engine.pods.secrets import with_secrets
 from flyte_jupyter.engine.pods.settings import PodSettings
@@ -108,6 +108,7 @@ def pod_for(
         check(below, settings, below=task)
     body = _body(task["spec"], primary, spec, settings, inputs)
     body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
+    body = kept_apart(body, settings, interruptible=spec.interruptible)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
     names = frozenset(str(c.get("name")) for c in _containers(task["spec"]))

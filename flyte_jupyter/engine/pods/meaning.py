@@ -178,9 +178,11 @@ def _never_ran(status: PodStatus) -> Exit:
     """The pod is over and the kubelet has nothing to say of the task's container, or says that it waits for ever."""
     if status.reason == "DeadlineExceeded":
         return Exit(why=_deadline(status))
-    failed = next((c for c in status.inits.values() if c.failed), None)
-    if failed is not None:
-        return Exit(why=_init_failure(status, failed))
+    failed = [c for c in status.inits.values() if c.failed]
+    if failed:
+        # The uploader comes first and ends last: where it fails too, as a rule something else has failed before.
+        first = min(failed, key=lambda c: c.name == status.uploader_name)
+        return Exit(why=_init_failure(status, first))
     if status.containers and status.primary is None:
         return Exit(why=_no_primary(status))
     if status.phase == "Succeeded":
@@ -190,6 +192,8 @@ def _never_ran(status: PodStatus) -> Exit:
 
 
 def _init_failure(status: PodStatus, failed: ContainerState) -> Failure:
+    if failed.out_of_memory and failed.name == DOWNLOADER:
+        return _system("InputsUnreadable", f"{_outgrown(status, failed)}; raise copilot.memory")
     if failed.out_of_memory:
         return _out_of_memory(status, failed)
     if failed.code == _KILLED:
@@ -207,13 +211,14 @@ def _no_primary(status: PodStatus) -> Failure:
 
 
 def _out_of_memory(status: PodStatus, container: ContainerState) -> Failure:
+    text = f"{_outgrown(status, container)}; ask for more memory (status {container.code})"
+    return Failure("OOMKilled", text, retryable=True)
+
+
+def _outgrown(status: PodStatus, container: ContainerState) -> str:
     limit = status.memory_limit(container.name)
     bound = f" of {limit}" if limit else ""
-    text = (
-        f"the container {container.name} outgrew its memory limit{bound} and was killed; ask for more memory"
-        f" (status {container.code})"
-    )
-    return Failure("OOMKilled", text, retryable=True)
+    return f"the container {container.name} outgrew its memory limit{bound} and was killed"
 
 
 def _deadline(status: PodStatus) -> Failure:

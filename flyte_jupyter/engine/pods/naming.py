@@ -88,7 +88,7 @@ def metadata_of(
     """Name, namespace, labels, annotations and owner of an attempt's pod.
 
     The settings' words come first, over them those of the task (`labels`, `annotations`), then the execution's; Flyte's labels
-    and ours stand above all.
+    and ours stand above all. Names of ours are nobody else's to give: a pod that says it is a worker gets others' attempts.
     """
     run, task = spec.id.run, spec.template.id
     flyte = {
@@ -106,8 +106,8 @@ def metadata_of(
         INSTALLATION: settings.installation,
         EXECUTION: run_digest(run),
     }
-    all_labels = {**settings.labels, **labels, **spec.labels, **flyte, **own}
-    said = {**settings.annotations, **annotations, **spec.annotations}
+    all_labels = _not_ours({**settings.labels, **labels, **spec.labels}) | flyte | own
+    said = _not_ours({**settings.annotations, **annotations, **spec.annotations})
     said[ATTEMPT] = _json(_facts(spec.id))
     metadata: Manifest = {
         "name": pod_name(spec.id),
@@ -124,6 +124,10 @@ def label(value: str) -> str:
     """A text as a label value: at most 63 of letters, digits, ``-``, ``_``, ``.``, beginning and ending with one of the first two."""
     kept = re.sub(r"[^A-Za-z0-9_.-]+", "-", value)
     return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$", "", kept[:_MOST_LABEL].lstrip("-_."))
+
+
+def _not_ours(words: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in words.items() if not key.startswith(f"{DOMAIN}/")}
 
 
 def _last(name: str) -> str:

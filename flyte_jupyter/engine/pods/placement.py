@@ -10,7 +10,7 @@ from flyte_jupyter.idl import core
 
 
 def placed(spec: Manifest, settings: PodSettings, *, interruptible: bool) -> Manifest:
-    """A pod's ``spec`` with the settings' tolerations before its own, selectors below its own, and what (non-)interruptible asks."""
+    """A pod's ``spec`` with the settings' tolerations before its own, selectors below its own, and what an interruptible one may have."""
     made = dict(spec)
     tolerations = [*settings.tolerations]
     if interruptible:
@@ -21,18 +21,23 @@ def placed(spec: Manifest, settings: PodSettings, *, interruptible: bool) -> Man
         selector |= settings.interruptible_selector
     made["nodeSelector"] = selector
     made["affinity"] = copy.deepcopy(spec.get("affinity") or settings.affinity or {})
-    requirement = (
-        settings.interruptible_requirement
-        if interruptible
-        else settings.non_interruptible_requirement
-    )
-    if requirement:
-        made["affinity"] = required(made["affinity"], requirement)
     if settings.scheduler:
         made.setdefault("schedulerName", settings.scheduler)
     if settings.priority_class:
         made.setdefault("priorityClassName", settings.priority_class)
     return made
+
+
+def kept_apart(spec: Manifest, settings: PodSettings, *, interruptible: bool) -> Manifest:
+    """A pod's ``spec`` that goes to nodes of its kind only. After its template's: each alternative of an affinity must say so."""
+    requirement = (
+        settings.interruptible_requirement
+        if interruptible
+        else settings.non_interruptible_requirement
+    )
+    if not requirement:
+        return spec
+    return spec | {"affinity": required(spec.get("affinity") or {}, requirement)}
 
 
 def accelerated(spec: Manifest, wanted: core.ExtendedResources, settings: PodSettings) -> Manifest:

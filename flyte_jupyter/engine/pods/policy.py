@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
@@ -38,7 +39,10 @@ def check(pod: Manifest, settings: PodSettings, *, below: Manifest | None = None
 
     What it mounts may be a volume of the pod template `below` it.
     """
-    hosted = _hosted(below or {}) | _hosted(pod)
+    hosted = _Hosted(
+        frozenset(_hosted(below or {}) | _hosted(pod)),
+        frozenset(_closed(below or {}, settings.allowed)) - _names(pod),
+    )
     for field, what in _problems(pod, settings, hosted):
         message = (
             f"The task's pod template asks for {field} {what}, which this platform does not allow. "
@@ -59,20 +63,43 @@ def check_service_account(name: str, settings: PodSettings) -> None:
     raise PodRefused("ServiceAccountRefused", message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Hosted:
+    """The volumes that are folders of the node, by name."""
+
+    all: frozenset[Any]
+    closed: frozenset[Any]
+    """Those that only the platform's own template may have: a task may read there."""
+
+
+def _volumes(pod: Manifest) -> Iterator[Manifest]:
+    yield from (pod.get("spec") or {}).get("volumes") or ()
+
+
+def _names(pod: Manifest) -> set[Any]:
+    return {volume.get("name") for volume in _volumes(pod)}
+
+
 def _hosted(pod: Manifest) -> set[Any]:
-    """The volumes that are folders of the node."""
-    volumes = (pod.get("spec") or {}).get("volumes") or ()
-    return {volume.get("name") for volume in volumes if "hostPath" in volume}
+    return {volume.get("name") for volume in _volumes(pod) if "hostPath" in volume}
 
 
-def _problems(pod: Manifest, settings: PodSettings, hosted: set[Any]) -> Iterator[_Problem]:
+def _closed(pod: Manifest, allowed: Allowed) -> set[Any]:
+    return {
+        volume.get("name")
+        for volume in _volumes(pod)
+        if "hostPath" in volume and not _below(_host_path(volume), allowed.host_paths)
+    }
+
+
+def _problems(pod: Manifest, settings: PodSettings, hosted: _Hosted) -> Iterator[_Problem]:
     allowed = settings.allowed
     yield from _metadata_problems(pod.get("metadata") or {}, allowed)
     spec: Manifest = pod.get("spec") or {}
     yield from _host_problems(spec, allowed)
     yield from _identity_problems(spec, settings)
     yield from _context_problems("spec.securityContext", spec.get("securityContext"), allowed)
-    for at, volume in enumerate(spec.get("volumes") or ()):
+    for at, volume in enumerate(_volumes(pod)):
         yield from _volume_problems(f"spec.volumes[{at}]", volume, allowed)
     for kind in ("initContainers", "containers"):
         for at, container in enumerate(spec.get(kind) or ()):
@@ -119,7 +146,7 @@ def _volume_problems(field: str, volume: Manifest, allowed: Allowed) -> Iterator
         if kind == "name":
             continue
         if kind == "hostPath":
-            path = str((source or {}).get("path") or "")
+            path = _host_path(volume)
             if not _below(path, allowed.host_paths):
                 yield f"{field}.hostPath.path", f"{path!r}"
         elif kind not in _VOLUMES:
@@ -128,6 +155,10 @@ def _volume_problems(field: str, volume: Manifest, allowed: Allowed) -> Iterator
             for at, one in enumerate((source or {}).get("sources") or ()):
                 if "serviceAccountToken" in one:
                     yield f"{field}.projected.sources[{at}].serviceAccountToken", "(a token)"
+
+
+def _host_path(volume: Manifest) -> str:
+    return str((volume["hostPath"] or {}).get("path") or "")
 
 
 def _below(path: str, folders: frozenset[str]) -> bool:
@@ -139,7 +170,7 @@ def _below(path: str, folders: frozenset[str]) -> bool:
 
 
 def _container_problems(
-    field: str, container: Manifest, allowed: Allowed, hosted: set[Any]
+    field: str, container: Manifest, allowed: Allowed, hosted: _Hosted
 ) -> Iterator[_Problem]:
     context = container.get("securityContext")
     yield from _context_problems(f"{field}.securityContext", context, allowed)
@@ -166,12 +197,16 @@ def _handlers(container: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def _mount_problems(
-    field: str, mount: Manifest, allowed: Allowed, hosted: set[Any]
+    field: str, mount: Manifest, allowed: Allowed, hosted: _Hosted
 ) -> Iterator[_Problem]:
     path = str(mount.get("subPath") or "")
     # On a folder of the node a link below the sub-path leads wherever its maker wants.
-    if path and (path.startswith("/") or ".." in path.split("/") or mount.get("name") in hosted):
+    if path and (
+        path.startswith("/") or ".." in path.split("/") or mount.get("name") in hosted.all
+    ):
         yield f"{field}.subPath", f"{path!r}"
+    if mount.get("name") in hosted.closed and mount.get("readOnly") is not True:
+        yield field, f"{mount['name']!r}, a folder of the node, for writing"
     if mount.get("subPathExpr"):
         yield f"{field}.subPathExpr", f"{mount['subPathExpr']!r}"
     if ".." in str(mount.get("mountPath") or "").split("/"):

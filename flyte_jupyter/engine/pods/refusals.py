@@ -50,6 +50,9 @@ def refusal(
         case 0 | 408 | 429 | 500 | 502 | 503 | 504:
             if _denied(message):
                 return Failure("AdmissionDenied", message)
+            if "request is too large" in message:
+                # etcd says so of what the cluster has made of a pod, and says it each time.
+                return Failure("PodTooLarge", message)
             seconds = _seconds(said, retry_after, now)
             return TryAgain(Stage.QUEUED, f"the API server is busy ({status}): {message}", seconds)
         case 401:

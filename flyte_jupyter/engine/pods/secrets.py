@@ -103,9 +103,9 @@ def _check(secret: core.Secret, settings: PodSettings) -> None:
     name = settings.secret_prefix + secret.group
     if not secret.group or not _NAME.fullmatch(name) or len(name) > _MOST_NAME:
         what = f"group {secret.group!r}, and {name!r} is no name of a Kubernetes secret"
-    elif not _KEY.fullmatch(secret.key) or secret.key in (".", ".."):
+    elif not _is_key(secret.key):
         what = f"key {secret.key!r} of group {secret.group!r}, which no Kubernetes secret can have"
-    elif secret.group_version and not _KEY.fullmatch(secret.group_version):
+    elif secret.group_version and not _is_key(secret.group_version):
         what = (
             f"version {secret.group_version!r} of group {secret.group!r}, which can name no folder"
         )
@@ -114,3 +114,7 @@ def _check(secret: core.Secret, settings: PodSettings) -> None:
     else:
         return
     raise PodRefused("BadTaskSpecification", f"The task asks for a secret with {what}.")
+
+
+def _is_key(word: str) -> bool:
+    return _KEY.fullmatch(word) is not None and word not in (".", "..")

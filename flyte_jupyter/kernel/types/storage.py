@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import posixpath
 import shutil
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from flyte_jupyter.kernel.errors import RecoverableError
+
+_WEB = "http://", "https://"
+_AS_IT_LIKES: Mapping[str, int] = MappingProxyType({})
 
 
 class StorageError(RecoverableError):
@@ -71,14 +77,20 @@ class PrefixStorage:
         return folder
 
 
-def fetch(uri: str, local: Path) -> None:
-    """Copy the file that a URI names to a local path.
+def fetch(
+    uri: str,
+    local: Path,
+    *,
+    as_file: Mapping[str, int] = _AS_IT_LIKES,
+    as_folder: Mapping[str, int] = _AS_IT_LIKES,
+) -> None:
+    """Copy the file that a URI names to a local path; with these options of fsspec's, as far as its file system knows them.
 
     Raises:
         StorageError: it could not be read.
     """
     try:
-        _read(uri, local)
+        _read(uri, local, as_file, as_folder)
     except StorageError:
         raise
     except Exception as error:
@@ -96,7 +108,13 @@ def _write(local: Path, uri: str) -> None:
     filesystem.put_file(str(local), path)
 
 
-def _read(uri: str, local: Path) -> None:
+def known_to(function: Callable[..., object], options: Mapping[str, int]) -> dict[str, int]:
+    """Those of the options that a method of a file system has: each release and each store has others."""
+    names = inspect.signature(function).parameters
+    return {name: value for name, value in options.items() if name in names}
+
+
+def _read(uri: str, local: Path, as_file: Mapping[str, int], as_folder: Mapping[str, int]) -> None:
     # flytekit stores a table as a folder of parts, so a folder is read too.
     beside = _local_path(uri)
     if beside is not None and beside.is_dir():
@@ -105,10 +123,14 @@ def _read(uri: str, local: Path) -> None:
         shutil.copyfile(beside, local)
     else:
         filesystem, path = _filesystem(uri)
-        if filesystem.isdir(path):
-            filesystem.get(path, str(local), recursive=True)
+        # On the web whatever has a link in it would pass for a folder, and is read whole to see that.
+        if not uri.startswith(_WEB) and filesystem.isdir(path):
+            how = known_to(filesystem.get_file, as_folder)
+            if filesystem.async_impl and "batch_size" in as_folder:
+                how["batch_size"] = as_folder["batch_size"]
+            filesystem.get(path, str(local), recursive=True, **how)
         else:
-            filesystem.get_file(path, str(local))
+            filesystem.get_file(path, str(local), **known_to(filesystem.get_file, as_file))
 
 
 def _local_path(uri: str) -> Path | None:

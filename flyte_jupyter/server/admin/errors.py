@@ -30,6 +30,10 @@ class TooLarge(InvalidArgument):
     """The request is larger than allowed."""
 
 
+class ProjectNotOpen(InvalidArgument):
+    """The project is not registered, or archived: it may be open later."""
+
+
 class NotFound(AdminError):
     """What it names does not exist."""
 

@@ -6,7 +6,7 @@ import re
 
 from flyte_jupyter.idl import admin
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.errors import InvalidArgument
+from flyte_jupyter.server.admin.errors import InvalidArgument, ProjectNotOpen
 from flyte_jupyter.server.admin.listing import query_of
 from flyte_jupyter.server.admin.names import required
 from flyte_jupyter.server.admin.platform import Platform
@@ -61,7 +61,8 @@ async def check_open(platform: Platform, project: str, domain: str) -> None:
     """Refuse to register or launch where nothing may be.
 
     Raises:
-        InvalidArgument: there is no such project or domain, or the project is archived.
+        InvalidArgument: there is no such domain.
+        ProjectNotOpen: there is no such project, or it is archived.
     """
     required(project, "project")
     if domain not in DOMAINS:
@@ -69,12 +70,12 @@ async def check_open(platform: Platform, project: str, domain: str) -> None:
     try:
         found = await platform.projects.get(project)
     except NotFound as error:
-        raise InvalidArgument(
+        raise ProjectNotOpen(
             f"There is no project {project!r}: register it first",
             details=[admin.InactiveProject(id=project)],
         ) from error
     if found.state != admin.Project.ACTIVE:
-        raise InvalidArgument(
+        raise ProjectNotOpen(
             f"Project {project!r} is archived: activate it first",
             details=[admin.InactiveProject(id=project)],
         )

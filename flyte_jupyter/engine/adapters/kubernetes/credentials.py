@@ -1,6 +1,6 @@
 """Who we are to an API server, as the configuration says; read from it again before it expires, or when the server refuses it.
 
-When a token expires is known beforehand; a client certificate, also one that a plugin gives, is read again when it is refused.
+When a token expires is known beforehand, and of a client certificate if a plugin says so; another one is read again when it is refused.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _PAUSE = 5.0
 """Seconds from the end of an attempt to get others to the next one: neither a server that refuses all of us nor a plugin that fails
 is a reason to run one for each request."""
 _PATIENCE = 60.0
-"""Seconds that a plugin may take before requests go on without it."""
+"""Seconds that requests wait for others before they go on with those they have."""
 _GIVEN_UP = 300.0
-"""Seconds after which a plugin is thought never to end, and another one may be run beside it."""
+"""Seconds after which reading others (a plugin has a limit of its own) is thought never to end."""
 _BEARER = "BearerToken"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -100,28 +100,28 @@ class Credentials:
         """Read server and credentials into a client configuration. Raises `NoCluster`."""
         from kubernetes.aio import config
 
+        from flyte_jupyter.engine.adapters.kubernetes.plugins import load_kubeconfig
+
         files = _files(self._settings)
+        if not files and not os.environ.get(_IN_CLUSTER):
+            raise NoCluster(
+                "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
+            )
         try:
             if self._loader is not None and self._loader.provider:
                 # This loader alone has the refresh token, which may be good only once.
                 await self._loader.load_and_set(into)
             elif files:
-                # persist_config would write refreshed tokens into the user's file.
-                self._loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=files,
-                    context=self._settings.context or None,
-                    client_configuration=into,
-                    persist_config=False,
+                self._loader = await load_kubeconfig(
+                    files, self._settings.context, into, seconds=self._settings.plugin_seconds
                 )
-            elif os.environ.get(_IN_CLUSTER):
-                config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
             else:
-                raise NoCluster(
-                    "There is no Kubernetes configuration: name a file with --kubeconfig or KUBECONFIG"
-                )
-        except (config.ConfigException, OSError, ValueError) as error:
+                config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            # A file may have anything in it, and its library raises what that leads to.
+            what = str(error) or type(error).__name__
             raise NoCluster(
-                f"{files or 'The cluster configuration'} cannot be used: {error}"
+                f"{files or 'The cluster configuration'} cannot be used: {what}"
             ) from error
         self._stale_at = _stale_at(self._loader, self._clock.now())
         self._expires_at = getattr(self._loader, "exec_plugin_expiry", _FOREVER)
@@ -150,8 +150,6 @@ class Credentials:
 
         own, found = self.configuration, client.Configuration()
         try:
-            # The client gives no handle on a plugin's process, and none is killed by a timeout: one that is late is let run on, and
-            # is the only one, until it seems that it never ends.
             async with asyncio.timeout(_GIVEN_UP):
                 await self.load(found)
             certificate = _certificate_of(found)
@@ -179,10 +177,15 @@ class Credentials:
 
 
 def _files(settings: ConnectionSettings) -> str:
-    """The configuration files to read; empty when there is none."""
+    """The configuration files to read; empty when there is none. Raises `NoCluster` when all that are named are absent."""
     default = Path(_DEFAULT).expanduser()
-    named = settings.kubeconfig or os.environ.get("KUBECONFIG")
-    return str(named or (default if default.exists() else ""))
+    named = str(settings.kubeconfig or os.environ.get("KUBECONFIG") or "")
+    given = [Path(file).expanduser() for file in named.split(os.pathsep) if file]
+    if given and not any(file.exists() for file in given):
+        raise NoCluster(
+            f"{named} cannot be used: there is no such file. Name one with --kubeconfig or KUBECONFIG"
+        )
+    return named or (str(default) if default.exists() else "")
 
 
 def _certificate_of(configuration: Any) -> bytes:

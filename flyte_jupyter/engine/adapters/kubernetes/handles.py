@@ -28,7 +28,7 @@ from flyte_jupyter.idl.ids import EntityKind, RunId
 
 GROUP, VERSION, PLURAL, KIND = DOMAIN, "v1alpha1", "flyteworkflows", "FlyteWorkflow"
 FINALIZER = f"{DOMAIN}/execution"
-REJECTED, UNKNOWN, UNCLAIMED = "REJECTED", "UNKNOWN", "UNCLAIMED"
+REJECTED, UNKNOWN, UNCLAIMED, WAITING = "REJECTED", "UNKNOWN", "UNCLAIMED", "WAITING"
 _MOST_MESSAGE = 1000
 _MOST_NAME = 63
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -73,11 +73,15 @@ class BadWish(Exception):
     """The spec of a custom resource asks for nothing that can be launched: why, and what to write."""
 
 
+class NotYet(Exception):
+    """What a wish names is not registered (yet), in words."""
+
+
 class Launcher(Protocol):
     """The control plane's door for handles. Failures that may pass are raised."""
 
     async def launch(self, wish: Wish) -> str:
-        """Create the execution if it is absent. Empty, or why there will never be one."""
+        """Create the execution if it is absent. Empty, or why there will never be one. Raises `NotYet`."""
 
     async def abort(self, run: RunId, cause: str) -> None:
         """Ask for its end; nothing if it is unknown or over."""
@@ -183,6 +187,11 @@ def rejection(handle: Json, why: str, phase: str = REJECTED) -> Json:
     return status | ({"observedGeneration": generation} if generation is not None else {})
 
 
+def wait_for(handle: Json, why: str) -> Json:
+    """The status of a handle that is tried again until what it names is there."""
+    return rejection(handle, f"{why} (tried again until it is there)", WAITING)
+
+
 def phase_of(handle: Json) -> str:
     """The phase that it shows; empty when nothing has been made of it."""
     return str((handle.get("status") or {}).get("phase") or "")
@@ -228,7 +237,7 @@ def slim(handle: Json) -> Json:
     kept = {name: metadata[name] for name in (*names, *times) if name in metadata}
     spec = handle.get("spec") or {}
     claimed = INSTALLATION in (metadata.get("labels") or {})
-    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED, UNCLAIMED)
+    settled = is_rejected(handle) or phase_of(handle) not in ("", REJECTED, UNCLAIMED, WAITING)
     if claimed and settled and len(json.dumps(spec)) > _MOST_MESSAGE:
         spec = {name: spec[name] for name in ("project", "domain", "execution") if name in spec}
     return {"metadata": kept, "spec": spec, "status": handle.get("status")}

@@ -19,6 +19,8 @@ class ConnectionSettings:
     context: str = ""
     request_seconds: float = 30.0
     """How long one request may take, watches and followed logs apart."""
+    plugin_seconds: float = 60.0
+    """How long a credential plugin may take: a program that the kubeconfig names under ``exec``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import Protocol
 from flyte_jupyter.engine.adapters.kubernetes import handles, objects
 from flyte_jupyter.engine.adapters.kubernetes.alarms import Alarms
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused
-from flyte_jupyter.engine.adapters.kubernetes.handles import BadWish, Launcher, Standing
+from flyte_jupyter.engine.adapters.kubernetes.handles import BadWish, Launcher, NotYet, Standing
 from flyte_jupyter.engine.adapters.kubernetes.namespaces import Namespaces, is_missing
+from flyte_jupyter.engine.adapters.kubernetes.postponing import Postponed
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.reflectors import Reflectors
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
@@ -75,6 +76,7 @@ class Workflows:
         self._tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, api)
         self._alarms: Alarms[Key] = Alarms(clock, self._queue.add)
+        self._postponed = Postponed(clock, api, self._alarms)
 
     async def start(self) -> None:
         """Begin to look after handles. A cluster without the custom resource is left in peace, and looked at again later."""
@@ -123,6 +125,7 @@ class Workflows:
         handle = self._handles.get(key)
         if handle is not None and handle["metadata"]["uid"] == uid:
             del self._handles[key]
+            self._postponed.forget(key)
             run = self._runs.get(key)
             if run is not None and run in self._keys:
                 del self._keys[run], self._runs[key]
@@ -305,7 +308,7 @@ class Workflows:
             await self._retire(key, handle, standing)
 
     async def _launch(self, key: Key, handle: Json) -> None:
-        if handles.is_rejected(handle):
+        if handles.is_rejected(handle) or not self._postponed.is_due(key, handle):
             return
         if not handles.is_wish(handle):
             why = "the control plane has no such execution"
@@ -317,8 +320,13 @@ class Workflows:
                     # It was let go of when it was rejected the last time.
                     handle = self._note(await self._claim(handle, wish.run))
                 why = await self._launcher.launch(wish)
+            except NotYet as error:
+                self._postponed.postpone(key, handle)
+                await self._show(key, handle, handles.wait_for(handle, str(error)))
+                return
             except BadWish as error:
                 why = str(error)
+            self._postponed.forget(key)
             if not why:
                 self._queue.add(key)
                 return

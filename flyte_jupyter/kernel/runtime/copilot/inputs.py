@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -14,6 +15,8 @@ from flyte_jupyter.kernel.runtime.copilot.values import plain
 Fetch = Callable[[str, Path], None]
 """Copies the file, or the folder, at a URI to a new local path."""
 
+_NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON may have in its texts and YAML refuses, or takes for the end of a line."""
 _SAFE = " !#$&'()+,-.;=@[]^_`{}~"
 
 
@@ -40,9 +43,11 @@ def write_inputs(
     formats = core.DataLoadingConfig
     if data_format in (formats.JSON, formats.YAML):
         data = {name: plain(literal) for name, literal in sorted(local.literals.items())}
-        # YAML takes JSON as it is.
         suffix = "json" if data_format == formats.JSON else "yaml"
         text = json.dumps(data, ensure_ascii=False, indent=None if suffix == "json" else 1)
+        if suffix == "yaml":
+            # Otherwise YAML takes JSON as it is.
+            text = _NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         _put(folder / f"inputs.{suffix}", _encoded(text))
 
 

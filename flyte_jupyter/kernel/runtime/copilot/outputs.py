@@ -42,7 +42,7 @@ def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.
     Links that lead out of the folder are refused: who reads may see more than who wrote.
     """
     error = folder / ERROR_FILE
-    if error.is_file() and not error.is_symlink():
+    if error.exists() or error.is_symlink():
         raise DeclaredError(_cut(error))
     reader = _Reader(folder, store)
     found = core.LiteralMap()
@@ -54,6 +54,9 @@ def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.
 
 
 def _cut(error: Path) -> str:
+    inside = error.parent.resolve()
+    if not error.is_file() or not error.resolve().is_relative_to(inside):
+        return f"it wrote {error}, which is no file of the folder of outputs"
     with error.open("rb") as file:
         return file.read(100_000).decode("utf-8", "replace").strip()
 
@@ -139,7 +142,12 @@ class _Reader:
             if folder != path.is_dir():
                 wanted, given = ("folder", "file") if folder else ("file", "folder")
                 raise BadValue(f"expected a {wanted}, and {path} is a {given}")
-        uri = self._store(path, path.relative_to(self._folder).as_posix())
+        name = path.relative_to(self._folder).as_posix()
+        if "::" in name:  # who reads a URI takes what follows for another one
+            raise BadValue(
+                f"{texts.shown(name)} has '::' in it, which no URI can: name it otherwise"
+            )
+        uri = self._store(path, name)
         if kind.HasField("blob"):
             blob = core.Blob(uri=uri, metadata=core.BlobMetadata(type=kind.blob))
             return core.Literal(scalar=core.Scalar(blob=blob))
@@ -206,7 +214,7 @@ def _value(data: bytes, kind: core.LiteralType) -> core.Literal:
                 return literals.literal(texts.boolean(text))
             case _:
                 return of_text(text, kind.simple, kind)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadValue(f"expected {types.describe(kind)}: {error}") from error
 
 
@@ -223,7 +231,7 @@ def _text(data: bytes) -> str:
 
 def _parsed(text: str, kind: core.LiteralType) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=texts.real)
     except (ValueError, RecursionError) as error:
         message = f"expected {types.describe(kind)} as JSON, given {texts.shown(text)}: {error}"
         raise BadValue(message) from error

@@ -48,12 +48,13 @@ def bounded(number: int) -> int:
 def real(text: str) -> float:
     """A number. Raises `ValueError`."""
     word = text.strip()
-    if "_" not in word:
-        try:
-            return float(word)
-        except ValueError:
-            pass
-    raise ValueError(f"{shown(text)} is no number")
+    try:
+        found = float("" if "_" in word else word)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no number") from None
+    if math.isinf(found) and "inf" not in word.lower():
+        raise ValueError(f"{shown(text)} is too large a number")
+    return found
 
 
 def boolean(text: str) -> bool:

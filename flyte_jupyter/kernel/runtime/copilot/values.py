@@ -108,9 +108,20 @@ def _collection(data: list[Any], kind: core.LiteralType, keep: Keep) -> core.Lit
 def _map(data: dict[str, Any], kind: core.LiteralType, keep: Keep) -> core.Literal:
     made = core.LiteralMap()
     for key, item in data.items():
+        if not _is_whole(key):
+            raise BadValue(f"the key {texts.shown(key)} is half of a character")
         with at(f".{key}"):
             made.literals[key].CopyFrom(formed(item, kind.map_value_type, keep))
     return core.Literal(map=made)
+
+
+def _is_whole(word: str) -> bool:
+    """Whether it can be written: JSON may have one half of a pair that stands for a character."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -173,7 +184,7 @@ def _of_simple(data: Any, simple: core.SimpleType, kind: core.LiteralType) -> co
             return literals.literal(texts.bounded(data))
         case kinds.FLOAT if isinstance(data, int | float) and not isinstance(data, bool):
             return literals.literal(float(data))
-        case kinds.FLOAT if data in NAMED_REALS:
+        case kinds.FLOAT if isinstance(data, str) and data in NAMED_REALS:
             return literals.literal(float(NAMED_REALS[data]))
         case kinds.BOOLEAN if isinstance(data, bool):
             return literals.literal(data)
