@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl import core, fitting, literals
 from flyte_jupyter.idl.types import mismatch
 from flyte_jupyter.server.admin.errors import InvalidArgument
 
@@ -53,7 +53,7 @@ def literal_from(value: Any, kind: core.LiteralType) -> core.Literal:
         return _from_text(value, kind)
     if kind.simple == core.SimpleType.DURATION and isinstance(value, int | float):
         return literals.literal(timedelta(seconds=value))
-    return literals.fitted(literals.binary(value), kind)
+    return fitting.fitted(literals.binary(value), kind)
 
 
 def _from_text(text: str, kind: core.LiteralType) -> core.Literal:
@@ -71,4 +71,4 @@ def _from_text(text: str, kind: core.LiteralType) -> core.Literal:
             table.metadata.structured_dataset_type.CopyFrom(kind.structured_dataset_type)
             return core.Literal(scalar=core.Scalar(structured_dataset=table))
         case _:
-            return literals.fitted(literals.binary(text), kind)
+            return fitting.fitted(literals.binary(text), kind)
