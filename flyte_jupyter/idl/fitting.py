@@ -15,12 +15,15 @@ from flyte_jupyter.idl import core, literals, msgpack, types
 _AS_THEY_ARE = (core.SimpleType.STRUCT, core.SimpleType.BINARY)
 _Struct = Callable[[Any], core.Literal]
 """Makes a struct of the kind that the data was found in: old clients read no MessagePack."""
+_INTEGERS = range(-(2**63), 2**63)
+"""What a literal holds; MessagePack goes further."""
 
 
 def fitted(of: core.Literal, kind: core.LiteralType) -> core.Literal:
     """A literal found inside a struct, or a list or dict of such, in the form that `kind` asks for; any other unchanged.
 
-    Data that is not of the type stays as it is, so that `types.mismatch` can say so. Raises `MsgpackError`.
+    Data that is not of the type stays as it is, so that `types.mismatch` can say so. Raises `BindingError` for a number that
+    no literal holds, and `MsgpackError`.
     """
     match of.WhichOneof("value"):
         case "collection" | "map":
@@ -93,6 +96,8 @@ def _formed(data: Any, kind: core.LiteralType, struct: _Struct) -> core.Literal:
 def _formed_simple(data: Any, simple: core.SimpleType) -> core.Literal:
     try:
         match simple:
+            case core.SimpleType.INTEGER if _is_whole(data) and data not in _INTEGERS:
+                raise literals.BindingError(f"{data} does not fit into 64 bits")
             case core.SimpleType.FLOAT if _is_whole(data):
                 return literals.literal(float(data))
             case core.SimpleType.DATETIME if isinstance(data, str):
@@ -128,7 +133,11 @@ def _is_data_class(kind: core.LiteralType) -> bool:
 
 
 def _plain(data: Any) -> core.Literal:
-    return literals.binary(data) if isinstance(data, dict | bytes) else literals.literal(data)
+    """Data as the literal that it is by itself; as a struct where there is none, as of a number that is too large."""
+    try:
+        return literals.binary(data) if isinstance(data, dict) else literals.literal(data)
+    except (TypeError, ValueError):
+        return literals.binary(data)
 
 
 def _stored(data: Mapping[str, Any], kind: core.LiteralType) -> core.Literal:

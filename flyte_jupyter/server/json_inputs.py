@@ -12,6 +12,13 @@ from flyte_jupyter.idl import core, fitting, literals
 from flyte_jupyter.idl.types import mismatch
 from flyte_jupyter.server.admin.errors import InvalidArgument
 
+_UNREADABLE = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    json_format.ParseError,
+    literals.BindingError,
+)
 _LITERAL = ({"scalar"}, {"collection"}, {"map"})
 
 
@@ -29,7 +36,7 @@ def literals_from(
             raise InvalidArgument(f"There is no input {name!r}; there are: {known}")
         try:
             formed = literal_from(value, expected[name])
-        except (TypeError, ValueError, OverflowError, json_format.ParseError) as error:
+        except _UNREADABLE as error:
             raise InvalidArgument(f"Input {name!r}: {error}") from error
         wrong = mismatch(formed, expected[name])
         if wrong is not None:

@@ -190,6 +190,7 @@ FAILURES = [
     ("handlers", "around_handled", "ValueError", "breaks"),
     ("launch_plans", "around_failing", "ValueError", "the child fails"),
     ("attributes", "out_of_range", "BindingResolutionFailure", "has 2 items"),
+    ("attributes", "too_many", "BindingResolutionFailure", "does not fit into 64 bits"),
     ("policies", "exhausted", "RetriesExhausted", "never"),
     ("policies", "permanent", "ValueError", "not tried again"),
     ("policies", "left", "NonZeroExit", "status 3"),

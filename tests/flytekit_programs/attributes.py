@@ -31,6 +31,7 @@ class Event:
     colour: Colour = Colour.BLUE
     word: int | str = 7
     inner: Inner | None = field(default_factory=Inner)
+    visitors: int = 2**63
 
 
 @task
@@ -145,6 +146,11 @@ def inside_a_union() -> str:
         .else_()
         .then(joined(a="other", b="!"))
     )
+
+
+@workflow
+def too_many() -> int:
+    return plus(a=event().visitors, b=1)
 
 
 @workflow

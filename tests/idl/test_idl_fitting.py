@@ -8,7 +8,7 @@ import pytest
 
 from flyte_jupyter.idl import core, types
 from flyte_jupyter.idl.fitting import fitted
-from flyte_jupyter.idl.literals import attribute, binary, generic, literal, value
+from flyte_jupyter.idl.literals import BindingError, attribute, binary, generic, literal, value
 
 Simple = core.SimpleType
 
@@ -87,6 +87,16 @@ def test_the_inside_of_a_struct_takes_the_form_that_is_asked_for(struct, data, k
 )
 def test_what_is_of_another_type_is_told_as_what_it_is(data, kind, why):
     assert types.mismatch(fitted(binary(data), kind), kind) == why
+
+
+def test_a_number_that_no_literal_holds_is_told():
+    for kind in (INT, several(INT), union(INT, NONE)):
+        data = [2**63] if kind.HasField("collection_type") else 2**63
+        with pytest.raises(BindingError, match="9223372036854775808 does not fit into 64 bits"):
+            fitted(binary(data), kind)
+    assert value(fitted(binary(2**63), FLOAT)) == 2.0**63
+    assert value(fitted(binary(-(2**63)), INT)) == -(2**63)
+    assert types.mismatch(fitted(binary(2**63), TEXT), TEXT) == "expected str, given struct"
 
 
 def test_of_a_union_the_variant_is_taken_that_the_data_is_of():

@@ -19,6 +19,7 @@ OF = {name: core.LiteralType(simple=kind) for name, kind in core.SimpleType.item
         ("DURATION", float("nan")),
         ("DATETIME", "9999-12-31T23:59:59"),
         ("INTEGER", 2**70),
+        ("INTEGER", 2**63),
         ("INTEGER", 1.5),
         ("FLOAT", 2**2000),
         ("STRING", "\ud800"),
