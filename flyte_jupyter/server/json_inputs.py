@@ -56,11 +56,26 @@ def literal_from(value: Any, kind: core.LiteralType) -> core.Literal:
     if which == "map_value_type" and isinstance(value, dict):
         entries = {str(k): literal_from(v, kind.map_value_type) for k, v in value.items()}
         return core.Literal(map=core.LiteralMap(literals=entries))
+    if which == "union_type":
+        return _of_union(value, kind)
     if isinstance(value, str):
         return _from_text(value, kind)
     if kind.simple == core.SimpleType.DURATION and isinstance(value, int | float):
         return literals.literal(timedelta(seconds=value))
     return fitting.fitted(literals.binary(value), kind)
+
+
+def _of_union(value: Any, kind: core.LiteralType) -> core.Literal:
+    """The variant that the value is of as it stands, or else the first that it can be read as: a file from its URI."""
+    made = fitting.fitted(literals.binary(value), kind)
+    for variant in kind.union_type.variants if mismatch(made, kind) else ():
+        try:
+            read = literal_from(value, variant)
+        except _UNREADABLE:
+            continue
+        if mismatch(read, variant) is None:
+            return core.Literal(scalar=core.Scalar(union=core.Union(value=read, type=variant)))
+    return made
 
 
 def _from_text(text: str, kind: core.LiteralType) -> core.Literal:
