@@ -7,7 +7,7 @@ that a task of the declared type reads, be it flytekit's or a container's of any
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flyte_jupyter.idl import core, literals, msgpack, types
@@ -101,12 +101,18 @@ def _formed_simple(data: Any, simple: core.SimpleType) -> core.Literal:
             case core.SimpleType.FLOAT if _is_whole(data):
                 return literals.literal(float(data))
             case core.SimpleType.DATETIME if isinstance(data, str):
-                return literals.literal(datetime.fromisoformat(data))
+                return literals.literal(_moment(data))
             case core.SimpleType.DURATION if _is_whole(data) or isinstance(data, float):
                 return literals.literal(timedelta(seconds=data))
     except (TypeError, ValueError, OverflowError):
-        pass  # no time, or one without a zone: told as what it is
+        pass  # no time: told as what it is
     return _plain(data)
+
+
+def _moment(text: str) -> datetime:
+    """A time without a zone is of UTC, as flytekit has it wherever it writes literals."""
+    read = datetime.fromisoformat(text)
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read
 
 
 def _formed_union(data: Any, kind: core.LiteralType, struct: _Struct) -> core.Literal:

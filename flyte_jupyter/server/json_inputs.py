@@ -67,15 +67,20 @@ def literal_from(value: Any, kind: core.LiteralType) -> core.Literal:
 
 def _of_union(value: Any, kind: core.LiteralType) -> core.Literal:
     """The variant that the value is of as it stands, or else the first that it can be read as: a file from its URI."""
-    made = fitting.fitted(literals.binary(value), kind)
-    for variant in kind.union_type.variants if mismatch(made, kind) else ():
+    plain = fitting.fitted(literals.binary(value), kind)
+    if not isinstance(value, str) and mismatch(plain, kind) is None:
+        return plain
+    text = literals.literal(value) if isinstance(value, str) else plain
+    for variant in sorted(kind.union_type.variants, key=lambda one: bool(mismatch(text, one))):
+        if variant.simple == core.SimpleType.STRUCT:
+            continue
         try:
             read = literal_from(value, variant)
         except _UNREADABLE:
             continue
         if mismatch(read, variant) is None:
             return core.Literal(scalar=core.Scalar(union=core.Union(value=read, type=variant)))
-    return made
+    return text
 
 
 def _from_text(text: str, kind: core.LiteralType) -> core.Literal:

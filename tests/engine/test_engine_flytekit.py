@@ -156,7 +156,7 @@ SUCCESSES = [
     ("attributes", "of_containers", [3, "xy"]),
     ("attributes", "as_output", [2, "y"]),
     ("attributes", "in_condition", ["two!"]),
-    ("attributes", "of_times", [DAY, timedelta(minutes=3), DAY + timedelta(minutes=3)]),
+    ("attributes", "of_times", [DAY, timedelta(minutes=3), DAY + timedelta(minutes=3), DAY]),
     ("attributes", "of_unions", ["7 blue", "2 red"]),
     ("attributes", "together", [14, [2, 5, 7], {"count": 2}]),
     ("attributes", "inside_a_union", ["two!"]),

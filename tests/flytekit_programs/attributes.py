@@ -27,6 +27,7 @@ class Colour(Enum):
 @dataclass
 class Event:
     at: datetime = field(default_factory=lambda: datetime(2024, 1, 2, tzinfo=UTC))
+    noted: datetime = field(default_factory=lambda: datetime(2024, 1, 2))  # noqa: DTZ001 - as people write them
     lasts: timedelta = timedelta(minutes=3)
     colour: Colour = Colour.BLUE
     word: int | str = 7
@@ -118,9 +119,9 @@ def in_condition() -> str:
 
 
 @workflow
-def of_times() -> tuple[datetime, timedelta, datetime]:
+def of_times() -> tuple[datetime, timedelta, datetime, datetime]:
     made = event()
-    return made.at, made.lasts, until(at=made.at, lasts=made.lasts)
+    return made.at, made.lasts, until(at=made.at, lasts=made.lasts), made.noted
 
 
 @workflow

@@ -36,6 +36,13 @@ FILES = core.LiteralType(collection_type=FILE)
 TABLE = core.LiteralType(structured_dataset_type=core.StructuredDatasetType())
 
 
+def test_a_time_without_a_zone_is_refused_where_it_may_be_none_too():
+    kind = core.LiteralType(union_type=core.UnionType(variants=[OF["DATETIME"], OF["NONE"]]))
+    for of in (OF["DATETIME"], kind):
+        with pytest.raises(InvalidArgument, match="Input 'x'"):
+            literals_from({"x": "2024-01-02T00:00:00"}, {"x": of})
+
+
 @pytest.mark.parametrize(
     ("variants", "value", "taken"),
     [
