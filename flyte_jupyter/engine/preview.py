@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flyte_jupyter.engine.answers import Answers, AnswerSettings, RunContext
-from flyte_jupyter.engine.core.actions import Action, Launch, Probe, Question, ResolveInputs
+from flyte_jupyter.engine.core.actions import Action, Gather, Launch, Probe, Question, ResolveInputs
 from flyte_jupyter.engine.core.observations import Observation, Started
 from flyte_jupyter.engine.core.plan import LEAVES
 from flyte_jupyter.engine.core.scopes import node_at
@@ -26,7 +26,7 @@ from flyte_jupyter.engine.ports import (
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, path_text
 
-_QUESTIONS = (ResolveInputs, Probe)
+_QUESTIONS = (ResolveInputs, Probe, Gather)
 _MOST_STEPS = 10_000
 _CHUNK = 64
 """After so many answers others get their turn."""

@@ -65,6 +65,20 @@ def binary(of: Any) -> core.Literal:
     return core.Literal(scalar=core.Scalar(binary=packed))
 
 
+def generic(of: Any) -> core.Literal:
+    """The same as the struct of older clients, which holds dicts only: lists are literals of their own, other data as `binary`."""
+    match of:
+        case dict():
+            made = core.Literal()
+            made.scalar.generic.update(of)
+            return made
+        case list():
+            items = [generic(item) for item in of]
+            return core.Literal(collection=core.LiteralCollection(literals=items))
+        case _:
+            return binary(of)
+
+
 def _primitive(of: Any) -> core.Primitive:
     match of:
         case bool():
@@ -182,7 +196,7 @@ def attribute_path(reference: core.OutputReference) -> AttributePath:
 def attribute(of: core.Literal, path: AttributePath) -> core.Literal:
     """The part of a literal at an attribute path, through lists, maps, structs and MessagePack.
 
-    What lies inside MessagePack stays MessagePack, as in Flyte; `fitted` turns it into the type
+    What lies inside a struct stays one, as in Flyte; `fitting.fitted` turns it into the type
     that is asked for. Raises `BindingError` naming the step that leads nowhere.
     """
     for done, step in enumerate(path):
@@ -198,65 +212,10 @@ def attribute(of: core.Literal, path: AttributePath) -> core.Literal:
                 inside = _scalar_value(of.scalar)
                 for later in range(done, len(path)):
                     inside = _item(inside, path[later], _place(path[: later + 1]))
-                return binary(inside)
+                return generic(inside) if of.scalar.HasField("generic") else binary(inside)
             case _:
                 raise BindingError(f"{place}: there is nothing inside this value")
     return of
-
-
-def fitted(of: core.Literal, kind: core.LiteralType) -> core.Literal:
-    """A literal found inside a struct, in the form that `kind` asks for; any other literal unchanged.
-
-    Data that is not of the type stays as it is, so that `types.mismatch` can say so.
-    """
-    if of.scalar.WhichOneof("value") != "binary" or of.scalar.binary.tag != msgpack.TAG:
-        return of
-    if kind.WhichOneof("type") == "simple" and kind.simple in (
-        core.SimpleType.STRUCT,
-        core.SimpleType.BINARY,
-    ):
-        return of
-    if kind.WhichOneof("type") not in (
-        "simple",
-        "enum_type",
-        "collection_type",
-        "map_value_type",
-        "union_type",
-    ):
-        return of
-    return _formed(msgpack.unpackb(of.scalar.binary.value), kind)
-
-
-def _formed(data: Any, kind: core.LiteralType) -> core.Literal:
-    match kind.WhichOneof("type"):
-        case "collection_type" if isinstance(data, list):
-            items = [_formed(item, kind.collection_type) for item in data]
-            return core.Literal(collection=core.LiteralCollection(literals=items))
-        case "map_value_type" if isinstance(data, dict):
-            entries = {str(k): _formed(v, kind.map_value_type) for k, v in data.items()}
-            return core.Literal(map=core.LiteralMap(literals=entries))
-        case "union_type":
-            return _formed_union(data, kind)
-        case "simple" if kind.simple == core.SimpleType.STRUCT:
-            return binary(data)
-        case "simple" if kind.simple == core.SimpleType.FLOAT and _is_whole(data):
-            return literal(float(data))
-    return binary(data) if isinstance(data, dict | bytes) else literal(data)
-
-
-def _formed_union(data: Any, kind: core.LiteralType) -> core.Literal:
-    from flyte_jupyter.idl import types
-
-    for variant in kind.union_type.variants:
-        formed = _formed(data, variant)
-        if types.mismatch(formed, variant) is None:
-            union = core.Union(value=formed, type=variant)
-            return core.Literal(scalar=core.Scalar(union=union))
-    return literal(data) if not isinstance(data, dict | bytes) else binary(data)
-
-
-def _is_whole(data: Any) -> bool:
-    return isinstance(data, int) and not isinstance(data, bool)
 
 
 def _item(holder: Any, step: str | int, place: str) -> Any:

@@ -8,10 +8,17 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl import core, fitting, literals
 from flyte_jupyter.idl.types import mismatch
 from flyte_jupyter.server.admin.errors import InvalidArgument
 
+_UNREADABLE = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    json_format.ParseError,
+    literals.BindingError,
+)
 _LITERAL = ({"scalar"}, {"collection"}, {"map"})
 
 
@@ -29,7 +36,7 @@ def literals_from(
             raise InvalidArgument(f"There is no input {name!r}; there are: {known}")
         try:
             formed = literal_from(value, expected[name])
-        except (TypeError, ValueError, OverflowError, json_format.ParseError) as error:
+        except _UNREADABLE as error:
             raise InvalidArgument(f"Input {name!r}: {error}") from error
         wrong = mismatch(formed, expected[name])
         if wrong is not None:
@@ -49,11 +56,31 @@ def literal_from(value: Any, kind: core.LiteralType) -> core.Literal:
     if which == "map_value_type" and isinstance(value, dict):
         entries = {str(k): literal_from(v, kind.map_value_type) for k, v in value.items()}
         return core.Literal(map=core.LiteralMap(literals=entries))
+    if which == "union_type":
+        return _of_union(value, kind)
     if isinstance(value, str):
         return _from_text(value, kind)
     if kind.simple == core.SimpleType.DURATION and isinstance(value, int | float):
         return literals.literal(timedelta(seconds=value))
-    return literals.fitted(literals.binary(value), kind)
+    return fitting.fitted(literals.binary(value), kind)
+
+
+def _of_union(value: Any, kind: core.LiteralType) -> core.Literal:
+    """The variant that the value is of as it stands, or else the first that it can be read as: a file from its URI."""
+    plain = fitting.fitted(literals.binary(value), kind)
+    if not isinstance(value, str) and mismatch(plain, kind) is None:
+        return plain
+    text = literals.literal(value) if isinstance(value, str) else plain
+    for variant in sorted(kind.union_type.variants, key=lambda one: bool(mismatch(text, one))):
+        if variant.simple == core.SimpleType.STRUCT:
+            continue
+        try:
+            read = literal_from(value, variant)
+        except _UNREADABLE:
+            continue
+        if mismatch(read, variant) is None:
+            return core.Literal(scalar=core.Scalar(union=core.Union(value=read, type=variant)))
+    return text
 
 
 def _from_text(text: str, kind: core.LiteralType) -> core.Literal:
@@ -71,4 +98,4 @@ def _from_text(text: str, kind: core.LiteralType) -> core.Literal:
             table.metadata.structured_dataset_type.CopyFrom(kind.structured_dataset_type)
             return core.Literal(scalar=core.Scalar(structured_dataset=table))
         case _:
-            return literals.fitted(literals.binary(text), kind)
+            return fitting.fitted(literals.binary(text), kind)

@@ -140,6 +140,13 @@ def test_attribute_paths_are_checked_as_far_as_types_say():
     assert problems(bad, make, use) == [(Code.MISMATCHING_TYPES, "a")]
     bad = workflow(node("m", make), node("a", use, x=promise("m", "o", "k")))
     assert problems(bad, make, use) == [(Code.FIELD_NOT_FOUND, "a")]
+    data_class = core.LiteralType(simple=core.SimpleType.STRUCT)
+    data_class.structure.dataclass_type["k"].CopyFrom(INT)
+    make = task("make", {}, {"s": data_class})
+    compiled(workflow(node("m", make), node("a", use, x=promise("m", "s", "k"))), make, use)
+    for step in ("other", 0):
+        bad = workflow(node("m", make), node("a", use, x=promise("m", "s", step)))
+        assert problems(bad, make, use) == [(Code.FIELD_NOT_FOUND, "a")]
 
 
 def test_optional_inputs_take_values_none_and_lists():

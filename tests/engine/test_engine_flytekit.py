@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +24,8 @@ from flyte_jupyter.idl import core, literals
 
 # flytekit has warnings of its own.
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+DAY = datetime(2024, 1, 2, tzinfo=UTC)
 
 
 class FlytekitWorld(World):
@@ -154,6 +156,10 @@ SUCCESSES = [
     ("attributes", "of_containers", [3, "xy"]),
     ("attributes", "as_output", [2, "y"]),
     ("attributes", "in_condition", ["two!"]),
+    ("attributes", "of_times", [DAY, timedelta(minutes=3), DAY + timedelta(minutes=3), DAY]),
+    ("attributes", "of_unions", ["7 blue", "2 red"]),
+    ("attributes", "together", [14, [2, 5, 7], {"count": 2}]),
+    ("attributes", "inside_a_union", ["two!"]),
     ("policies", "patient", [1]),
     ("policies", "cheap", [1, 1]),
     ("overrides", "policies", [2]),
@@ -184,6 +190,7 @@ FAILURES = [
     ("handlers", "around_handled", "ValueError", "breaks"),
     ("launch_plans", "around_failing", "ValueError", "the child fails"),
     ("attributes", "out_of_range", "BindingResolutionFailure", "has 2 items"),
+    ("attributes", "too_many", "BindingResolutionFailure", "does not fit into 64 bits"),
     ("policies", "exhausted", "RetriesExhausted", "never"),
     ("policies", "permanent", "ValueError", "not tried again"),
     ("policies", "left", "NonZeroExit", "status 3"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
+from engine_programs import INT, INTS, Listed, Shelf, flow, mapped, node, task
 from engine_worlds import RUN, World
 
 from flyte_jupyter.engine.answers import RunContext
@@ -46,6 +46,23 @@ def test_what_is_to_be_replaced_would_run(play, overwrite, verdict):
         before = dict(world.blobs.content)
         found = await foreseen(world, compiled, admin.ExecutionSpec(overwrite_cache=overwrite))
         assert found["a"] is verdict
+        assert world.blobs.content == before
+
+    play(scenario)
+
+
+def test_what_takes_the_list_of_a_map_whose_items_hit_is_looked_at_too(play):
+    total = task("total", {"x0": INTS}, discoverable=True, discovery_version="1")
+    nodes = [node("m", mapped(KEPT), x0=[1, 2]), node("t", total, x0="m.o")]
+    compiled = Shelf(KEPT, total).compiled(flow("f", nodes, {"o": "t.o"}))
+
+    async def scenario(world, engine):
+        world.create(compiled, RUN)
+        await world.ended()
+        before = dict(world.blobs.content)
+        found = await foreseen(world, compiled)
+        assert set(found.values()) == {Verdict.HIT}
+        assert set(found) == {"m-0", "m-1", "t"}
         assert world.blobs.content == before
 
     play(scenario)

@@ -1,6 +1,8 @@
 """Parts of outputs: of lists, dicts and data classes, in each other."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 
 from flytekit import conditional, task, workflow
 
@@ -15,6 +17,22 @@ class Inner:
 class Outer:
     inner: Inner = field(default_factory=Inner)
     table: dict[str, int] = field(default_factory=lambda: {"k": 7})
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Event:
+    at: datetime = field(default_factory=lambda: datetime(2024, 1, 2, tzinfo=UTC))
+    noted: datetime = field(default_factory=lambda: datetime(2024, 1, 2))  # noqa: DTZ001 - as people write them
+    lasts: timedelta = timedelta(minutes=3)
+    colour: Colour = Colour.BLUE
+    word: int | str = 7
+    inner: Inner | None = field(default_factory=Inner)
+    visitors: int = 2**63
 
 
 @task
@@ -45,6 +63,26 @@ def joined(a: str, b: str) -> str:
 @task
 def counted(inner: Inner) -> int:
     return inner.count
+
+
+@task
+def event() -> Event:
+    return Event()
+
+
+@task
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@task
+def until(at: datetime | None, lasts: timedelta) -> datetime:
+    return at + lasts
+
+
+@task
+def told(word: Inner | int | str, colour: Colour) -> str:
+    return f"{word} {colour.value}"
 
 
 @workflow
@@ -78,6 +116,42 @@ def in_condition() -> str:
         .else_()
         .then(joined(a="other", b="!"))
     )
+
+
+@workflow
+def of_times() -> tuple[datetime, timedelta, datetime, datetime]:
+    made = event()
+    return made.at, made.lasts, until(at=made.at, lasts=made.lasts), made.noted
+
+
+@workflow
+def of_unions() -> tuple[str, str]:
+    made = event()
+    return told(word=made.word, colour=made.colour), told(word=make().inner.count, colour="red")
+
+
+@workflow
+def together() -> tuple[int, list[int], dict[str, int]]:
+    made = make()
+    parts = [made.inner.count, 5, made.table["k"]]
+    return total(values=parts), parts, {"count": made.inner.count}
+
+
+@workflow
+def inside_a_union() -> str:
+    made = event()
+    return (
+        conditional("count")
+        .if_(made.inner.count == 2)
+        .then(joined(a="two", b="!"))
+        .else_()
+        .then(joined(a="other", b="!"))
+    )
+
+
+@workflow
+def too_many() -> int:
+    return plus(a=event().visitors, b=1)
 
 
 @workflow

@@ -25,6 +25,14 @@ class Report:
     file: FlyteFile
 
 
+@dataclass
+class Archive:
+    files: list[FlyteFile]
+    place: FlyteDirectory
+    table: StructuredDataset
+    cover: FlyteFile | None = None
+
+
 def folder() -> Path:
     return Path(current_context().working_directory)
 
@@ -97,6 +105,22 @@ def told(of: Report) -> str:
 
 
 @task(requests=LITTLE)
+def archived(text: str) -> Archive:
+    place = folder() / "archive"
+    place.mkdir()
+    path = place / "page.txt"
+    path.write_text(text)
+    file = FlyteFile(str(path))
+    table = StructuredDataset(dataframe=pd.DataFrame({"z": [len(text)]}))
+    return Archive([file], FlyteDirectory(str(place)), table, file)
+
+
+@task(requests=LITTLE)
+def read_if_any(file: FlyteFile | None) -> str:
+    return "nothing" if file is None else Path(file.download()).read_text()
+
+
+@task(requests=LITTLE)
 def read_all(files: list[FlyteFile]) -> str:
     return "+".join(Path(file.download()).read_text() for file in files)
 
@@ -141,6 +165,18 @@ def reports(text: str) -> str:
 @workflow
 def several(text: str) -> str:
     return read_all(files=[write(text=text), write(text=text)])
+
+
+@workflow
+def parts(text: str) -> tuple[str, list[str], int, str, FlyteFile]:
+    made = archived(text=text)
+    return (
+        read_all(files=[made.files[0], made.files[0]]),
+        read_many(many=made.place),
+        summed(made=made.table),
+        read_if_any(file=made.cover),
+        made.files[0],
+    )
 
 
 @workflow

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flyte_jupyter.idl import core, digests, literals, msgpack, types
-from flyte_jupyter.idl.literals import BindingError, attribute, binary, fitted, literal, value
+from flyte_jupyter.idl.literals import BindingError, attribute, binary, literal, value
 
 Simple = core.SimpleType
 
@@ -222,17 +222,6 @@ def test_attributes_lead_through_everything():
 def test_an_attribute_that_leads_nowhere_is_named(path, why):
     with pytest.raises(BindingError, match=why):
         attribute(binary({"xs": [1, {"y": 2}]}), path)
-
-
-def test_the_inside_of_a_struct_takes_the_form_that_is_asked_for():
-    assert value(fitted(binary(3), FLOAT)) == 3.0
-    assert types.mismatch(fitted(binary(3), FLOAT), FLOAT) is None
-    assert types.mismatch(fitted(binary(3), INT), INT) is None
-    assert types.mismatch(fitted(binary([1, 2]), several(INT)), several(INT)) is None
-    assert types.mismatch(fitted(binary({"a": 1}), named(INT)), named(INT)) is None
-    assert types.mismatch(fitted(binary(None), union(INT, NONE)), union(INT, NONE)) is None
-    assert types.mismatch(fitted(binary("s"), INT), INT) == "expected int, given str"
-    assert fitted(binary({"a": 1}), STRUCT) == binary({"a": 1})
 
 
 def test_bindings_are_resolved_however_nested():

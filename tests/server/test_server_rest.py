@@ -368,6 +368,16 @@ def test_what_cannot_be_forgotten_is_refused(server, body):
     assert (got.status, json.loads(got.body)["code"]) == (400, 3)
 
 
+@pytest.mark.parametrize("version", ["", "2", "long " * 100, "of\ntwo lines"])
+def test_whatever_version_a_task_gives_its_cache_can_be_forgotten(server, version):
+    key = {"project": "p", "domain": "d", "task": "t", "version": version}
+    found = server.ok(
+        "POST", "/x/v1/catalog/evict", {"keys": [{**key, "interface": "i", "inputs": "i"}]}
+    )
+    assert found == {"evicted": 0}
+    assert server.ok("POST", "/x/v1/catalog/evict", {"task": key}) == {"evicted": 0}
+
+
 def test_unset_fields_are_shown_and_absent_messages_are_null(server):
     server.ok("POST", "/api/v1/tasks", as_json(task()))
     got = server.ok("GET", f"/api/v1/tasks/{AT}/double/v1")

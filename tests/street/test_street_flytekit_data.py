@@ -32,6 +32,12 @@ def test_what_is_no_literal_goes_from_task_to_task(street):
         assert street.succeeded(name) == {"o0": wanted}
 
 
+def test_files_folders_and_tables_are_taken_out_of_a_data_class(street):
+    found = street.succeeded(street.start(DATA, "parts", text="all"))
+    assert Path(found.pop("o4")).read_text() == "all"
+    assert found == {"o0": "all+all", "o1": ["all"], "o2": 3, "o3": "all"}
+
+
 def test_files_go_where_the_execution_wants_them(street, tmp_path):
     spec = admin.ExecutionSpec()
     spec.raw_output_data_config.output_location_prefix = f"file://{tmp_path}"

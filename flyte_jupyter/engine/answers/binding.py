@@ -7,7 +7,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, failure_of, output
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.compiler.interfaces import promises
 from flyte_jupyter.engine.core.state import RunState
-from flyte_jupyter.idl import core, literals, types
+from flyte_jupyter.idl import core, fitting, literals, types
 from flyte_jupyter.idl.ids import Path
 
 ERROR_INPUT = "err"
@@ -34,14 +34,22 @@ async def bound_inputs(
             raise literals.BindingError(f"{binding.var}: {error}") from error
         if binding.var in kinds:
             kind = kinds[binding.var].type
-            made = literals.fitted(made, kind)
-            if why := types.mismatch(made, kind):
+            if not _is_whole_list(binding.binding, made):
+                made = fitting.fitted(made, kind)
+            known = kind.WhichOneof("type") is not None
+            if known and (why := types.mismatch(made, kind)):
                 raise literals.BindingError(f"{binding.var}: {why}")
         bound.literals[binding.var].CopyFrom(made)
     if place.is_failure_node and ERROR_INPUT in kinds:
         why_literal = _error(state, place.path[:-1], kinds[ERROR_INPUT].type)
         bound.literals[ERROR_INPUT].CopyFrom(why_literal)
     return bound
+
+
+def _is_whole_list(binding: core.BindingData, made: core.Literal) -> bool:
+    """Whether it is a list or dict just as a node gave it: maybe long, and of its type already."""
+    whole = binding.HasField("promise") and not binding.promise.attr_path
+    return whole and made.WhichOneof("value") in ("collection", "map")
 
 
 async def _sources(

@@ -10,7 +10,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.core.plan import NodeKind
 from flyte_jupyter.engine.core.state import Gathering, Mapped, Succeeded
-from flyte_jupyter.idl import core, literals
+from flyte_jupyter.idl import core, fitting, literals
 from flyte_jupyter.idl.ids import AttemptId
 
 READS = 64
@@ -72,7 +72,7 @@ def item_inputs(place: Place, inputs: core.LiteralMap) -> core.LiteralMap:
             found.literals[name].CopyFrom(literal)
         elif index < len(literal.collection.literals):
             item = literal.collection.literals[index]
-            fit = literals.fitted(item, kinds[name].type) if name in kinds else item
+            fit = fitting.fitted(item, kinds[name].type) if name in kinds else item
             found.literals[name].CopyFrom(fit)
         else:
             raise literals.BindingError(f"{name}: the list has no element {index}")

@@ -294,9 +294,9 @@ def type_at(kind: core.LiteralType, path: literals.AttributePath) -> core.Litera
                 fields: Mapping[str, core.LiteralType] = kind.structure.dataclass_type
                 if not fields:
                     return ANY
-                if step not in fields:
+                if not isinstance(step, str) or step not in fields:
                     return None
-                kind = fields[str(step)]
+                kind = fields[step]
             case "union_type":
                 return ANY
             case _:

@@ -49,7 +49,7 @@ class CatalogCases:
                 return await artifacts.evict([_key(each) for each in keys])
             case {"task": dict(task), **rest} if not rest:
                 project, domain, name = (_part(task, p) for p in ("project", "domain", "task"))
-                version = _part(task, "version", may_be_empty=True)
+                version = _version(task)
                 return await artifacts.evict_task(project, domain, name, version)
             case {"execution": dict(run), **rest} if not rest:
                 of = RunId(*(_part(run, part) for part in ("project", "domain", "name")))
@@ -89,11 +89,27 @@ def to_json(artifact: Artifact) -> Mapping[str, object]:
 def _key(given: Any) -> CacheKey:
     if not isinstance(given, dict):
         raise InvalidArgument(f"a key is an object with {', '.join(_KEY)}")
-    return CacheKey(*(_part(given, name, may_be_empty=name == "version") for name in _KEY))
+    return CacheKey(
+        *(_version(given) if name == "version" else _part(given, name) for name in _KEY)
+    )
 
 
-def _part(given: Mapping[str, Any], name: str, *, may_be_empty: bool = False) -> str:
+def _part(given: Mapping[str, Any], name: str) -> str:
+    return required(_text(given, name), name)
+
+
+def _version(given: Mapping[str, Any]) -> str:
+    """A cache's version is whatever its task says, at any length: what is remembered under it can be forgotten."""
+    version = _text(given, "version")
+    try:
+        version.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"version is not text: {error}") from error
+    return version
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name, "")
     if not isinstance(value, str):
         raise InvalidArgument(f"{name} is text")
-    return value if may_be_empty and not value else required(value, name)
+    return value
