@@ -207,6 +207,16 @@ def test_what_a_launch_refuses_before_anything_runs(server):
     assert server.attempts.created == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("A=B", "1"), ("", "1"), ("A", "1\0")])
+def test_a_variable_that_no_process_could_have_is_refused_at_launch(server, name, value):
+    register(server)
+    request = launch("a", x=integer(1))
+    request.spec.envs.values.add(key=name, value=value)
+    status, answer = server.call("POST", "/api/v1/executions", as_json(request))
+    assert (status, answer["code"]) == (400, 3)
+    assert repr(name) in answer["message"]
+
+
 def test_what_the_machine_cannot_run_is_refused_at_launch(server):
     server.ok("POST", "/api/v1/tasks", as_json(task("huge", cpu="64")))
     request = as_json(launch("big", plan="huge", kind=core.ResourceType.TASK, x=integer(1)))
