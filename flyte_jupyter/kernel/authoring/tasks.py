@@ -193,7 +193,7 @@ def task(
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
-    variables: dict[object, object] = dict(environment)
+    variables: Mapping[Any, Any] = environment
     checked: dict[str, str] = {}
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
