@@ -184,6 +184,14 @@ def test_a_data_folder_that_cannot_be_is_named_with_the_remedy(home):
         find_or_start()
 
 
+@pytest.mark.parametrize("file", ["run/start.lock", "run/start.err"])
+def test_a_data_folder_that_takes_no_more_files_is_named_with_the_remedy(home, file):
+    (home / file).parent.mkdir(parents=True)
+    (home / file).symlink_to(home / "nowhere" / "to be found")
+    with pytest.raises(StartFailed, match="FLYTE_JUPYTER_DATA_DIR"):
+        find_or_start()
+
+
 def test_a_home_on_the_network_is_told_to_the_first_client_and_in_the_status(tmp_path, monkeypatch):
     home, local = tmp_path / "home", tmp_path / "local"
     table = f"/dev/a / ext4 rw 0 0\nserver:/export {home} nfs4 rw 0 0\n"
