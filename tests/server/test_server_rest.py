@@ -239,6 +239,22 @@ def test_a_single_task_is_launched_by_its_name(server):
     assert data["full_outputs"]["literals"]["o0"]["scalar"]["primitive"]["integer"] == "8"
 
 
+def test_the_workflow_of_a_single_task_can_be_read(server):
+    server.ok("POST", "/api/v1/tasks", as_json(task()))
+    request = launch("solo", plan="double", kind=core.ResourceType.TASK, x=integer(4))
+    server.ok("POST", "/api/v1/executions", as_json(request))
+    of = wait_for_end(server, "solo")["closure"]["workflow_id"]
+    found = server.ok("GET", f"/api/v1/workflows/{AT}/{of['name']}/{of['version']}")
+    assert found["id"] == of
+    compiled = found["closure"]["compiled_workflow"]
+    (node,) = (n for n in compiled["primary"]["template"]["nodes"] if "task_node" in n)
+    assert node["task_node"]["reference_id"]["name"] == "double"
+    nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/solo?limit=9")["node_executions"]
+    assert node["id"] in {each["id"]["node_id"] for each in nodes}
+    missing, answer = server.call("GET", f"/api/v1/workflows/{AT}/.flytegen.nobody/v1")
+    assert (missing, answer["code"]) == (404, 5)
+
+
 def test_defaults_fixed_inputs_and_the_active_launch_plan(server):
     register(server)
     server.ok("POST", "/api/v1/launch_plans", as_json(launch_plan("lp", default=5)))

@@ -11,6 +11,7 @@ from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.authoring.interface import Interface
 from flyte_jupyter.kernel.bundling import BundleProvider
 from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
+from flyte_jupyter.kernel.launching.around import tell_notebook
 from flyte_jupyter.kernel.launching.errors import LaunchingError
 from flyte_jupyter.kernel.launching.execution import Execution, new_name
 from flyte_jupyter.kernel.launching.registration import (
@@ -116,7 +117,9 @@ def launch(
         inputs=_literals(interface, values, storage),
     )
     converters = {name: output.converter for name, output in interface.outputs.items()}
-    return Execution(client, _create(client, message, options), converters)
+    made = Execution(client, _create(client, message, options), converters)
+    tell_notebook(made)
+    return made
 
 
 def execution(
