@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 
 import pytest
 from google.protobuf import json_format
@@ -459,6 +460,18 @@ def test_random_bytes_are_refused_and_the_server_lives(server):
         deep = b"\x0a" + bytes([min(len(deep), 127)]) + deep[:127]
     assert server.raw("POST", "/api/v1/executions", deep, Content_Type=BINARY).status == 400
     server.ok("GET", "/x/v1/status")
+
+
+def test_a_caller_who_leaves_before_the_answer_is_no_defect(server, caplog):
+    register(server)
+    server.ok("POST", "/api/v1/executions", as_json(launch("one", x=integer(1))))
+    line = f"GET /api/v1/executions/{AT}/one HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(server.socket)
+            caller.sendall(line)
+    server.ok("GET", "/x/v1/status")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_a_body_that_is_too_large_is_refused_and_the_server_lives(make_server):
