@@ -1,9 +1,12 @@
-"""The notebook around whoever launches, where there is one."""
+"""What is around whoever launches: a notebook, or an attempt that imports the code of its task."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
+
+from flyte_jupyter.kernel.context import current_context
+from flyte_jupyter.kernel.launching.errors import LaunchingError
 
 
 def shell_around() -> Any:
@@ -22,3 +25,13 @@ def tell_notebook(execution: Any) -> None:
     session = session_around()
     if session is not None:
         session.latest = execution
+
+
+def check_not_imported(what: str) -> None:
+    """Refuse a module that launches wherever it is imported: each attempt would launch the next, without end."""
+    context = current_context()
+    if context.importing:
+        raise LaunchingError(
+            f"{what} is launched by a module that an attempt of {context.execution} imports: each attempt would launch "
+            'it again, without end. Put the call below `if __name__ == "__main__":`, or into another module'
+        )

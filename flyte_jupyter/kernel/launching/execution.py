@@ -11,7 +11,7 @@ from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
-from flyte_jupyter.kernel.launching.around import tell_notebook
+from flyte_jupyter.kernel.launching.around import check_not_imported, tell_notebook
 from flyte_jupyter.kernel.launching.errors import (
     ExecutionFailed,
     NotFinished,
@@ -235,6 +235,7 @@ class Execution:
 
     def relaunch(self) -> Execution:
         """Run the same version again with the same inputs."""
+        check_not_imported(f"{self.name} again")
         run = core.WorkflowExecutionIdentifier(
             project=self.project, domain=self.domain, name=new_name()
         )

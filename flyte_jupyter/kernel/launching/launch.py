@@ -11,7 +11,7 @@ from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.authoring.interface import Interface
 from flyte_jupyter.kernel.bundling import BundleProvider
 from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
-from flyte_jupyter.kernel.launching.around import tell_notebook
+from flyte_jupyter.kernel.launching.around import check_not_imported, tell_notebook
 from flyte_jupyter.kernel.launching.errors import LaunchingError
 from flyte_jupyter.kernel.launching.execution import Execution, new_name
 from flyte_jupyter.kernel.launching.registration import (
@@ -100,6 +100,7 @@ def launch(
             f"{entity!r} is neither a task nor a workflow: put @task or @workflow above its function"
         )
     interface = entity.interface
+    check_not_imported(interface.entity)
     if "options" in interface.inputs:
         raise LaunchingError(
             f"{interface.entity} has an input called options, which launch() uses itself: rename it"

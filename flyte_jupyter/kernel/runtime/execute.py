@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,9 @@ def _dispatch(arguments: Arguments, context: Context) -> core.LiteralMap:
     except bundle.BundleUnavailable as e:
         raise _Trouble(Problem("BundleUnavailable", str(e), recoverable=True, system=True)) from e
     try:
-        with entered(context):
+        with entered(replace(context, importing=True)):
             task = bundle.load(code, arguments.entity)
+        with entered(context):
             result: Any = task.dispatch(inputs, context)
         return _checked(result, arguments.entity)
     except BaseException as e:  # SystemExit and KeyboardInterrupt end the attempt by name too
