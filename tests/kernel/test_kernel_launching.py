@@ -76,6 +76,12 @@ def test_a_module_that_launches_wherever_it_is_imported_launches_once(tmp_path, 
     assert made == [run.name]
 
 
+def test_inputs_may_be_given_in_order_as_to_the_function():
+    assert flyte_jupyter.launch(jobs.pipeline, 1).inputs.x == 1
+    with pytest.raises(AuthoringError, match="too many positional"):
+        flyte_jupyter.launch(jobs.pipeline, 1, 2, 3, 4, 5)
+
+
 def test_a_workflow_runs_and_gives_typed_outputs(finished):
     assert finished.phase == "SUCCEEDED"
     assert finished.error == ""

@@ -86,9 +86,11 @@ def register(
 
 
 def launch(
-    entity: Task | Workflow, /, *, options: LaunchOptions = _DEFAULTS, **inputs: Any
+    entity: Task | Workflow, /, *ordered: Any, options: LaunchOptions = _DEFAULTS, **inputs: Any
 ) -> Execution:
     """Run a workflow or task on the control plane, registering it first if need be; returns at once.
+
+    Inputs are given as to the function itself, by name or in order.
 
     Raises:
         TypeMismatch: an input is not of its declared type.
@@ -105,7 +107,7 @@ def launch(
         raise LaunchingError(
             f"{interface.entity} has an input called options, which launch() uses itself: rename it"
         )
-    values = interface.check_inputs(interface.bind((), inputs))
+    values = interface.check_inputs(interface.bind(ordered, inputs))
     client = options.client or Client()
     target = target_here(options.project, options.domain)
     registered = Registration(client, target, options.bundle).register(entity)
