@@ -70,6 +70,22 @@ def test_a_task_launched_by_itself_is_shown_like_a_workflow(notebook, capsys):
     assert "SUCCEEDED" in capsys.readouterr().out
 
 
+def test_of_a_long_log_a_cell_shows_the_end_and_says_where_the_rest_is(notebook, capsys):
+    notebook(
+        "from flyte_jupyter import task\n@task\ndef chatty(n: int) -> int:\n"
+        "    for i in range(n):\n        print(f'line {i}')\n    return n",
+        "run = %flyte run chatty --n 30000 --wait",
+    )
+    run = notebook.names["run"]
+    capsys.readouterr()
+    notebook("%flyte logs chatty")
+    out = capsys.readouterr().out
+    (node,) = (each for each in run.nodes if each.attempts)
+    assert len(out) < 101_000 < len(node.logs())
+    assert out.rstrip().endswith("line 29999")
+    assert f"{node.id}" in out.splitlines()[0]
+
+
 def test_the_latest_execution_is_the_one_that_was_launched_last_however(
     notebook, capsys, monkeypatch
 ):
