@@ -55,6 +55,8 @@ class Context:
     previous_checkpoint: str = ""
     """URI of the checkpoint that an earlier attempt left."""
     decks: Decks = field(default_factory=Decks)
+    importing: bool = False
+    """Whether an attempt is only importing its task's code as yet."""
     building: object | None = None
     """In compile mode, the graph that the calls of tasks become nodes of (`authoring.building.Building`)."""
 

@@ -24,6 +24,8 @@ from flyte_jupyter.server.wiring import Parts, make_server, runtime_facts
 from flyte_jupyter.store.errors import StoreError
 
 log = logging.getLogger(__name__)
+_LOOK = 2.0
+"""Seconds between two looks whether clients can find us."""
 _SHORTEST_LOOK = 0.05
 
 
@@ -93,17 +95,17 @@ class ControlPlane:
             server = self._server()
             server.add_socket(ownership.bind(run_dir))
             servers.append(server)
-            facts = runtime_facts(settings, self._started)
-            socket = str(run_dir / ownership.SOCKET)
-            ownership.write_runtime_file(run_dir, {**facts, "socket": socket})
-            log.info("listening on %s", socket)
+            self._tell_clients(run_dir)
+            log.info("listening on %s", run_dir / ownership.SOCKET)
             if settings.tcp:
                 self._say_where(settings.tcp)
             self.listening.set()
             async with asyncio.TaskGroup() as tasks:
-                idle = tasks.create_task(self._stop_when_idle())
+                watches = (self._stop_when_idle(), self._stay_findable(server, run_dir))
+                watching = [tasks.create_task(each) for each in watches]
                 await self._stopping.wait()
-                idle.cancel()
+                for each in watching:
+                    each.cancel()
         finally:
             self.listening.clear()
             ownership.withdraw(run_dir)
@@ -170,6 +172,23 @@ class ControlPlane:
                 return
             # Active runs without clients: look again now and then until they are over.
             await asyncio.sleep(max(remaining, min(linger, 5.0), _SHORTEST_LOOK))
+
+    def _tell_clients(self, run_dir: Path) -> None:
+        facts = runtime_facts(self._ground.settings, self._started)
+        socket = str(run_dir / ownership.SOCKET)
+        ownership.write_runtime_file(run_dir, {**facts, "socket": socket})
+
+    async def _stay_findable(self, server: HTTPServer, run_dir: Path) -> None:
+        """Whoever cleans temporary folders takes the socket along, and the data would be held by a process that nobody finds."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if ownership.can_be_found(run_dir):
+                continue
+            with contextlib.suppress(OSError):
+                ownership.private_folder(run_dir)
+                server.add_socket(ownership.bind(run_dir))
+                self._tell_clients(run_dir)
+                log.warning("somebody removed what was in %s: it is there again", run_dir)
 
     async def _active(self) -> int:
         with contextlib.suppress(StoreError, StoreFull):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from flyte_jupyter.engine.ports import BlobFailure
@@ -86,7 +87,9 @@ class ControlHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log defects with their trace; refusals are the caller's affair."""
+        """Log defects with their trace; refusals, and callers who leave, are the caller's affair."""
+        if isinstance(value, StreamClosedError):
+            return
         if value is not None and is_ours(problem_of(value)) and typ is not None:
             log.error(
                 "%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb)

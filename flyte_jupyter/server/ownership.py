@@ -71,6 +71,11 @@ def write_runtime_file(run_dir: Path, content: Mapping[str, object]) -> None:
     partial.replace(run_dir / RUNTIME_FILE)
 
 
+def can_be_found(run_dir: Path) -> bool:
+    """Whether what leads clients here is still there."""
+    return all((run_dir / name).exists() for name in (SOCKET, RUNTIME_FILE))
+
+
 def withdraw(run_dir: Path) -> None:
     """Take back what tells clients where we are."""
     (run_dir / RUNTIME_FILE).unlink(missing_ok=True)

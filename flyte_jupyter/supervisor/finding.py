@@ -89,15 +89,7 @@ def find_or_start(*, timeout: float = 60.0, linger: float | None = None) -> Endp
     endpoint = find(where)
     if endpoint is not None and _usable(endpoint):
         return endpoint
-    try:
-        make_private(where.data)
-        make_private(where.run)
-    except OSError as error:
-        raise StartFailed(
-            f"the control plane has no place for its data in {where.data}: {error}. "
-            "Mend that, or set FLYTE_JUPYTER_DATA_DIR to a folder that you can write to"
-        ) from error
-    with _locked(where.start_lock):
+    with _locked(where):
         endpoint = find(where)
         if endpoint is not None and _usable(endpoint, replace=True):
             return endpoint
@@ -193,8 +185,22 @@ def _wait_for_the_end_of(endpoint: Endpoint) -> None:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _writing(where: Places) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StartFailed(
+            f"the control plane has no place for its data in {where.data}: {error}. "
+            "Mend that, or set FLYTE_JUPYTER_DATA_DIR to a folder that you can write to"
+        ) from error
+
+
+@contextmanager
+def _locked(where: Places) -> Iterator[None]:
+    with _writing(where):
+        make_private(where.data)
+        make_private(where.run)
+        handle = os.open(where.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -211,11 +217,13 @@ def command_for(where: Places) -> list[str]:
 
 
 def _start(where: Places, timeout: float, linger: float | None) -> Endpoint:
-    where.log.parent.mkdir(parents=True, exist_ok=True)
     words = where.run / "start.err"
     command = command_for(where)
     if linger is not None:
         command += ["--linger", str(linger)]
+    with _writing(where):
+        where.log.parent.mkdir(parents=True, exist_ok=True)
+        words.touch()
     with words.open("wb") as err:
         process = subprocess.Popen(  # noqa: S603  our own module, by this interpreter
             command,

@@ -747,6 +747,7 @@ def test_a_limit_kills_the_attempt():
     run.time = 10
     assert run.hear(o.Tick()) == (a.Kill(N, 0),)
     assert run.summary.phase is RunPhase.FAILED
+    assert "limit of 0:00:10 (its attempts may take 0:00:30 each)" in run.node(N).failure.message
 
 
 def test_a_limit_stops_what_is_inside():

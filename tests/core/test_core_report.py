@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from core_admin import NODE, RUN, TASK, Admin
@@ -187,6 +188,18 @@ def test_a_start_that_is_heard_with_its_end_was_as_long_ago_as_the_process_ran()
     for begun, over in zip(running, ended, strict=False):
         took = over.occurred_at.ToDatetime() - begun.occurred_at.ToDatetime()
         assert took.total_seconds() == 0.25
+
+
+@pytest.mark.parametrize(("ran", "told_of_starts"), [(0.25, ["n0", "n0"]), (0.0, [])])
+def test_a_failure_that_is_heard_with_its_start_tells_of_it_if_a_process_ran(ran, told_of_starts):
+    told = Told(plain())
+    told.hear(o.Started(), o.InputsReady(N0, "d"))
+    end = o.AttemptEnded(N0, 0, o.Exit(1, ran=ran))
+    events = told.hear(end, o.AttemptFailed(N0, 0, Failure("Bug", "broke")), time=5)
+    running = [e for e in events if short([e])[0][-1] == "RUNNING"]
+    assert [short([e])[0][0] for e in running] == told_of_starts
+    for begun in running:
+        assert begun.occurred_at.ToDatetime(UTC) == at(5) - 0.25 * SECOND
 
 
 def test_a_failure_ends_the_run_with_its_error():

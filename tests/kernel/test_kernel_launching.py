@@ -1,6 +1,7 @@
 """From a module's workflow to an execution on a real control plane, and back."""
 
 import _thread
+import importlib
 import os
 import signal
 import threading
@@ -52,6 +53,33 @@ def control_plane(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished():
     return flyte_jupyter.launch(jobs.pipeline, x=1).wait(LONG)
+
+
+EAGER = """
+from flyte_jupyter import launch, task
+
+@task
+def eager(x: int = 1) -> int:
+    return x
+
+run = launch(eager)
+"""
+
+
+def test_a_module_that_launches_wherever_it_is_imported_launches_once(tmp_path, monkeypatch):
+    (tmp_path / "eager_jobs.py").write_text(EAGER)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = importlib.import_module("eager_jobs").run.wait(LONG)
+    assert run.phase == "FAILED"
+    assert 'if __name__ == "__main__"' in run.error
+    made = [each.name for each in flyte_jupyter.recent(100) if each.version == run.version]
+    assert made == [run.name]
+
+
+def test_inputs_may_be_given_in_order_as_to_the_function():
+    assert flyte_jupyter.launch(jobs.pipeline, 1).inputs.x == 1
+    with pytest.raises(AuthoringError, match="too many positional"):
+        flyte_jupyter.launch(jobs.pipeline, 1, 2, 3, 4, 5)
 
 
 def test_a_workflow_runs_and_gives_typed_outputs(finished):

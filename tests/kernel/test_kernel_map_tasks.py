@@ -109,6 +109,16 @@ def test_it_becomes_one_array_node_over_the_registered_task():
     assert {each.name for each in scaled.graph.tasks} == {"scale", "total"}
 
 
+def test_a_time_limit_is_each_items_and_not_the_whole_maps():
+    @workflow
+    def limited(xs: list[int]) -> list[int]:
+        return map_task(functools.partial(scale, by=1))(x=xs).with_overrides(timeout=5)
+
+    (node,) = lowered(limited).nodes
+    assert node.array_node.node.metadata.timeout.seconds == 5
+    assert not node.metadata.HasField("timeout")
+
+
 def test_without_a_concurrency_the_execution_decides():
     @workflow
     def plain(xs: list[int]) -> list[int]:

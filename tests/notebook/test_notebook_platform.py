@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from processes import eventually, stop_control_plane
 
 from flyte_jupyter.kernel.notebook.snapshot import MIME
@@ -59,6 +60,43 @@ def test_a_workflow_of_cells_is_run_looked_at_and_found_again(notebook, capsys):
     assert run.name in out
     notebook(f"%flyte status {run.name}")
     assert "SUCCEEDED" in capsys.readouterr().out
+
+
+def test_a_task_launched_by_itself_is_shown_like_a_workflow(notebook, capsys):
+    notebook(WORKFLOW, "run = %flyte run times --x 4 --wait", "run")
+    shown = capsys.readouterr().out
+    assert "register it first" not in shown
+    notebook("%flyte status")
+    assert "SUCCEEDED" in capsys.readouterr().out
+
+
+def test_of_a_long_log_a_cell_shows_the_end_and_says_where_the_rest_is(notebook, capsys):
+    notebook(
+        "from flyte_jupyter import task\n@task\ndef chatty(n: int) -> int:\n"
+        "    for i in range(n):\n        print(f'line {i}')\n    return n",
+        "run = %flyte run chatty --n 30000 --wait",
+    )
+    run = notebook.names["run"]
+    capsys.readouterr()
+    notebook("%flyte logs chatty")
+    out = capsys.readouterr().out
+    (node,) = (each for each in run.nodes if each.attempts)
+    assert len(out) < 101_000 < len(node.logs())
+    assert out.rstrip().endswith("line 29999")
+    assert f"{node.id}" in out.splitlines()[0]
+
+
+def test_the_latest_execution_is_the_one_that_was_launched_last_however(
+    notebook, capsys, monkeypatch
+):
+    monkeypatch.setattr(InteractiveShell, "_instance", notebook.shell)
+    notebook(WORKFLOW, "from flyte_jupyter import launch", "%flyte run wf --x 1 --wait")
+    notebook("run = launch(wf, x=5).wait()")
+    capsys.readouterr()
+    notebook("%flyte status")
+    assert notebook.names["run"].name in capsys.readouterr().out
+    notebook("again = run.relaunch().wait()", "%flyte status")
+    assert notebook.names["again"].name in capsys.readouterr().out
 
 
 def test_registering_again_is_a_no_op_and_an_edit_a_new_version(notebook, capsys):

@@ -28,6 +28,23 @@ def do_fails_speechless(inputs):
     sys.stdout.close()
     raise ValueError("no")
 
+def _forked(end):
+    import os, warnings
+    with warnings.catch_warnings(action="ignore"):
+        child = os.fork()
+    if not child:
+        return end()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == {"returns": 0, "exits": 3, "raises": 1}[end.__name__]
+
+def do_forks(inputs):
+    import sys
+    def returns(): return inputs
+    def exits(): sys.exit(3)
+    def raises(): raise ValueError("in the child")
+    for end in (returns, exits, raises):
+        if _forked(end) is not None:
+            return inputs
+
 def do_passing(inputs):
     raise RecoverableError("try again")
 
@@ -60,6 +77,9 @@ class Run:
         out = self.folder / "out"
         return {p.name for p in out.iterdir()} if out.exists() else set()
 
+    def outputs(self):
+        return core.LiteralMap.FromString((self.folder / "out" / "outputs.pb").read_bytes())
+
     def error(self):
         return core.ErrorDocument.FromString((self.folder / "out" / "error.pb").read_bytes()).error
 
@@ -90,6 +110,13 @@ def test_a_failure_is_in_the_log_of_a_task_that_has_closed_its_output(run, capfd
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert run("fails_speechless") == 0
     assert "ValueError: no" in capfd.readouterr().err
+
+
+def test_a_process_that_a_task_forks_leaves_nothing_in_the_attempts_name(run, capfd):
+    assert run("forks") == 0
+    assert run.left() == {"outputs.pb"}
+    assert run.outputs().literals.keys() == {"x"}
+    assert "ValueError: in the child" in capfd.readouterr().err
 
 
 def test_a_recoverable_error_may_be_retried(run):

@@ -57,6 +57,16 @@ def test_causes_come_first(code):
     assert 'Cell "In [4]", line 7, in scale' in text[:first]
 
 
+def test_of_a_group_each_error_is_told_with_its_place(code):
+    bundle, names = code
+    inner = ExceptionGroup("two", [caught(names["parse"], ""), KeyError("k")])
+    text = readable(ExceptionGroup("many", [caught(names["train"], 0), inner]), bundle)
+    assert text.splitlines()[0] == "ExceptionGroup: many (2 sub-exceptions)"
+    assert 'Cell "In [2]", line 2, in train' in text
+    for each in ("ValueError: cannot scale 0", "JSONDecodeError: Expecting value", "KeyError: 'k'"):
+        assert each in text
+
+
 def test_lines_outside_of_cells_name_the_bundled_file(code):
     bundle, names = code
     text = readable(caught(names["parse"], "{"), bundle)

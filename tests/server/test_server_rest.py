@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 
 import pytest
 from google.protobuf import json_format
@@ -207,6 +208,16 @@ def test_what_a_launch_refuses_before_anything_runs(server):
     assert server.attempts.created == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("A=B", "1"), ("", "1"), ("A", "1\0")])
+def test_a_variable_that_no_process_could_have_is_refused_at_launch(server, name, value):
+    register(server)
+    request = launch("a", x=integer(1))
+    request.spec.envs.values.add(key=name, value=value)
+    status, answer = server.call("POST", "/api/v1/executions", as_json(request))
+    assert (status, answer["code"]) == (400, 3)
+    assert repr(name) in answer["message"]
+
+
 def test_what_the_machine_cannot_run_is_refused_at_launch(server):
     server.ok("POST", "/api/v1/tasks", as_json(task("huge", cpu="64")))
     request = as_json(launch("big", plan="huge", kind=core.ResourceType.TASK, x=integer(1)))
@@ -227,6 +238,22 @@ def test_a_single_task_is_launched_by_its_name(server):
     assert execution["closure"]["workflow_id"]["name"] == ".flytegen.double"
     data = server.ok("GET", f"/api/v1/data/executions/{AT}/solo")
     assert data["full_outputs"]["literals"]["o0"]["scalar"]["primitive"]["integer"] == "8"
+
+
+def test_the_workflow_of_a_single_task_can_be_read(server):
+    server.ok("POST", "/api/v1/tasks", as_json(task()))
+    request = launch("solo", plan="double", kind=core.ResourceType.TASK, x=integer(4))
+    server.ok("POST", "/api/v1/executions", as_json(request))
+    of = wait_for_end(server, "solo")["closure"]["workflow_id"]
+    found = server.ok("GET", f"/api/v1/workflows/{AT}/{of['name']}/{of['version']}")
+    assert found["id"] == of
+    compiled = found["closure"]["compiled_workflow"]
+    (node,) = (n for n in compiled["primary"]["template"]["nodes"] if "task_node" in n)
+    assert node["task_node"]["reference_id"]["name"] == "double"
+    nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/solo?limit=9")["node_executions"]
+    assert node["id"] in {each["id"]["node_id"] for each in nodes}
+    missing, answer = server.call("GET", f"/api/v1/workflows/{AT}/.flytegen.nobody/v1")
+    assert (missing, answer["code"]) == (404, 5)
 
 
 def test_defaults_fixed_inputs_and_the_active_launch_plan(server):
@@ -443,6 +470,18 @@ def test_random_bytes_are_refused_and_the_server_lives(server):
         deep = b"\x0a" + bytes([min(len(deep), 127)]) + deep[:127]
     assert server.raw("POST", "/api/v1/executions", deep, Content_Type=BINARY).status == 400
     server.ok("GET", "/x/v1/status")
+
+
+def test_a_caller_who_leaves_before_the_answer_is_no_defect(server, caplog):
+    register(server)
+    server.ok("POST", "/api/v1/executions", as_json(launch("one", x=integer(1))))
+    line = f"GET /api/v1/executions/{AT}/one HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for _ in range(200):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(server.socket)
+            caller.sendall(line)
+    server.ok("GET", "/x/v1/status")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_a_body_that_is_too_large_is_refused_and_the_server_lives(make_server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,14 @@ def test_a_killed_one_is_replaced(home):
     assert find() is None
     second = status(find_or_start())["pid"]
     assert second != first
+
+
+@pytest.mark.parametrize("taken", ["control.sock", "control.json", "."])
+def test_one_whose_socket_somebody_cleared_away_is_found_again(home, taken):
+    pid = status(find_or_start())["pid"]
+    gone_with = home / "run" / taken
+    shutil.rmtree(gone_with) if gone_with.is_dir() else gone_with.unlink()
+    assert status(eventually(find, what="the control plane"))["pid"] == pid
 
 
 def test_stopping_it_leaves_nothing_behind(home):
@@ -181,6 +190,14 @@ def test_a_runtime_file_that_says_nothing_is_no_control_plane(home, content):
 def test_a_data_folder_that_cannot_be_is_named_with_the_remedy(home):
     home.write_text("a file in the way")
     with pytest.raises(StartFailed, match=r"data.*FLYTE_JUPYTER_DATA_DIR"):
+        find_or_start()
+
+
+@pytest.mark.parametrize("file", ["run/start.lock", "run/start.err"])
+def test_a_data_folder_that_takes_no_more_files_is_named_with_the_remedy(home, file):
+    (home / file).parent.mkdir(parents=True)
+    (home / file).symlink_to(home / "nowhere" / "to be found")
+    with pytest.raises(StartFailed, match="FLYTE_JUPYTER_DATA_DIR"):
         find_or_start()
 
 

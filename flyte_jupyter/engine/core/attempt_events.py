@@ -139,7 +139,9 @@ def _ended(
     if TASK.SUCCEEDED in already:
         return
     after = place.after
-    missing = (TASK.QUEUED, TASK.RUNNING) if isinstance(after, Succeeded) else (TASK.QUEUED,)
+    # Its process ran, even if nobody heard of its start before its end.
+    ran = isinstance(after, Succeeded) or (isinstance(after, Failed) and after.ran > 0)
+    missing = (TASK.QUEUED, TASK.RUNNING) if ran else (TASK.QUEUED,)
     for phase in missing[len(already) :]:
         yield task_event(place, attempt, phase, when=place.when(going=True))
     if isinstance(after, Failed):

@@ -75,6 +75,8 @@ def _phases(place: Place, *, tried: bool) -> list[int]:
     if isinstance(after, Succeeded):
         # A cache hit never ran; anything else did, even if nobody heard of its start.
         through = (NODE.QUEUED,) if after.cached else () if after.recovered else _GOING
+    if isinstance(after, Failed) and after.ran > 0:
+        through = _GOING
     if isinstance(after, Aborted) and not (told or through):
         return []
     return [*through[len(told) :], last]

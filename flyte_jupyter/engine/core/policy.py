@@ -120,10 +120,14 @@ def queued_too_long(node: NodePlan) -> Failure:
 
 def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
     """The failure of a node that took too long with all its attempts."""
+    # A task says how long an attempt may take: it would not know a limit that it never wrote.
+    own = (
+        f" (its attempts may take {node.timeout} each)" if node.timeout not in (None, limit) else ""
+    )
     return Failure(
         "TimeoutExpired",
-        f"Node {node.id!r} did not end within its time limit of {limit}, counted from when it was first queued. "
-        "Raise the limit, or give it less to do.",
+        f"Node {node.id!r} did not end within its time limit of {limit}{own}, counted from when it was first queued: "
+        "waiting for room counts too. Raise the limit, or give it less to do.",
         Blame.USER,
     )
 

@@ -174,10 +174,7 @@ def task(
     policy = policy_of(
         retries=retries, cache=cache, timeout=timeout, requests=requests, limits=limits
     )
-    variables = dict(environment or {})
-    for name, value in variables.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise AuthoringError(f"environment={{{name!r}: {value!r}}}: names and values are text")
+    variables = _variables(environment or {})
 
     def decorate(wrapped: Callable[..., Any]) -> Task:
         if not callable(wrapped) or not hasattr(wrapped, "__name__"):
@@ -193,3 +190,18 @@ def task(
         )
 
     return decorate if function is None else decorate(function)
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    variables: Mapping[Any, Any] = environment
+    checked: dict[str, str] = {}
+    for name, value in variables.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise AuthoringError(f"environment={{{name!r}: {value!r}}}: names and values are text")
+        if not name or "=" in name or "\0" in name + value:
+            raise AuthoringError(
+                f"environment={{{name!r}: {value!r}}}: no process can have this variable: give it a name without '=', "
+                "and neither name nor value a NUL"
+            )
+        checked[name] = value
+    return checked

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
+from flyte_jupyter.kernel.launching.around import check_not_imported, tell_notebook
 from flyte_jupyter.kernel.launching.errors import (
     ExecutionFailed,
     NotFinished,
@@ -234,13 +235,16 @@ class Execution:
 
     def relaunch(self) -> Execution:
         """Run the same version again with the same inputs."""
+        check_not_imported(f"{self.name} again")
         run = core.WorkflowExecutionIdentifier(
             project=self.project, domain=self.domain, name=new_name()
         )
         # A name of our making exists: an earlier try did arrive before its connection broke.
         with contextlib.suppress(AlreadyExists):
             self._client.relaunch(self._run, run.name)
-        return Execution(self._client, run, self._outputs)
+        made = Execution(self._client, run, self._outputs)
+        tell_notebook(made)
+        return made
 
     def deck(self, node_id: str) -> str:
         """A node's deck, a page of HTML."""

@@ -11,6 +11,7 @@ from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.authoring.interface import Interface
 from flyte_jupyter.kernel.bundling import BundleProvider
 from flyte_jupyter.kernel.client import AlreadyExists, Client, NotFound, UploadStorage
+from flyte_jupyter.kernel.launching.around import check_not_imported, tell_notebook
 from flyte_jupyter.kernel.launching.errors import LaunchingError
 from flyte_jupyter.kernel.launching.execution import Execution, new_name
 from flyte_jupyter.kernel.launching.registration import (
@@ -85,9 +86,11 @@ def register(
 
 
 def launch(
-    entity: Task | Workflow, /, *, options: LaunchOptions = _DEFAULTS, **inputs: Any
+    entity: Task | Workflow, /, *ordered: Any, options: LaunchOptions = _DEFAULTS, **inputs: Any
 ) -> Execution:
     """Run a workflow or task on the control plane, registering it first if need be; returns at once.
+
+    Inputs are given as to the function itself, by name or in order.
 
     Raises:
         TypeMismatch: an input is not of its declared type.
@@ -99,11 +102,12 @@ def launch(
             f"{entity!r} is neither a task nor a workflow: put @task or @workflow above its function"
         )
     interface = entity.interface
+    check_not_imported(interface.entity)
     if "options" in interface.inputs:
         raise LaunchingError(
             f"{interface.entity} has an input called options, which launch() uses itself: rename it"
         )
-    values = interface.check_inputs(interface.bind((), inputs))
+    values = interface.check_inputs(interface.bind(ordered, inputs))
     client = options.client or Client()
     target = target_here(options.project, options.domain)
     registered = Registration(client, target, options.bundle).register(entity)
@@ -116,7 +120,9 @@ def launch(
         inputs=_literals(interface, values, storage),
     )
     converters = {name: output.converter for name, output in interface.outputs.items()}
-    return Execution(client, _create(client, message, options), converters)
+    made = Execution(client, _create(client, message, options), converters)
+    tell_notebook(made)
+    return made
 
 
 def execution(

@@ -12,6 +12,7 @@ from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.bundling import Bundle, BundleProvider, bundle_of_module
 from flyte_jupyter.kernel.client import Client, NotFound
 from flyte_jupyter.kernel.environment import fingerprint
+from flyte_jupyter.kernel.launching.around import session_around, shell_around
 from flyte_jupyter.kernel.launching.errors import LaunchingError
 from flyte_jupyter.kernel.lowering import (
     Code,
@@ -54,10 +55,8 @@ class Modules:
 
 def provider_of(entity: Task | Workflow) -> BundleProvider:
     """Who knows the entity's source: the notebook's session for what cells define, else its module's files."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    session = getattr(shell, "flyte_jupyter", None)
-    if entity.module == "__main__" and shell is not None:
+    session = session_around()
+    if entity.module == "__main__" and shell_around() is not None:
         if session is None:
             raise LaunchingError(
                 f"{entity.name} is defined in a notebook: run %load_ext flyte_jupyter and then its cells again"

@@ -114,6 +114,8 @@ def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
         upstream_node_ids=list(node.upstream),
     )
     if isinstance(node.task, MapTask):
+        # A time limit is each item's: on the array node it would end the whole map.
+        lowered.metadata.ClearField("timeout")
         lowered.array_node.CopyFrom(
             _array(node.task, core.Node(metadata=metadata, task_node=target))
         )

@@ -11,6 +11,8 @@ from flyte_jupyter.kernel.notebook.session import Session
 from flyte_jupyter.kernel.notebook.snapshots import snapshot_of
 
 _RECENT = 10
+_SHOWN = 100_000
+"""Characters of a log that a cell shows: megabytes would stop the browser, and a log's end says more than its beginning."""
 
 
 class CommandError(NotebookError):
@@ -82,7 +84,7 @@ def logs(session: Session, words: Sequence[str]) -> None:
     for node in wanted:
         if len(wanted) > 1:
             _say(f"--- {node.id} ---")
-        _say(str(node.logs()))
+        _say(_end_of(str(node.logs()), f"execution({execution.name!r}).node({node.id!r}).logs()"))
 
 
 def abort(session: Session, words: Sequence[str]) -> None:
@@ -203,6 +205,13 @@ def _value(text: str, wanted: Any, names: Mapping[str, Any]) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def _end_of(text: str, all_of_it: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    end = text[-_SHOWN:]
+    return f"[{len(text) - _SHOWN} characters before; flyte_jupyter.{all_of_it} has them]\n{end}"
 
 
 def _say(words: str) -> None:

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from google.protobuf.message import DecodeError
 
@@ -51,14 +51,30 @@ def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> in
     """Run the attempt. The exit status: 0 when outputs or an error were written, 1 when not even that could be done."""
     context = context_of(arguments, environ)
     problem: Problem | None = None
+    cause: BaseException | None = None
+    attempt = os.getpid()
     try:
         result = _dispatch(arguments, context)
     except _Trouble as e:
-        problem = e.problem
+        problem, cause = e.problem, e.__cause__
+    if os.getpid() != attempt:
+        _end_fork(problem, cause)
     if problem is not None:
         _say(problem.message)
         return _leave(arguments, context, problem)
     return _leave(arguments, context, result)
+
+
+def _end_fork(problem: Problem | None, cause: BaseException | None) -> NoReturn:
+    """End a process that the task forked and that came out of the task: what the attempt leaves is not its to write."""
+    status = int(problem is not None)
+    if isinstance(cause, SystemExit) and isinstance(cause.code, int | None):
+        status = cause.code or 0
+    elif problem is not None:
+        _say(problem.message)
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    os._exit(status & 0xFF)
 
 
 def _leave(arguments: Arguments, context: Context, what: core.LiteralMap | Problem) -> int:
@@ -135,8 +151,9 @@ def _dispatch(arguments: Arguments, context: Context) -> core.LiteralMap:
     except bundle.BundleUnavailable as e:
         raise _Trouble(Problem("BundleUnavailable", str(e), recoverable=True, system=True)) from e
     try:
-        with entered(context):
+        with entered(replace(context, importing=True)):
             task = bundle.load(code, arguments.entity)
+        with entered(context):
             result: Any = task.dispatch(inputs, context)
         return _checked(result, arguments.entity)
     except BaseException as e:  # SystemExit and KeyboardInterrupt end the attempt by name too

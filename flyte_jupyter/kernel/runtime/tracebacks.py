@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from textwrap import indent
 
 import flyte_jupyter
 from flyte_jupyter.kernel.runtime.bundle import Unpacked
@@ -67,7 +69,22 @@ def _block(error: BaseException, bundle: Unpacked | None) -> str:
             lines.append(f"    {frame.line}")
     if isinstance(error, SyntaxError):
         lines += _syntax_place(error, bundle)
-    return "\n".join([*lines, summary(error)])
+    lines.append(summary(error))
+    if isinstance(error, BaseExceptionGroup):
+        for each in islice(_leaves(error), _MOST_CHAIN):
+            lines += ["", indent(f"One of them:\n{_block(each, bundle)}", "  ")]
+    return "\n".join(lines)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors in a group, in groups inside it too."""
+    waiting: list[BaseException] = [group]
+    while waiting:
+        now = waiting.pop()
+        if isinstance(now, BaseExceptionGroup):
+            waiting += reversed(now.exceptions)
+        else:
+            yield now
 
 
 def _frames(error: BaseException) -> Sequence[traceback.FrameSummary]:

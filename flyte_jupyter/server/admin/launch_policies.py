@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from flyte_jupyter.idl import admin
+from flyte_jupyter.server.admin.errors import InvalidArgument
 
 _FROM_PARENT = (
     "security_context",
@@ -48,9 +49,16 @@ def child_spec(parent: admin.ExecutionSpec) -> admin.ExecutionSpec:
 
 
 def environment(spec: admin.ExecutionSpec, plan: admin.LaunchPlanSpec) -> Mapping[str, str]:
-    """The variables of every attempt: the request's win over the launch plan's."""
+    """The variables of every attempt: the request's win over the launch plan's. Refused are those no process could have."""
     env = {pair.key: pair.value for pair in plan.envs.values}
-    return env | {pair.key: pair.value for pair in spec.envs.values}
+    env |= {pair.key: pair.value for pair in spec.envs.values}
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InvalidArgument(
+                f"spec.envs: no process can have the environment variable {name!r}: give it a name without '=', "
+                "and neither name nor value a NUL"
+            )
+    return env
 
 
 def _inherit(spec: Message, origin: Message, field: str) -> None:

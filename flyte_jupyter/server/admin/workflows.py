@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+from flyte_jupyter.engine.compiler.compile import skeleton
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.digests import message_digest
 from flyte_jupyter.idl.identifiers import identifier
-from flyte_jupyter.idl.ids import EntityKind
+from flyte_jupyter.idl.ids import EntityId, EntityKind
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.compilation import compile_template
 from flyte_jupyter.server.admin.errors import AlreadyExists, InvalidArgument
@@ -15,7 +17,10 @@ from flyte_jupyter.server.admin.listing import query_of
 from flyte_jupyter.server.admin.names import entity_id
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
-from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical
+from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical, NotFound
+from flyte_jupyter.store.specs import GENERATED
+
+_OF_A_TASK = f"{GENERATED}."
 
 
 class WorkflowCases:
@@ -62,7 +67,28 @@ class WorkflowCases:
 
     async def get(self, request: admin.ObjectGetRequest, _: Caller) -> admin.Workflow:
         """One version, with its compiled closure."""
-        return await self._platform.specs.workflow(entity_id(EntityKind.WORKFLOW, request.id))
+        name = entity_id(EntityKind.WORKFLOW, request.id)
+        try:
+            return await self._platform.specs.workflow(name)
+        except NotFound:
+            if not name.name.startswith(_OF_A_TASK):
+                raise
+        return await self._of_a_task(name)
+
+    async def _of_a_task(self, name: EntityId) -> admin.Workflow:
+        """The workflow that an execution of a single task runs: it is the task's, and kept nowhere."""
+        short = name.name.removeprefix(_OF_A_TASK)
+        task = await self._platform.specs.task(replace(name, kind=EntityKind.TASK, name=short))
+        closure = await compile_template(
+            self._platform, skeleton(task.closure.compiled_task.template)
+        )
+        return admin.Workflow(
+            id=identifier(name),
+            closure=admin.WorkflowClosure(
+                compiled_workflow=closure, created_at=task.closure.created_at
+            ),
+            short_description=task.short_description,
+        )
 
     async def list(self, request: admin.ResourceListRequest, _: Caller) -> admin.WorkflowList:
         """Versions, newest first: of a project and domain, or of one workflow."""
