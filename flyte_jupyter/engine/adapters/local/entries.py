@@ -49,7 +49,7 @@ class Is(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """One attempt. `killed` says that its end is nobody's news, `engine` runs its container.
+    """One attempt. `killed` says that its end is nobody's news, `engine` runs its container, `anew` that its process is no fork.
 
     `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
     `over` is there when somebody waits for the end, and set with it.
@@ -63,6 +63,7 @@ class Entry:
     orphan: Orphan | None = None
     how: Exit | None = None
     engine: str = ""
+    anew: bool = False
     killed: bool = False
     ahead: bool = False
     sent: bool = False

@@ -218,6 +218,7 @@ class LocalExecutor:
     # -- starting --
 
     def _enter(self, entry: Entry) -> None:
+        entry.anew = command.starts_anew(entry.spec, self._environ)
         self._entries[entry.spec.id] = entry
         self._by_key[entry.key] = entry
 
@@ -247,7 +248,7 @@ class LocalExecutor:
 
     def _may_follow(self, entry: Entry) -> bool:
         template, wants = entry.spec.template, entry.grant.wants
-        if not jobs.may_follow(template) or wants.gpu:
+        if not jobs.may_follow(template) or wants.gpu or entry.anew:
             return False
         leading = (self._entries.get(attempt) for attempt in self._slots.granted)
         return any(

@@ -16,7 +16,7 @@ from flyte_jupyter.engine.adapters.local.folders import Folders
 from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.warmth import Warmth
+from flyte_jupyter.engine.adapters.local.warmth import Warmth, variables_of
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import core
@@ -161,6 +161,9 @@ class Starter:
         if zygote.kind.generation:
             # A warm parent has them, or is better off without.
             message["preload"] = []
+        elif variables_of(entry):
+            # A library that looks at them is imported with them, by the attempt alone.
+            message |= {"preload": [], "chooses": True}
         return message
 
     def _shared(self, entry: Entry) -> Mapping[str, str]:

@@ -156,10 +156,9 @@ def may_share(entry: Entry) -> bool:
 
     They look at the number of threads only when they are imported. The parent that it comes from has its variables.
     """
-    wants, spec = entry.grant.wants, entry.spec
-    apart = "FLYTE_JUPYTER_NO_FORK" in command.chosen_by_task(spec)
-    shared = wants.threads == 1 and not wants.gpu and not apart
-    return command.is_pythons(spec.template) and shared and _are_small(variables_of(entry))
+    wants = entry.grant.wants
+    shared = wants.threads == 1 and not wants.gpu and not entry.anew
+    return command.is_pythons(entry.spec.template) and shared and _are_small(variables_of(entry))
 
 
 def variables_of(entry: Entry) -> Mapping[str, str]:
