@@ -19,7 +19,7 @@ class LocalSettings:
     nice: int = 5
     """Added to the niceness of attempts, so that the notebook they run beside stays quick."""
     log_bytes: int = 10 * 1024 * 1024
-    """What a log keeps; the rest is discarded with a remark."""
+    """What a log keeps: of a longer output the beginning and the end, with a line between them."""
     linger: float = 600.0
     """Seconds that a zygote stays when no control plane is connected and nothing runs."""
     idle_bytes: int = 512 * 1024 * 1024
