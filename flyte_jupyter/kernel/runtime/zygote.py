@@ -348,7 +348,7 @@ class Zygote:
         process.capture.settle()
         self.watch.end(process.pid)
         key, process.key = process.key, ""
-        record = self.attempts.end(key, self.watch.explained(ended, process.verdict))
+        record = self.attempts.end(key, self.watch.explained(process.pid, ended, process.verdict))
         if record is None:
             return
         following = self.waiting.next_for(process.serves) if process.idle else None
