@@ -206,13 +206,17 @@ def test_all_whom_the_system_kills_at_once_for_want_of_memory_are_named(tmp_path
     fifos = [tmp_path / f"go{at}" for at in range(3)]
     for fifo in fifos:
         os.mkfifo(fifo)
-    source = GREEDY.replace("    held = []\n", "    held = []\n    open(os.environ['FLYTE_GO']).read()\n")
+    source = GREEDY.replace(
+        "    held = []\n", "    held = []\n    open(os.environ['FLYTE_GO']).read()\n"
+    )
     source = "import os\nprint(os.getpid(), flush=True)\n" + source
 
     async def main():
         async with bench(tmp_path) as b:
             made = [b.task(source, "grow", attempt_id(f"n{at}")) for at in range(3)]
-            specs = [replace(s, env={"FLYTE_GO": str(go)}) for s, go in zip(made, fifos, strict=True)]
+            specs = [
+                replace(s, env={"FLYTE_GO": str(go)}) for s, go in zip(made, fifos, strict=True)
+            ]
 
             async def pid(spec) -> int:
                 log = await b.log(spec)
