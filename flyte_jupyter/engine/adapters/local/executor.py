@@ -87,17 +87,18 @@ class LocalExecutor:
         self._devices = devices(environ)[: self.capacity.gpu]
         self._slots = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
+        bundles = folder / "bundles"
+        grounds = Grounds(bundles, logs_folder, self._environ, self._settings)
         self._zygotes = Zygotes(
             folder / "zygotes",
-            command.passed_on(environ),
+            grounds.for_parents(),
             linger=self._settings.linger,
             most_bytes=self._settings.idle_bytes,
             silence=self._settings.silence_seconds,
         )
         self._engines = Engines(self._environ)
-        bundles = folder / "bundles"
         self._starter = Starter(
-            Grounds(bundles, logs_folder, self._environ, self._settings),
+            grounds,
             self._folders,
             self._zygotes,
             Warmth(self._zygotes, bundles, self._settings),
