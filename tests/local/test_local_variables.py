@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from dataclasses import replace
 
 import pytest
-from local_attempts import attempt_id, bench
+from local_attempts import alive, attempt_id, bench, seen
 from test_local_warmth import imported, library, warm_bench
 
 from flyte_jupyter.idl import core
@@ -52,7 +53,7 @@ AT_START = {
 @pytest.mark.parametrize("reuse", ["true", "false"])
 @pytest.mark.parametrize("name", AT_START)
 def test_what_a_process_reads_as_it_starts_is_there_when_it_starts(tmp_path, name, reuse):
-    value, seen = AT_START[name]
+    value, shown = AT_START[name]
 
     async def main():
         async with bench(tmp_path, environ={"PATH": "/bin", "LANG": "C"}) as b:
@@ -65,7 +66,7 @@ def test_what_a_process_reads_as_it_starts_is_there_when_it_starts(tmp_path, nam
                 assert (await b.run(replace(spec, env=own))).code == 0, await b.log(spec)
                 found.append((await b.log(spec)).split())
             assert [words[0] for words in found] == ["anew", "forked", "anew"]
-            assert (found[0][1], found[2][1]) == (seen, seen)
+            assert (found[0][1], found[2][1]) == (shown, shown)
             assert len({words[2] for words in found}) == 3
 
     asyncio.run(main())
@@ -105,5 +106,39 @@ def test_a_preloaded_library_serves_nobody_who_has_variables_of_its_own(tmp_path
                 said.append((await b.log(spec)).strip())
             assert said == ["None", "very", "None", "very", "hardly"]
             assert imported(tmp_path, "calm") == 5
+
+    asyncio.run(main())
+
+
+def test_the_next_control_planes_own_variables_are_its_attempts_too(tmp_path):
+    """Parents that were started by the one before, with others, only see to what they run."""
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    source = LOOKS + f"\ndef do_wait(inputs):\n    open({str(fifo)!r}).read()\n"
+
+    def environ(name: str) -> dict[str, str]:
+        return {"PATH": "/bin", "PYTHONPATH": str(tmp_path / name)}
+
+    async def main():
+        async with bench(tmp_path, environ=environ("before")) as b:
+            waits = b.task(source, "wait", attempt_id("waits"))
+            await b.executor.launch(waits)
+            await b.started(waits.id)
+            before = b.zygote_pids()
+            await b.executor.stop()
+            b.options["environ"] = environ("after")
+            b.executor = b.new_executor()
+            await b.executor.start(b.news)
+            spec = replace(b.task(source, "look"), env={"ASKED": "PYTHONPATH"})
+            assert (await b.run(spec)).code == 0
+            assert (await b.log(spec)).split()[:2] == ["forked", "True"]
+            await asyncio.to_thread(fifo.write_text, "go")
+            assert (await b.ended(waits.id)).code == 0
+            await b.executor.reap(waits.id)
+
+            async def gone():
+                return not any(map(alive, before))
+
+            await seen(gone)
 
     asyncio.run(main())

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from flyte_jupyter.engine.adapters.local.orphans import Orphan
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.zygotes import Orphan, Zygote
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.ports import AttemptSpec
 

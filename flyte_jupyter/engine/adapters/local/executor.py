@@ -16,6 +16,7 @@ from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
 from flyte_jupyter.engine.adapters.local.following import may_follow
 from flyte_jupyter.engine.adapters.local.leftovers import Leftovers
 from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.orphans import Orphan, forget_record, records_in
 from flyte_jupyter.engine.adapters.local.refusals import (
     refused,
     rejected,
@@ -33,13 +34,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
 from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
-from flyte_jupyter.engine.adapters.local.zygotes import (
-    Orphan,
-    Zygote,
-    Zygotes,
-    forget_record,
-    records_in,
-)
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.ports import (
     Accepted,
