@@ -11,6 +11,11 @@ from flyte_jupyter.idl.ids import path_text
 
 _TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
 _EMPTY = '""'
+# Read by the interpreter, the loader or the C library as a process starts, and never again.
+_AT_START = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "LC_")
+_AT_START_TOO = {"LANG", "GLIBC_TUNABLES"}
+# Attempts have this one in any case.
+_GIVEN = "PYTHONUNBUFFERED"
 _ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
 
 
@@ -77,6 +82,12 @@ def text_of(literal: core.Literal) -> str:
             return text_of(scalar.union.value)
         case _:
             return ""
+
+
+def read_at_start(names: Iterable[str]) -> set[str]:
+    """Those of these variables that a process must be started with: in a fork of one that runs already they come too late."""
+    found = {name for name in names if name.startswith(_AT_START) or name in _AT_START_TOO}
+    return found - {_GIVEN}
 
 
 def identity_of(spec: AttemptSpec) -> dict[str, str]:

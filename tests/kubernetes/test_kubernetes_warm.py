@@ -47,6 +47,7 @@ def do_fail(inputs):
     sys.exit(7)
 
 def do_secret(inputs):
+    print("optimised", sys.flags.optimize)
     print("secret", os.environ["SECRET"], os.environ["FLYTE_ATTEMPT_NUMBER"], flush=True)
 """
 
@@ -226,10 +227,17 @@ def test_attempts_get_the_secrets_of_the_pod_and_variables_of_their_own(tmp_path
             await b.executor.launch(spec)
             assert (await b.ended(spec.id)).code == 0
             await b.executor.reap(spec.id)
-            assert await b.log(spec) == "secret s3cret 0\n"
+            assert await b.log(spec) == "optimised 0\nsecret s3cret 0\n"
             (pod,) = b.workers()
             assert "FLYTE_ATTEMPT_NUMBER" not in str(pod)
             assert "s3cret" not in str(pod)
+            # One that the pod's zygote was not started with.
+            spec = b.spec("secret", "n1", PYTHONOPTIMIZE="2")
+            await b.executor.launch(spec)
+            assert (await b.ended(spec.id)).code == 0
+            await b.executor.reap(spec.id)
+            assert await b.log(spec) == "optimised 2\nsecret s3cret 0\n"
+            assert len(b.workers()) == 1
 
     asyncio.run(main())
 

@@ -11,6 +11,7 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from local_attempts import Bench, attempt_id, bench, seen
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity
@@ -206,5 +207,27 @@ def test_a_control_plane_that_dies_finds_them_again_and_each_runs_once(tmp_path)
                 return not (await b.executor.listing()).all
 
             assert await seen(gone)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["FLYTE_JUPYTER_NO_FORK", "PYTHONOPTIMIZE"])
+def test_who_must_not_be_forked_has_its_slot_before_it_begins(tmp_path, name):
+    async def main():
+        async with bench(tmp_path, capacity=ONE) as b:
+            specs = notes(b, [f"n{at}" for at in range(4)], tmp_path)
+            first, *rest = [replace(spec, env={**spec.env, name: "1"}) for spec in specs]
+            wait = gate(tmp_path, "n0")
+            await launched(b, [first])
+            await b.started(first.id)
+            await launched(b, rest)
+            # Had any been sent, those before it would have begun by the time that it is gone.
+            await b.executor.kill(rest[-1].id)
+            assert (await b.executor.listing()).running == {first.id}
+            await opened(wait)
+            for spec in (first, *rest[:-1]):
+                assert (await b.ended(spec.id)).code == 0
+            said = [(await b.log(spec)).split()[1] for spec in (first, *rest[:-1])]
+            assert len(set(said)) == len(said)
 
     asyncio.run(main())

@@ -14,7 +14,7 @@ import container_engine
 import pytest
 from local_attempts import attempt_id, bench, seen
 
-from flyte_jupyter.engine.adapters.local import containers
+from flyte_jupyter.engine.adapters.local import containers, leftovers
 from flyte_jupyter.engine.core.state import Blame
 from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
@@ -57,7 +57,7 @@ def test_without_an_engine_a_raw_container_is_refused_with_what_is_missing(tmp_p
         async with bench(tmp_path, environ=without_engines(tmp_path / "bin")) as b:
             answer = await b.executor.launch(raw(b, "true"))
             assert isinstance(answer, Rejected)
-            assert answer.why.code == "NoContainerEngine"
+            assert (answer.why.code, answer.why.blame) == ("NoContainerEngine", Blame.USER)
             assert container_engine.IMAGE in answer.why.message
             assert "podman is not installed; docker is not installed" in answer.why.message
             assert not (await b.executor.listing()).all
@@ -123,7 +123,8 @@ def test_an_engine_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     async def main():
         async with bench(tmp_path, environ=environ) as b:
             answer = await b.executor.launch(raw(b, "true"))
-            assert answer.why.code == "NoContainerEngine"
+            assert (answer.why.code, answer.why.blame) == ("NoContainerEngine", Blame.SYSTEM)
+            assert answer.why.retryable
             assert "docker is installed, and `info` gives no answer" in answer.why.message
             group = int((tmp_path / "pid").read_text())
 
@@ -189,6 +190,43 @@ def test_a_container_that_a_hanging_engine_may_still_have_is_removed_later(tmp_p
             b.executor._engines._until = 0.0
             await b.executor.kill(spec.id)
             assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_container_that_its_engine_refuses_to_remove_is_tried_again(
+    tmp_path, monkeypatch, restarted
+):
+    monkeypatch.setattr(containers, "_PAUSE", 0.0)
+    monkeypatch.setattr(leftovers, "_FIRST", 3600.0 if restarted else 0.0)
+    refuses, removed = tmp_path / "refuses", tmp_path / "removed"
+    refuses.touch()
+    script = (
+        f"case $1 in info) echo '{{}}';; run) exec sleep 987;;\n"
+        f"rm) [ -e {refuses} ] && {{ echo busy >&2; exit 1; }}; echo $3 >> {removed};; esac"
+    )
+    environ = fake_docker(tmp_path / "bin", script)
+
+    async def main():
+        async with bench(tmp_path, environ=environ) as b:
+            spec = raw(b, "true", data=None)
+            assert isinstance(await b.executor.launch(spec), Accepted)
+            await b.started(spec.id)
+            await b.executor.kill(spec.id)
+            assert not (await b.executor.listing()).all
+            if restarted:
+                await b.executor.stop()
+                b.executor = b.new_executor()
+            refuses.unlink()
+            if restarted:
+                await b.executor.start(b.news)
+
+            async def noted():
+                return removed.exists() and not any((tmp_path / "local" / "leftovers").iterdir())
+
+            await seen(noted)
+            assert removed.read_text().startswith("flyte-jupyter-")
 
     asyncio.run(main())
 

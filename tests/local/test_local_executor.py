@@ -12,7 +12,6 @@ from functools import partial
 import pytest
 from local_attempts import alive, attempt_id, bench, children, seen
 
-from flyte_jupyter.engine.adapters.local.entries import LocalSettings
 from flyte_jupyter.engine.adapters.local.logs import log_path
 from flyte_jupyter.engine.core.state import Blame
 from flyte_jupyter.engine.ports import Accepted, Rejected
@@ -220,19 +219,6 @@ def test_a_changed_environment_is_said_at_the_head_of_the_log(tmp_path):
             assert log.parent.stat().st_mode & 0o077 == 0
             assert (tmp_path / "logs").stat().st_mode & 0o077 == 0
             assert b.outputs(spec) is not None
-
-    asyncio.run(main())
-
-
-def test_a_log_is_cut_at_its_limit(tmp_path):
-    async def main():
-        async with bench(tmp_path, settings=LocalSettings(log_bytes=100)) as b:
-            spec = b.command(["/bin/sh", "-c", "yes | head -c 1000"])
-            assert (await b.run(spec)).code == 0
-            log = await b.log(spec)
-            assert log.startswith("y\n" * 50)
-            assert log.count("y\n") == 50
-            assert "truncated at 100 bytes" in log
 
     asyncio.run(main())
 

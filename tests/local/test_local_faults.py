@@ -224,15 +224,13 @@ def test_a_worker_that_speaks_nonsense_is_killed(tmp_path):
 
 
 @both
-def test_a_flood_of_output_is_truncated(tmp_path, reuse):
+def test_a_flood_of_output_harms_nobody(tmp_path, reuse):
     async def main():
         async with bench(tmp_path, settings=LocalSettings(log_bytes=1 << 20)) as b:
             spec = b.task(FAULTS, "flood", reuse=reuse)
             assert (await b.run(spec)).code == 0
             assert b.outputs(spec) is not None
-            log = await b.log(spec)
-            assert log[: 1 << 20] == "x" * (1 << 20)
-            assert log[1 << 20 :].strip().startswith("[the log is truncated")
+            assert len(await b.log(spec)) <= 1 << 20
             await fine_after(b, reuse)
 
     asyncio.run(main())

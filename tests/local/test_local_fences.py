@@ -153,18 +153,29 @@ CHILDREN = """
         forked = os.fork()
         if forked == 0:
             time.sleep(600)
-        print(os.getpid(), own.pid, apart.pid, group.pid, forked, flush=True)
+        there, here = os.pipe()
+        left = os.fork()
+        if left == 0:
+            os.setsid()
+            os.write(here, b"x")
+            time.sleep(600)
+            os._exit(0)
+        os.read(there, 1)
+        print(os.getpid(), own.pid, apart.pid, group.pid, forked, left, flush=True)
         time.sleep(600)
 """
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["at once", "by the next control plane"])
-@pytest.mark.parametrize("apart", [{}, {"FLYTE_JUPYTER_NO_FORK": "1"}], ids=["fork", "exec"])
-def test_what_attempts_have_started_ends_with_their_parent(tmp_path, away, apart):
+@pytest.mark.parametrize("made", ["fork", "exec", "worker"])
+def test_what_attempts_have_started_ends_with_their_parent(tmp_path, away, made):
+    apart = {"FLYTE_JUPYTER_NO_FORK": "1"} if made == "exec" else {}
+
     async def main():
         first = Bench(tmp_path)
         await first.executor.start(first.news)
-        spec = replace(first.task(CHILDREN, "start"), env=apart)
+        reuse = "true" if made == "worker" else "false"
+        spec = replace(first.task(CHILDREN, "start", reuse=reuse), env=apart)
         await first.executor.launch(spec)
 
         async def numbers():

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -186,10 +188,66 @@ def memory_group(name: str) -> Path | None:
     return None
 
 
-def test_a_kill_by_the_system_for_want_of_memory_is_named(tmp_path):
-    group = memory_group(f"fj-{os.getpid()}")
-    if group is None:
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.fixture
+def group():
+    made = memory_group(f"fj-{os.getpid()}")
+    if made is None:
         pytest.skip("no memory groups can be made here")
+    yield made
+    made.rmdir()
+
+
+def test_all_whom_the_system_kills_at_once_for_want_of_memory_are_named(tmp_path, group):
+    """Their parent hears of their ends in one go. (Of a variable of ours no library knows, so that they have one parent.)"""
+    fifos = [tmp_path / f"go{at}" for at in range(3)]
+    for fifo in fifos:
+        os.mkfifo(fifo)
+    source = GREEDY.replace(
+        "    held = []\n", "    held = []\n    open(os.environ['FLYTE_GO']).read()\n"
+    )
+    source = "import os\nprint(os.getpid(), flush=True)\n" + source
+
+    async def main():
+        async with bench(tmp_path) as b:
+            made = [b.task(source, "grow", attempt_id(f"n{at}")) for at in range(3)]
+            specs = [
+                replace(s, env={"FLYTE_GO": str(go)}) for s, go in zip(made, fifos, strict=True)
+            ]
+
+            async def pid(spec) -> int:
+                log = await b.log(spec)
+                return int(log) if log.endswith("\n") else 0
+
+            pids = []
+            for spec in specs:
+                await b.executor.launch(spec)
+                pids.append(await seen(partial(pid, spec)))
+            *starving, bystander = pids
+            (parent,) = {parent_of(each) for each in pids}
+            os.kill(parent, signal.SIGSTOP)
+            for one, fifo in zip(starving, fifos, strict=False):
+                (group / "cgroup.procs").write_text(str(one))
+                await asyncio.to_thread(fifo.write_text, "go")
+
+            async def killed() -> bool:
+                return not any(map(alive, starving))
+
+            await seen(killed)
+            os.kill(parent, signal.SIGCONT)
+            for spec in specs[:2]:
+                assert (await b.ended(spec.id)).why.code == "OOMKilled"
+            os.kill(bystander, signal.SIGKILL)
+            how = await b.ended(specs[2].id)
+            assert (how.signal, how.why) == (signal.SIGKILL, None)
+
+    asyncio.run(main())
+
+
+def test_a_kill_by_the_system_for_want_of_memory_is_named(tmp_path, group):
     source = GREEDY.replace("    held = []\n", "    held = []\n    open('{fifo}').read()\n")
 
     async def main():
@@ -212,7 +270,4 @@ def test_a_kill_by_the_system_for_want_of_memory_is_named(tmp_path):
             assert how.why.code == "OOMKilled"
             assert "out of memory" in how.why.message
 
-    try:
-        asyncio.run(main())
-    finally:
-        group.rmdir()
+    asyncio.run(main())

@@ -231,6 +231,35 @@ asyncio.run(main())
 """
 
 
+def test_nobody_waits_long_for_the_libraries_of_others(tmp_path):
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    library(tmp_path, "slow", f"open({str(fifo)!r}).read()\n")
+    library(tmp_path, "calm")
+
+    async def main():
+        async with warm_bench(tmp_path) as b:
+            slow = b.task("def do_use(inputs):\n    import slow\n", "use", attempt_id("slow"))
+            await b.executor.launch(slow)
+
+            async def tried():
+                return imported(tmp_path, "slow")
+
+            await seen(tried)
+            source = "def do_use(inputs):\n    import calm\n"
+            for at in range(2):
+                assert (await b.run(b.task(source, "use", attempt_id(f"calm{at}")))).code == 0
+            assert imported(tmp_path, "calm") == 2
+            assert not [news for news in b.said if news.id == slow.id]
+            await asyncio.to_thread(fifo.write_text, "go")
+            assert (await b.ended(slow.id)).code == 0
+            for at in range(2, 5):
+                assert (await b.run(b.task(source, "use", attempt_id(f"calm{at}")))).code == 0
+            assert (imported(tmp_path, "slow"), imported(tmp_path, "calm")) == (1, 3)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("reuse", ["true", "false"])
 def test_a_control_plane_that_stood_still_while_another_took_over_starts_nothing_any_more(
     tmp_path, reuse

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from flyte_jupyter.kernel.runtime import isolation, worker
+from flyte_jupyter.kernel.runtime import isolation, marks, worker
 from flyte_jupyter.kernel.runtime.capture import Capture
 from flyte_jupyter.kernel.runtime.job import Job
 from flyte_jupyter.kernel.runtime.peers import Peer
@@ -178,6 +178,7 @@ def share() -> None:
     """Have once, for all children, what every attempt would spend 25 ms on: our modules, the types; and no garbage to collect."""
     import_module("flyte_jupyter.kernel.authoring")
     default_registry()
+    marks.place()
     gc.collect()
     gc.freeze()
 

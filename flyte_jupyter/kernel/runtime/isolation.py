@@ -54,6 +54,10 @@ class Preloads:
 
     def __init__(self) -> None:
         self._tried: set[str] = set()
+        self._some = False
+
+    def __bool__(self) -> bool:
+        return self._some
 
     def have(self, modules: Sequence[str]) -> bool:
         """Import those that were not asked for before, if that is safe; what is not imported is noted.
@@ -67,6 +71,7 @@ class Preloads:
         why = preload(fresh)
         if why:
             note(f"not preloaded: {why}")
+        self._some = self._some or not why
         return not why
 
 

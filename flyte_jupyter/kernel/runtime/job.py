@@ -33,6 +33,7 @@ class Job:
 
     `memory` is the most it may hold, in bytes, and `patience` how many seconds it may stand still once somebody has stopped it.
     Its environment is `own` laid over `shared`, which many attempts have in common, came as number `of` and never changes.
+    `anew` says that it must be no fork, `chooses` that it has variables which libraries that were preloaded here have not seen.
     `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
     """
 
@@ -52,6 +53,8 @@ class Job:
     preload: Sequence[str] = ()
     ahead: bool = False
     slot: str = ""
+    anew: bool = False
+    chooses: bool = False
 
     @classmethod
     def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
@@ -77,6 +80,8 @@ class Job:
             preload=[str(m) for m in message.get("preload", [])],
             ahead=bool(message.get("ahead", False)),
             slot=str(message.get("slot", "")),
+            anew=bool(message.get("anew", False)),
+            chooses=bool(message.get("chooses", False)),
         )
 
     @property
@@ -90,8 +95,8 @@ class Job:
 
     @property
     def apart(self) -> bool:
-        """Whether its author asks for a process that is started anew, for a library that we do not know to be unsafe."""
-        return self.variable("FLYTE_JUPYTER_NO_FORK") == "1"
+        """Whether its process is started anew: it has to be, or its author asks for it."""
+        return self.anew or self.variable("FLYTE_JUPYTER_NO_FORK") == "1"
 
     @property
     def ours(self) -> bool:

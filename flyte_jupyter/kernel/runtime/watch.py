@@ -16,6 +16,8 @@ _SHORTEST, _LONGEST = 0.1, 5.0
 # A look may cost a hundredth of the time until the next.
 _SHARE = 100
 _VMSTAT_SECONDS = 2.0
+# How long after a kill by the system was seen the end of a process may still be that kill.
+_KILLED_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,11 @@ class Watch:
     _still: dict[int, float] = field(default_factory=dict)
     _idle: set[int] = field(default_factory=set)
     _look_at: float = 0.0
-    _kills: int = 0
-    _kills_at: float = -1.0
+    _begun: dict[int, float] = field(default_factory=dict)
+    _kills: int = -1
+    _kills_at: float = float("-inf")
+    _untold: list[float] = field(default_factory=list)
+    """When each of the system's kills for want of memory was seen that is nobody's end so far."""
 
     def begin(self, pid: int, limit: int, patience: float) -> None:
         """An attempt begins in this process. Zero bytes are no limit, zero seconds endless patience."""
@@ -51,9 +56,9 @@ class Watch:
             if pid in self._idle:  # it was stopped before it had anything to do
                 self.stopped(pid, still=True)
         # How many were killed before this one is needed to tell whether this one was.
-        now = time.monotonic()
+        now = self._begun[pid] = time.monotonic()
         if now - self._kills_at > _VMSTAT_SECONDS:
-            self._kills, self._kills_at = isolation.kills_for_memory(), now
+            self._count_kills(now)
 
     def end(self, pid: int) -> None:
         """The attempt in this process is over."""
@@ -94,18 +99,29 @@ class Watch:
             self._look_at = now + min(max(_SHARE * (time.monotonic() - now), _SHORTEST), _LONGEST)
             yield from found
 
-    def starved(self) -> bool:
-        """Whether the system has killed a process for want of memory that nobody has been told of. Asked after a SIGKILL."""
-        known, self._kills = self._kills, isolation.kills_for_memory()
-        return self._kills > known
-
-    def explained(self, ended: Ended, verdict: Verdict | None) -> Ended:
-        """An end with why the process was killed, as far as that is known."""
+    def explained(self, pid: int, ended: Ended, verdict: Verdict | None) -> Ended:
+        """The end of the attempt in this process with why it was killed, as far as that is known."""
+        begun = self._begun.pop(pid, float("inf"))
         if ended.signal != signal.SIGKILL:
             return ended
         if verdict:
             return replace(ended, cause=verdict.cause, limit=verdict.limit, held=verdict.held)
-        return replace(ended, cause=STARVED) if self.starved() else ended
+        return replace(ended, cause=STARVED) if self._is_starved(begun) else ended
+
+    def _is_starved(self, begun: float) -> bool:
+        """Whether the system has killed a process meanwhile, for want of memory, that is nobody else's end."""
+        now = time.monotonic()
+        self._count_kills(now)
+        for at in self._untold:
+            if at > begun and at > now - _KILLED_SECONDS:
+                self._untold.remove(at)
+                return True
+        return False
+
+    def _count_kills(self, now: float) -> None:
+        known, self._kills, self._kills_at = self._kills, isolation.kills_for_memory(), now
+        fresh = self._kills - known if known >= 0 else 0
+        self._untold = [at for at in self._untold if at > now - _KILLED_SECONDS] + [now] * fresh
 
     def _too_large(self) -> Iterator[Verdict]:
         families = isolation.families(self._limits)

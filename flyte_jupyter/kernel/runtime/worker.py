@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, pyflyte, tidying
+from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
 
 _CHANNEL = 3
@@ -158,6 +158,7 @@ def _settled(env: Mapping[str, str], cwd: str) -> str:
         _dress(env)
     except (OSError, ValueError) as e:
         return f"cannot set the environment: {e}"
+    marks.show(env)
     return ""
 
 

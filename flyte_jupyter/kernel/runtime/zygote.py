@@ -15,12 +15,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.runtime import births, frames, isolation, pyflyte, warming
+from flyte_jupyter.kernel.runtime.bell import Bell
 from flyte_jupyter.kernel.runtime.births import (
     InChild,
     Process,
@@ -61,7 +62,7 @@ class Zygote:
     idle: Idle = field(default_factory=Idle)
     environments: Environments = field(default_factory=Environments)
     preloads: isolation.Preloads = field(default_factory=isolation.Preloads)
-    _ended: bool = True
+    bell: Bell = field(default_factory=Bell)
     _since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,8 @@ class Zygote:
         self.peers = Peers(self.selector, self._answer, self.waiting.drop)
         self.sweep = Sweep(self.records.folder)
         self.spares = Spares(self._fork, self._watch)
-        self.trials = Trials(self.selector, self._fork, self._next_life, self.peers.tell_all)
+        tell, preloads = self.peers.tell_all, self.preloads
+        self.trials = Trials(self.selector, self._fork, self._next_life, tell, preloads)
 
     def live(self, path: Path) -> int:
         """A whole life; `path` is where the listener stands. Raises as `serve` does."""
@@ -80,35 +82,19 @@ class Zygote:
 
     def serve(self) -> None:
         """Until there is nothing to stay for. Raises `InChild` in every child it forks."""
-        self._listen()
+        self.bell.hang(self.selector)
+        self.peers.listen(self.listener)
         while not self._done():
             for key, events in self.selector.select(self._patience()):
                 handle: Callable[[int], None] = key.data
                 handle(events)
-            if self._ended:
-                self._ended = False
+            if self.bell.heard():
                 self._reap_children()
             self.peers.send_due()
             self._judge()
             self.idle.end_due()
             self.sweep.if_due(self.processes)
             self.spares.refill()
-
-    def _listen(self) -> None:
-        # A signal that comes just before the selector waits must wake it all the same.
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self.peers.listen(self.listener)
-        self.selector.register(reader, selectors.EVENT_READ, lambda _: self._child(reader))
-
-    def _child(self, reader: int) -> None:
-        """A signal came: something has become of a child."""
-        self._ended = True
-        with suppress(BlockingIOError):
-            os.read(reader, 4096)
 
     def _patience(self) -> float | None:
         alone = None if self._busy() else self._since + self.linger
@@ -235,7 +221,9 @@ class Zygote:
         why = pyflyte.missing() if job.flytekits else ""
         if why:
             raise ModuleNotFoundError(why)
-        if self.preloads.have(job.preload):
+        if job.chooses and self.preloads:
+            job = replace(job, anew=True)
+        elif self.preloads.have(job.preload):
             self.spares.drop()
         if job.shares:
             idle = self.idle.take(job)
@@ -360,7 +348,7 @@ class Zygote:
         process.capture.settle()
         self.watch.end(process.pid)
         key, process.key = process.key, ""
-        record = self.attempts.end(key, self.watch.explained(ended, process.verdict))
+        record = self.attempts.end(key, self.watch.explained(process.pid, ended, process.verdict))
         if record is None:
             return
         following = self.waiting.next_for(process.serves) if process.idle else None

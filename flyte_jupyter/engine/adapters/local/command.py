@@ -12,6 +12,7 @@ from flyte_jupyter.engine.command import (
     identity_of,
     names_inputs,
     place_of,
+    read_at_start,
     values_for,
 )
 from flyte_jupyter.engine.ports import AttemptSpec
@@ -27,6 +28,7 @@ _PASSED = {
     "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 }  # fmt: skip
+_NO_FORK = "FLYTE_JUPYTER_NO_FORK"
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -144,3 +146,20 @@ def chosen_by_task(spec: AttemptSpec) -> dict[str, str]:
 @once_a_template
 def _chosen(template: core.TaskTemplate) -> Mapping[str, str]:
     return {pair.key: pair.value for pair in template.container.env}
+
+
+def starts_anew(spec: AttemptSpec, ambient: Mapping[str, str]) -> bool:
+    """Whether the attempt's process must be no fork: its author says so, or has set what only the start of a process heeds.
+
+    `ambient` is the control plane's environment, whose part the parents of attempts were started with.
+    """
+    if not is_pythons(spec.template):
+        return False
+    chosen = chosen_by_task(spec)
+    if not chosen:
+        return False  # every launch asks
+    started_with = passed_on(ambient)
+    late = read_at_start(name for name in chosen if chosen[name] != started_with.get(name))
+    if is_flytekits(spec.template):
+        late.discard("PYTHONPATH")  # whose runner sees to that one itself
+    return bool(late) or chosen.get(_NO_FORK) == "1"

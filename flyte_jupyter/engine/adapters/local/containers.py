@@ -17,7 +17,7 @@ from typing import Any
 
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
-from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
+from flyte_jupyter.engine.adapters.local.refusals import rejected, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.resources import memory_limit_of
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
@@ -72,7 +72,13 @@ class Engines:
             return None
         message = (
             f"{task_of(spec)} runs in the image {spec.template.container.image}, which takes podman or docker on this machine: "
-            f"{self._why}. Install podman, or start the docker service, and launch again; or run it on a cluster."
+            f"{self._why}. "
+        )
+        if self._silent:
+            message += "Restart it if it does not recover; see what `podman info` or `docker info` waits for."
+            return Rejected(system_failure("NoContainerEngine", message))
+        message += (
+            "Install podman, or start the docker service, and launch again; or run it on a cluster."
         )
         return rejected("NoContainerEngine", message)
 
@@ -111,8 +117,8 @@ class Engines:
         words = errors or err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason"]
         return f"is installed and not usable ({words[0]})"
 
-    async def remove(self, key: str) -> None:
-        """Remove an attempt's container, whatever state it is in; nothing when there is none.
+    async def remove(self, key: str) -> bool:
+        """Remove an attempt's container, whatever state it is in. False when the engine refuses to, or there is none to ask.
 
         Raises `NoEngine` when the engine gives no answer: the container may be there, and go on.
         """
@@ -123,9 +129,10 @@ class Engines:
         for _ in range(_TRIES if engine else 0):
             said = await self._removal(engine, key)
             if not said or "no such container" in said.lower():
-                return
+                return True
             # Its helpers may be about to note their own end.
             await asyncio.sleep(_PAUSE)
+        return False
 
     async def _removal(self, engine: str, key: str) -> str:
         """What the engine has against it."""

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from flyte_jupyter.engine.adapters.local.orphans import Orphan
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.zygotes import Orphan, Zygote
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.ports import AttemptSpec
 
@@ -19,7 +20,7 @@ class LocalSettings:
     nice: int = 5
     """Added to the niceness of attempts, so that the notebook they run beside stays quick."""
     log_bytes: int = 10 * 1024 * 1024
-    """What a log keeps; the rest is discarded with a remark."""
+    """What a log keeps: of a longer output the beginning and the end, with a line between them."""
     linger: float = 600.0
     """Seconds that a zygote stays when no control plane is connected and nothing runs."""
     idle_bytes: int = 512 * 1024 * 1024
@@ -49,7 +50,7 @@ class Is(Enum):
 
 @dataclass(slots=True)
 class Entry:
-    """One attempt. `killed` says that its end is nobody's news, `engine` runs its container.
+    """One attempt. `killed` says that its end is nobody's news, `engine` runs its container, `anew` that its process is no fork.
 
     `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
     `over` is there when somebody waits for the end, and set with it.
@@ -63,6 +64,7 @@ class Entry:
     orphan: Orphan | None = None
     how: Exit | None = None
     engine: str = ""
+    anew: bool = False
     killed: bool = False
     ahead: bool = False
     sent: bool = False

@@ -13,7 +13,10 @@ from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
+from flyte_jupyter.engine.adapters.local.following import may_follow
+from flyte_jupyter.engine.adapters.local.leftovers import Leftovers
 from flyte_jupyter.engine.adapters.local.link import Message
+from flyte_jupyter.engine.adapters.local.orphans import Orphan, forget_record, records_in
 from flyte_jupyter.engine.adapters.local.refusals import (
     refused,
     rejected,
@@ -30,14 +33,8 @@ from flyte_jupyter.engine.adapters.local.resources import (
 )
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
 from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
-from flyte_jupyter.engine.adapters.local.warmth import Warmth, variables_of
-from flyte_jupyter.engine.adapters.local.zygotes import (
-    Orphan,
-    Zygote,
-    Zygotes,
-    forget_record,
-    records_in,
-)
+from flyte_jupyter.engine.adapters.local.warmth import Warmth
+from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.ports import (
     Accepted,
@@ -85,17 +82,18 @@ class LocalExecutor:
         self._devices = devices(environ)[: self.capacity.gpu]
         self._slots = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
+        bundles = folder / "bundles"
+        grounds = Grounds(bundles, logs_folder, self._environ, self._settings)
         self._zygotes = Zygotes(
             folder / "zygotes",
-            command.passed_on(environ),
+            grounds.for_parents(),
             linger=self._settings.linger,
             most_bytes=self._settings.idle_bytes,
             silence=self._settings.silence_seconds,
         )
         self._engines = Engines(self._environ)
-        bundles = folder / "bundles"
         self._starter = Starter(
-            Grounds(bundles, logs_folder, self._environ, self._settings),
+            grounds,
             self._folders,
             self._zygotes,
             Warmth(self._zygotes, bundles, self._settings),
@@ -103,6 +101,7 @@ class LocalExecutor:
         )
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
+        self._leftovers = Leftovers(folder / "leftovers", self._engines, self._by_key.__contains__)
         self._beginnings = Beginnings()
         self._news: Callable[[AttemptNews], None] = lambda _: None
 
@@ -127,10 +126,12 @@ class LocalExecutor:
             if entry.is_ is Is.QUEUED:
                 self._slots.ask(entry.spec.id, entry.grant.wants)
         self._dispatch()
+        self._leftovers.start()
 
     async def stop(self) -> None:
         """Stop watching. What runs goes on."""
         await self._beginnings.stop()
+        await self._leftovers.stop()
         await self._starter.warmth.stop()
         await self._zygotes.close()
         self._folders.close()
@@ -218,6 +219,7 @@ class LocalExecutor:
     # -- starting --
 
     def _enter(self, entry: Entry) -> None:
+        entry.anew = command.starts_anew(entry.spec, self._environ)
         self._entries[entry.spec.id] = entry
         self._by_key[entry.key] = entry
 
@@ -240,25 +242,11 @@ class LocalExecutor:
             entry = self._entries[attempt]
             if entry.ahead:
                 continue
-            if not self._may_follow(entry):
+            leading = (self._entries.get(leader) for leader in self._slots.granted)
+            if not may_follow(entry, leading):
                 return
             entry.ahead = True
             self._start(entry)
-
-    def _may_follow(self, entry: Entry) -> bool:
-        template, wants = entry.spec.template, entry.grant.wants
-        if not jobs.may_follow(template) or wants.gpu:
-            return False
-        leading = (self._entries.get(attempt) for attempt in self._slots.granted)
-        return any(
-            one is not None
-            and one.spec.template is template
-            and one.grant.wants == wants
-            and one.zygote is not None
-            and one.zygote.hello.waits
-            and variables_of(one) == variables_of(entry)  # else it has another parent
-            for one in leading
-        )
 
     def _start(self, entry: Entry) -> None:
         if not self._starter.at_once(entry):
@@ -379,7 +367,7 @@ class LocalExecutor:
         cut_short = entry.how is None or entry.how.code is None
         if cut_short and jobs.needs_image(entry.spec, self._environ):
             # The engine's processes are none of the attempt's. Before anybody may run it anew.
-            await self._engines.remove(entry.key)
+            await self._leftovers.remove(entry.key)
         if self._entries.get(entry.spec.id) is not entry:
             return
         del self._entries[entry.spec.id]

@@ -29,11 +29,16 @@ _LEAST_BYTES = 4 * 1024 * 1024
 """A journal is not written anew before it is larger than this."""
 
 
+_KEY_LENGTH = 32
+NOBODY = "-" * _KEY_LENGTH
+"""As long as a key, and nobody's."""
+
+
 def key_of(attempt: AttemptId) -> str:
     """The name of an attempt among processes and files: the digest of its id."""
     words = [attempt.run.project, attempt.run.domain, attempt.run.name, list(attempt.path)]
     text = json.dumps([*words, attempt.attempt])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

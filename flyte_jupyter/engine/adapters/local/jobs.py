@@ -111,6 +111,7 @@ def launch_message(
         "nice": settings.nice,
         "patience": settings.stopped_seconds,
         "bundle": command.bundle_of(argv),
+        "anew": entry.anew,
         **_asked(spec.template, settings.memory_limit, entry.grant.wants),
     }
 

@@ -12,11 +12,11 @@ from typing import TypeVar
 from flyte_jupyter.engine.adapters.local import command, containers, jobs, logs
 from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
-from flyte_jupyter.engine.adapters.local.folders import Folders
+from flyte_jupyter.engine.adapters.local.folders import NOBODY, Folders
 from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.warmth import Warmth
+from flyte_jupyter.engine.adapters.local.warmth import Warmth, variables_of
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import core
@@ -40,8 +40,13 @@ class Grounds:
     settings: LocalSettings
 
     def mark_of(self, key: str) -> tuple[str, str]:
-        """Name and value of a variable that all processes of an attempt are started with, and nobody else's."""
+        """Name and value of a variable that all processes of an attempt are started with, or show, and nobody else's."""
         return _MARK, f"{self.bundles.parent}/{key}"
+
+    def for_parents(self) -> dict[str, str]:
+        """The variables that zygotes are started with. In a fork the attempt's mark is written in the place of nobody's."""
+        name, value = self.mark_of(NOBODY)
+        return {**command.passed_on(self.environ), name: value}
 
 
 @dataclass(slots=True)
@@ -161,6 +166,9 @@ class Starter:
         if zygote.kind.generation:
             # A warm parent has them, or is better off without.
             message["preload"] = []
+        elif variables_of(entry):
+            # A library that looks at them is imported with them, by the attempt alone.
+            message |= {"preload": [], "chooses": True}
         return message
 
     def _shared(self, entry: Entry) -> Mapping[str, str]:

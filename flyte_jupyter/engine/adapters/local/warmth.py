@@ -28,6 +28,8 @@ _FLYTEKITS_MODULES = (
 )
 # Beyond the time that a warm parent gives itself.
 _GRACE = 15.0
+# How long an attempt waits for the trial of other code's libraries, which are mostly its own as well, or are there already.
+_FOR_OTHERS = 1.0
 _TRIES = 4
 _MOST_LINES = 64
 # Who brings more variables, in characters, than libraries look at has them alone.
@@ -44,9 +46,13 @@ class _Code:
 
 @dataclass(slots=True)
 class _Line:
-    """What is known of one interpreter in one state with the same variables: code by its parent, packages none can take in."""
+    """What is known of one interpreter in one state with the same variables: code by its parent, packages none can take in.
 
-    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    `trial` is under way for the libraries of `tried`.
+    """
+
+    trial: asyncio.Task[Zygote] | None = None
+    tried: _Code | None = None
     warm: set[_Code] = field(default_factory=set)
     plain: set[_Code] = field(default_factory=set)
     avoid: set[str] = field(default_factory=set)
@@ -85,16 +91,22 @@ class Warmth:
         kind = replace(plain.kind, variables=_digest(variables_of(entry)))
         line = self._line(kind)
         # One after the other: each begins with what the one before it has imported.
-        await line.busy.acquire()
-        parent = self._ready(line, kind, plain, code)
-        if parent is not None:
-            line.busy.release()
-            return parent
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _FOR_OTHERS
+        while line.trial is not None:
+            own = line.tried == code
+            await asyncio.wait([line.trial], timeout=None if own else max(0.0, until - loop.time()))
+            parent = self._ready(line, kind, plain, code)
+            if parent is not None:
+                return parent
+            if loop.time() >= until and not own:
+                return plain  # and is begun by whoever of this code comes next
         # Beside the attempt, which may be killed meanwhile: others wait for the same libraries.
-        trial = asyncio.get_running_loop().create_task(self._warm(line, entry, plain, code))
+        trial = loop.create_task(self._warm(line, entry, plain, code))
+        line.trial, line.tried = trial, code
         self._trials.add(trial)
         trial.add_done_callback(self._trials.discard)
-        trial.add_done_callback(lambda _: line.busy.release())
+        trial.add_done_callback(lambda _: setattr(line, "trial", None))
         return await asyncio.shield(trial)
 
     def _line(self, kind: Kind) -> _Line:
@@ -156,10 +168,9 @@ def may_share(entry: Entry) -> bool:
 
     They look at the number of threads only when they are imported. The parent that it comes from has its variables.
     """
-    wants, spec = entry.grant.wants, entry.spec
-    apart = "FLYTE_JUPYTER_NO_FORK" in command.chosen_by_task(spec)
-    shared = wants.threads == 1 and not wants.gpu and not apart
-    return command.is_pythons(spec.template) and shared and _are_small(variables_of(entry))
+    wants = entry.grant.wants
+    shared = wants.threads == 1 and not wants.gpu and not entry.anew
+    return command.is_pythons(entry.spec.template) and shared and _are_small(variables_of(entry))
 
 
 def variables_of(entry: Entry) -> Mapping[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -14,14 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from flyte_jupyter.engine.adapters.local import homes, processes
 from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
+from flyte_jupyter.engine.adapters.local.orphans import Orphan, records_in
+from flyte_jupyter.engine.command import read_at_start
 
 _MODULE = "flyte_jupyter.kernel.runtime.zygote"
 _LONGEST_SOCKET = 100
-_JOURNAL = "records/journal"
 _NEVER = -1
 # In the time that a zygote may be silent.
 _QUESTIONS = 4
@@ -56,7 +55,7 @@ class Kind:
 class Zygote:
     """A running zygote. `keys` are the attempts it has not been told to forget; `used` orders zygotes by their last use.
 
-    `unanswered` counts the questions since it last said something. One that is `ending` was told to, and gets nothing more.
+    `unanswered` counts the questions since it last said something. One that is `ending` gets nothing more: it was told to end, or will be.
     """
 
     folder: Path
@@ -72,17 +71,6 @@ class Zygote:
         """Ask it to end. Until it has, nobody may be sent to it."""
         self.ending = True
         processes.end(self.hello.pid, self.hello.identity)
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """The record of an attempt whose zygote is gone; `exit` as it travels, None when it had not ended."""
-
-    folder: Path
-    key: str
-    pid: int
-    identity: str
-    exit: Mapping[str, Any] | None
 
 
 Heard = Callable[[Zygote, Message], None]
@@ -104,6 +92,7 @@ class Zygotes:
     ) -> None:
         self._root = root
         self._environ = environ
+        self._started_with = {name: environ[name] for name in sorted(read_at_start(environ))}
         self._linger = linger
         self._most_bytes = most_bytes
         self._live: dict[Path, Zygote] = {}
@@ -134,7 +123,10 @@ class Zygotes:
                 about.get("generation", 0),
                 about.get("variables", ""),
             )
-            await self._join(folder, kind, Path(about["socket"]))
+            zygote = await self._join(folder, kind, Path(about["socket"]))
+            if about.get("started_with") != self._started_with:
+                # What is begun now has other variables, which come too late in a fork of it.
+                self._retire(zygote)
         except (OSError, ValueError, KeyError, TypeError, LinkFailed):
             await homes.fence(folder)
             self.clear(folder)
@@ -189,7 +181,13 @@ class Zygotes:
         """The zygote may forget this attempt. One that is replaced ends with its last."""
         zygote.link.post({"op": "reap", "key": key})
         zygote.keys.discard(key)
-        if not zygote.keys and self._is_replaced(zygote):
+        if not zygote.keys and (zygote.ending or self._is_replaced(zygote)):
+            zygote.end()
+
+    def _retire(self, zygote: Zygote) -> None:
+        """It gets nothing more, and ends with the last of what it has."""
+        zygote.ending = True
+        if not zygote.keys:
             zygote.end()
 
     def _lasting(self) -> list[Zygote]:
@@ -272,7 +270,8 @@ class Zygotes:
         folder.mkdir(mode=0o700)
         try:
             socket = socket_path(folder)
-            homes.describe(folder, asdict(kind) | {"socket": str(socket)})
+            about = {"socket": str(socket), "started_with": self._started_with}
+            homes.describe(folder, asdict(kind) | about)
         except (OSError, ZygoteFailed):
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -354,31 +353,6 @@ class Zygotes:
             processes.kill(zygote.hello.pid, zygote.hello.identity)
             self._lost(zygote)
             self.clear(zygote.folder)
-
-
-def records_in(folder: Path) -> Iterator[Orphan]:
-    """The attempts' records in a zygote's folder; a line that is none is passed over."""
-    found: dict[str, Orphan] = {}
-    try:
-        lines = (folder / _JOURNAL).read_bytes().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            said = json.loads(line)
-            key = said["key"]
-            if said.get("gone"):
-                found.pop(key, None)
-            else:
-                pid = int(said["pid"])
-                found[key] = Orphan(folder, key, pid, str(said["identity"]), said["exit"])
-    yield from found.values()
-
-
-def forget_record(orphan: Orphan) -> None:
-    """Remove the record of an attempt whose zygote is gone."""
-    with suppress(OSError), (orphan.folder / _JOURNAL).open("a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps({"key": orphan.key, "gone": True}) + "\n")
 
 
 def socket_path(folder: Path, environ: Mapping[str, str] = os.environ) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Json
+from flyte_jupyter.engine.command import read_at_start
 from flyte_jupyter.engine.pods.manifest import pod_for
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.naming import (
@@ -109,6 +110,7 @@ def launch_frame(spec: AttemptSpec, told: Mapping[str, Any], log_bytes: int) -> 
         "attempt": facts(spec.id),
         "argv": told["argv"],
         "env": told["env"],
+        "anew": bool(read_at_start(told["env"])),
         "log_limit": log_bytes,
         "preload": _preloads(spec),
     }

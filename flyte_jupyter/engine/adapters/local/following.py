@@ -1,0 +1,25 @@
+"""Who may be sent to a zygote before there is a slot for it, to follow one that runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flyte_jupyter.engine.adapters.local import jobs
+from flyte_jupyter.engine.adapters.local.entries import Entry
+from flyte_jupyter.engine.adapters.local.warmth import variables_of
+
+
+def may_follow(entry: Entry, leading: Iterable[Entry | None]) -> bool:
+    """Whether a worker of one of these can go on with this attempt in the same slot."""
+    template, wants = entry.spec.template, entry.grant.wants
+    if not jobs.may_follow(template) or wants.gpu or entry.anew:
+        return False
+    return any(
+        one is not None
+        and one.spec.template is template
+        and one.grant.wants == wants
+        and one.zygote is not None
+        and one.zygote.hello.waits
+        and variables_of(one) == variables_of(entry)  # else it has another parent
+        for one in leading
+    )
