@@ -504,11 +504,7 @@ def test_the_last_word_on_retries_timeouts_and_caches_is_the_nodes():
     loud.metadata.cache_serializable = False
     nodes = plan_of(compiled(workflow(silent, loud), own).closure).nodes
     a, b = nodes["a"], nodes["b"]
-    assert (a.retries, a.timeout, a.node_timeout) == (
-        2,
-        timedelta(seconds=60),
-        timedelta(seconds=120),
-    )
+    assert (a.retries, a.timeout, a.node_timeout) == (2, timedelta(seconds=60), None)
     assert (b.retries, b.timeout, b.node_timeout) == (
         5,
         timedelta(seconds=10),

@@ -250,6 +250,24 @@ def test_a_timeout_ends_the_attempt_and_a_gap_extends_it(play):
     play(scenario, by_itself=False)
 
 
+def test_waiting_for_room_uses_up_nothing_of_a_tasks_time(play):
+    async def scenario(world, engine):
+        compiled = workflow(ONE)
+        compiled.closure.tasks[0].template.metadata.timeout.FromSeconds(60)
+        world.create(replace(compiled, digest="with a timeout"))
+        await until(lambda: world.executor.queued)
+        (only,) = world.executor.queued
+        await until(lambda: "AttemptAccepted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(hours=1))
+        world.executor.begin(only)
+        await until(lambda: "AttemptStarted" in repr(world.runs.heard(RUN)))
+        world.clock.advance(timedelta(seconds=59))
+        await world.executor.finish(only)
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+
+    play(scenario, by_itself=False)
+
+
 def test_an_attempt_that_stays_queued_longer_than_its_execution_allows_is_replaced(play):
     async def scenario(world, engine):
         spec = admin.ExecutionSpec()

@@ -108,7 +108,7 @@ def test_a_workflow_is_lowered_whole():
     def scale(node_id, retries, x, verbose):
         return {
             "id": node_id,
-            "metadata": {"name": "scale", "timeout": "300s", "retries": {"retries": retries}},
+            "metadata": {"name": "scale", "retries": {"retries": retries}},
             "inputs": [
                 {"var": "settings", "binding": packed},
                 {"var": "verbose", "binding": verbose},

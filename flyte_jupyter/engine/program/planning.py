@@ -209,7 +209,8 @@ class _Planner:
             backoff=policies.backoff,
             system_backoff=policies.system_backoff,
             timeout=limit,
-            node_timeout=_active(limit),
+            # A task's own limit is that of each attempt: waiting for room, or trying again, uses up none of it.
+            node_timeout=_active(_timeout(node, None)),
             queueing=policies.queueing,
             interruptible=self._interruptible(node, task),
             task_type="" if task is None else task.type,

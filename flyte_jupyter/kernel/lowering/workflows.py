@@ -97,7 +97,8 @@ def _parameter(workflow: Workflow, slot: Parameter) -> core.Parameter:
 def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
     policy = node.policy
     metadata = core.NodeMetadata(name=node.name, retries=core.RetryStrategy(retries=policy.retries))
-    if policy.timeout is not None:
+    # The task's own time limit is in its template, and each attempt's: a node's is the whole node's too.
+    if "timeout" in node.overridden and policy.timeout is not None:
         metadata.timeout.FromTimedelta(policy.timeout)
     if "cache" in node.overridden:
         metadata.cacheable = policy.cache is not None
