@@ -72,6 +72,20 @@ def started_anew(x: int) -> str:
     return program()
 
 
+@task
+def launching(name: str) -> str:
+    from flyte_jupyter import launch
+
+    execution = launch(greeting, name=name)
+    execution.wait(timeout=60)
+    return execution.name
+
+
+@workflow
+def launches(name: str) -> str:
+    return launching(name=name)
+
+
 @workflow
 def births(x: int = 0) -> tuple[str, str]:
     return forked(x=x), started_anew(x=x)

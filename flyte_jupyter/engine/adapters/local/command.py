@@ -27,6 +27,8 @@ _PASSED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "PYTHONPATH", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    # Where a control plane is found: what a task launches would run on another one.
+    "FLYTE_JUPYTER_DATA_DIR", "FLYTE_JUPYTER_LOCAL_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
 }  # fmt: skip
 _NO_FORK = "FLYTE_JUPYTER_NO_FORK"
 _THREAD_VARIABLES = (
