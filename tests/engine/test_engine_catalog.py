@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from engine_programs import INT, Shelf, flow, mapped, node, task
-from engine_worlds import RUN
+from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.answers import AnswerSettings
 from flyte_jupyter.engine.answers.caching import CacheSettings
@@ -24,12 +24,6 @@ GROW = task("grow", {"x0": INT}, **CACHED)
 OTHER = RunId("p", "d", "r2")
 BEAT = CacheSettings().heartbeat
 LOOK = CacheSettings().again
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 async def state_of(world, run, *path):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
-from engine_worlds import RUN, World
+from engine_worlds import RUN, World, until
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers import AnswerSettings
@@ -22,12 +22,6 @@ from flyte_jupyter.idl.ids import AttemptId, path_text
 ADD = task("add", {"x0": INT})
 ONE = flow("one", [node("n0", ADD, x0=1)])
 AGAIN = core.RetryStrategy(retries=5)
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def outputs(**values):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 
 import pytest
 from engine_programs import INT, Shelf, approval, flow, node, task
-from engine_worlds import RUN
+from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.core.state import Blame, Failed, RunPhase
 from flyte_jupyter.engine.ports import BlobFailure, NotNow, StoreBusy, StoreFull
@@ -19,12 +18,6 @@ LOOSE = flow("loose", [node("n0", ADD, x0=1), node("n1", ADD, x0=2)])
 CHILD = flow("child", [node("c0", ADD, x0=".x0")], {"o": "c0.o"}, {"x0": INT})
 PARENT = flow("parent", [node("n0", "child", x0=1)])
 GATED = flow("gated", [node("n0", ADD, x0=1), node("g", approval("go"))])
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def failing(call, fault, *, times=10**9, after=False, of=None):

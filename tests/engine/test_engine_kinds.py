@@ -23,7 +23,7 @@ from engine_programs import (
     question,
     task,
 )
-from engine_worlds import RUN
+from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import (
@@ -46,12 +46,6 @@ TELL = task("tell", {"err": ERROR}, {})
 MAYBE = core.UnionType(variants=[INT, core.LiteralType(simple=core.SimpleType.NONE)])
 MAYBES = core.LiteralType(collection_type=core.LiteralType(union_type=MAYBE))
 AGAIN = core.RetryStrategy(retries=1)
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def broken(*, again=False):

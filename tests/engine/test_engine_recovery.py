@@ -18,7 +18,7 @@ from engine_programs import (
     task,
     work_of,
 )
-from engine_worlds import RUN
+from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
@@ -193,12 +193,6 @@ def test_a_child_execution_that_is_still_being_ended_is_recovered_as_it_ends(pla
         assert [x.path for x in executor.created if x.run == second] == [("b",)]
 
     play(scenario, by_itself=False)
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def test_nothing_is_taken_from_another_graph_than_the_one_that_runs(play, monkeypatch):

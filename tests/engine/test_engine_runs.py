@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from engine_worlds import RUN, World, expected, workflow
+from engine_worlds import RUN, World, expected, until, workflow
 
 from flyte_jupyter.engine.adapters.memory import NewRun
 from flyte_jupyter.engine.core.errors import UnreadableRecord
@@ -33,12 +33,6 @@ ONE = {"a": ()}
 FINISH = core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
 RETRIES = {"retries": core.RetryStrategy(retries=2)}
 CACHED = {"discoverable": True, "discovery_version": "1"}
-
-
-async def until(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event, and nothing is timed
-            await asyncio.sleep(0)
 
 
 def error(code="Broken", *, again=False, system=False):
