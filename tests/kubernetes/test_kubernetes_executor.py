@@ -227,6 +227,26 @@ def test_what_keeps_a_pod_from_starting_and_its_status_does_not_say_is_told_by_i
     asyncio.run(main())
 
 
+def test_a_pod_whose_status_changes_and_says_nothing_new_is_asked_in_its_time(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = spec_of(attempt_id())
+            await b.executor.launch(spec)
+            pod = b.pod_of(spec.id)
+            b.cluster.warn(pod, "FailedMount", LACKS, "2026-01-01T00:00:02Z")
+            events = to("GET", "/events")
+            for _ in range(5):
+                assert not [c for c in b.cluster.calls if events(c)]
+                b.cluster.wait_for(pod, "ContainerCreating")
+                await asyncio.sleep(QUICK.ask_after / 5.5)
+            await b.until(lambda: len(b.said_of(spec.id)) == 2)
+            b.cluster.wait_for(pod, "ContainerCreating")
+            await asyncio.sleep(QUICK.ask_after * 2)
+            assert len(b.said_of(spec.id)) == 2
+
+    virtually(main)
+
+
 def test_a_pod_is_asked_once_what_keeps_it_and_needs_no_right_to_tell(tmp_path):
     async def main():
         async with bench(tmp_path, ask_after=0.0) as b:
