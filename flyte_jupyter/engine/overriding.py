@@ -11,10 +11,12 @@ from flyte_jupyter.idl import core
 
 PRIMARY_CONTAINER = "primary_container_name"
 """The key of a task's ``config`` that names its own container among those of its pod (Flyte's)."""
+GPU = "gpu"
+"""A GPU among a pod's resources, whatever the cluster calls one: an installation's settings say that, and Flyte takes this too."""
 _NAMES = {
     core.Resources.CPU: "cpu",
     core.Resources.MEMORY: "memory",
-    core.Resources.GPU: "nvidia.com/gpu",
+    core.Resources.GPU: GPU,
     core.Resources.STORAGE: "ephemeral-storage",
     core.Resources.EPHEMERAL_STORAGE: "ephemeral-storage",
 }

@@ -237,6 +237,19 @@ class FakeCluster:
         made = {"metadata": {"name": name, "namespace": namespace}, "template": template}
         self._put("podtemplates", made, "ADDED")
 
+    def warn(self, pod: dict, reason: str, message: str, when: str, **more: object) -> None:
+        """Something goes wrong with a pod."""
+        about, name = pod["metadata"], f"{pod['metadata']['name']}.{next(self._uids)}"
+        event = {
+            "metadata": {"name": name, "namespace": about["namespace"]},
+            "involvedObject": {"uid": about["uid"]},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": when,
+        }
+        self._put("events", event | more, "ADDED")
+
     # -- the API --
 
     async def call(self, call: Call) -> Answer:
@@ -289,6 +302,7 @@ class FakeCluster:
             o
             for (plural, namespace, _), o in sorted(self.objects.items())
             if plural == place.plural and place.namespace in ("", namespace) and matches(o)
+            and has_fields(o, call.query.get("fieldSelector", ""))
         ])  # fmt: skip
         stop = int(call.query.get("limit", "100000"))
         metadata = {"resourceVersion": str(version)}
@@ -534,6 +548,16 @@ def matcher(selector: str) -> Callable[[dict], bool]:
         return all(labels.get(k) == v for k, v in wanted) and all(k in labels for k in there)
 
     return matches
+
+
+def has_fields(found: dict, selector: str) -> bool:
+    for path, value in (pair.split("=", 1) for pair in selector.split(",") if pair):
+        inner: object = found
+        for name in path.split("."):
+            inner = inner[name]  # type: ignore[index]
+        if inner != value:
+            return False
+    return True
 
 
 def merged(old: object, change: object) -> object:

@@ -272,6 +272,28 @@ def test_a_plugin_that_gives_nothing_is_named(tmp_path, lines, said):
         asyncio.run(connect(at, HandClock()))
 
 
+@pytest.mark.parametrize("command", ["./plugin.sh", "bin/plugin.sh", "../plugin.sh", "plugin.sh"])
+def test_a_plugin_is_looked_for_from_the_folder_of_the_file_that_names_it(
+    tmp_path, monkeypatch, command
+):
+    """As kubectl does; a command without a slash is looked for on the path. Of several files each has a folder of its own."""
+    folder, elsewhere = tmp_path / "config" / "kube", tmp_path / "elsewhere"
+    program = folder / command
+    for each in (folder, elsewhere, program.parent, tmp_path / "path"):
+        each.mkdir(parents=True, exist_ok=True)
+    if "/" not in command:
+        program = tmp_path / "path" / command
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    user = shell_plugin(program.parent, "echo it is this one >&2; exit 3")
+    user["exec"]["command"] = command
+    file = kubeconfig(folder, NOWHERE, user)
+    (elsewhere / "config").write_text("current-context: null\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", f"{elsewhere}/config{os.pathsep}{file.relative_to(tmp_path)}")
+    with pytest.raises(NoCluster, match="it is this one"):
+        asyncio.run(connect(ConnectionSettings(), HandClock()))
+
+
 def test_a_token_in_a_file_is_read_again(tmp_path):
     async def main():
         clock, file, tokens = HandClock(), tmp_path / "token", {"first"}

@@ -12,7 +12,7 @@ from virtual_time import virtually
 
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody
 from flyte_jupyter.engine.core.state import Blame, Stage
-from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected
+from flyte_jupyter.engine.ports import Accepted, NotNow, Rejected, Waits
 
 over = pytest.mark.parametrize("http", [False, True], ids=["calls", "http"])
 
@@ -194,6 +194,75 @@ def test_the_late_success_of_a_lost_pod_is_nobodys(tmp_path):
             b.cluster.let_go()
             other = await b.running("n1")
             assert [n.id for n in b.said[said:]] == [other.id]
+
+    asyncio.run(main())
+
+
+LACKS = 'MountVolume.SetUp failed for volume "flyte-secret-1" : secret "tokens" not found'
+
+
+def test_what_keeps_a_pod_from_starting_and_its_status_does_not_say_is_told_by_its_last_warning(
+    tmp_path,
+):
+    async def main():
+        async with bench(tmp_path, ask_after=0.0) as b:
+            spec, other = spec_of(attempt_id()), spec_of(attempt_id("n1"))
+            for each in (other, spec):
+                await b.executor.launch(each)
+            pod = b.pod_of(spec.id)
+            b.cluster.warn(pod, "FailedMount", LACKS, "2026-01-01T00:00:02Z")
+            b.cluster.warn(pod, "FailedMount", "an older one", "2026-01-01T00:00:01Z")
+            b.cluster.warn(pod, "FailedScheduling", "no node", "2026-01-01T00:00:03Z")
+            b.cluster.warn(pod, "Pulling", "all is well", "2026-01-01T00:00:04Z", type="Normal")
+            for each in (other, spec):
+                b.cluster.wait_for(b.pod_of(each.id), "ContainerCreating")
+            await b.until(lambda: len(b.said_of(spec.id)) == 2)
+            bare, told = [n.waits for n in b.said_of(spec.id)]
+            assert bare == Waits(Stage.INITIALIZING, "ContainerCreating")
+            assert told == Waits(Stage.INITIALIZING, f"ContainerCreating: FailedMount: {LACKS}")
+            b.cluster.run(b.pod_of(spec.id))
+            await b.started(spec.id)
+            assert [n.waits for n in b.said_of(other.id)] == [bare]
+
+    asyncio.run(main())
+
+
+def test_a_pod_whose_status_changes_and_says_nothing_new_is_asked_in_its_time(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = spec_of(attempt_id())
+            await b.executor.launch(spec)
+            pod = b.pod_of(spec.id)
+            b.cluster.warn(pod, "FailedMount", LACKS, "2026-01-01T00:00:02Z")
+            events = to("GET", "/events")
+            for _ in range(5):
+                assert not [c for c in b.cluster.calls if events(c)]
+                b.cluster.wait_for(pod, "ContainerCreating")
+                await asyncio.sleep(QUICK.ask_after / 5.5)
+            await b.until(lambda: len(b.said_of(spec.id)) == 2)
+            b.cluster.wait_for(pod, "ContainerCreating")
+            await asyncio.sleep(QUICK.ask_after * 2)
+            assert len(b.said_of(spec.id)) == 2
+
+    virtually(main)
+
+
+def test_a_pod_is_asked_once_what_keeps_it_and_needs_no_right_to_tell(tmp_path):
+    async def main():
+        async with bench(tmp_path, ask_after=0.0) as b:
+            events = to("GET", "/events")
+            b.cluster.faults.append(Fault(events, 10**6, refuse(403, "Forbidden", "never")))
+            spec = spec_of(attempt_id())
+            await b.executor.launch(spec)
+            b.cluster.wait_for(b.pod_of(spec.id), "ContainerCreating")
+            await b.until(lambda: [c for c in b.cluster.calls if events(c)])
+            b.cluster.wait_for(b.pod_of(spec.id), "ContainerCreating")
+            b.cluster.wait_for(b.pod_of(spec.id), "ImagePullBackOff", "no such image")
+            await b.until(lambda: len(b.said_of(spec.id)) == 2)
+            assert b.said_of(spec.id)[0].waits.reason == "ContainerCreating"
+            b.cluster.run(b.pod_of(spec.id))
+            await b.started(spec.id)
+            assert len([c for c in b.cluster.calls if events(c)]) == 1
 
     asyncio.run(main())
 

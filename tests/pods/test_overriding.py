@@ -1,9 +1,11 @@
 """A node's overrides put into its task."""
 
+import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pod_attempts import container_task, main_of, pod_of, pod_task
 
 from flyte_jupyter.engine.overriding import with_overrides
+from flyte_jupyter.engine.pods.settings import Accelerators, PodSettings
 from flyte_jupyter.idl import core
 
 
@@ -42,6 +44,25 @@ def test_in_a_pod_they_go_to_the_tasks_own_container():
     assert (side["image"], main["image"]) == ("s", "other:2")
     assert main["resources"]["requests"] == {"cpu": "3", "memory": "1Gi"}
     assert "resources" not in side
+
+
+@pytest.mark.parametrize(
+    ("own", "amounts"),
+    [({}, {}), ({"amd.com/gpu": 2}, {}), ({"gpu": 2}, {}), ({"other.com/x": 1}, {"other.com/x": "1"})],
+    ids=["none", "by the cluster's name", "by Flyte's name", "another resource"],
+)  # fmt: skip
+def test_gpus_go_to_a_pod_by_the_name_that_the_cluster_has_for_them(own, amounts):
+    settings = PodSettings(accelerators=Accelerators(resource="amd.com/gpu"))
+    main = {"name": "main", "image": "i", "resources": {"limits": own, "requests": own}}
+    wanted = overrides(
+        resources={"limits": [{"name": "GPU", "value": "1"}]},
+        extended_resources={"gpu_accelerator": {"device": "mi300"}},
+    )
+    changed = with_overrides(pod_task({"containers": [main]}), wanted)
+    spec = pod_of(changed, settings)["spec"]
+    limits = spec["containers"][0]["resources"]["limits"]
+    assert limits == {"cpu": "1", "memory": "500Mi", "amd.com/gpu": "1", **amounts}
+    assert [one["value"] for one in spec["tolerations"]] == ["mi300"]
 
 
 def test_accelerator_and_shared_memory_are_taken_each_for_itself():

@@ -359,6 +359,29 @@ def test_what_ended_before_somebody_deleted_it_ended_by_itself():
     assert meaning(done, at(20), GRACES) == Ended(Exit(code=0))
 
 
+@pytest.mark.parametrize("code", [1, 2, 139])
+def test_what_failed_before_the_cluster_wanted_its_pod_away_failed_by_itself(code):
+    seen = pod("Running", container(**ran(code, until=7)), conditions=(SCHEDULED, PREEMPTED))
+    assert meaning(seen, at(20), GRACES) == Ended(Exit(code=code))
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [ran(1, until=8), ran(1, until=9), ran(1, until=12), ran(137, until=2), ran(143, until=2), {"terminated": {"exitCode": 1}}],
+    ids=["within a second", "at once", "after it", "killed", "asked to end", "nobody knows when"],
+)  # fmt: skip
+def test_what_may_have_ended_because_the_cluster_wanted_its_pod_away_is_not_the_tasks_fault(ended):
+    """Times are whole seconds, and of two clocks."""
+    seen = pod("Failed", container(**ended), conditions=(SCHEDULED, PREEMPTED))
+    assert failed(meaning(seen, at(20), GRACES)) == ("PreemptionByScheduler", SYSTEM, True, False)
+
+
+def test_a_pod_that_the_cluster_wants_away_since_nobody_knows_when_is_the_clusters():
+    timeless = {key: value for key, value in PREEMPTED.items() if key != "lastTransitionTime"}
+    seen = pod("Failed", container(**ran(1, until=2)), conditions=(SCHEDULED, timeless))
+    assert failed(meaning(seen, at(20), GRACES)) == ("PreemptionByScheduler", SYSTEM, True, False)
+
+
 def test_a_pod_whose_containers_nobody_reports_ends_by_its_phase():
     assert meaning(pod("Succeeded"), at(20), GRACES) == Ended(Exit(code=0))
 

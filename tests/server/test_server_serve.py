@@ -10,6 +10,7 @@ import pytest
 from flyte_jupyter.cli.main import main as command_line
 from flyte_jupyter.server.app import parse
 
+PODS = 'blobs = "s3://bucket"\n[kubernetes.pods'
 CLUSTER = '[kubernetes.pods]\nimage = "localhost/task:1"\n'
 
 
@@ -49,6 +50,32 @@ def test_it_may_serve_without_an_engine(tmp_path):
         ("engine = false\n", "engine: one that runs apart needs a table [kubernetes]"),
         ("max_parallelism = 'many'\n", "max_parallelism: expected a whole number"),
         ("max_parallelism =\n", "is not TOML"),
+        (
+            f'{PODS}.resources]\nrequests = {{memory = "1 GB"}}\n',
+            "kubernetes.pods.resources: requests.memory: '1 GB' is no quantity; write it like 2, 500m, 1.5Gi",
+        ),
+        (
+            f'{PODS}.resources.limits]\ncpu = "two"\n',
+            "kubernetes.pods.resources: limits.cpu: 'two'",
+        ),
+        (
+            f'{PODS}.resources.most]\n"nvidia.com/gpu" = "-1"\n',
+            "kubernetes.pods.resources: most.nvidia.com/gpu: '-1'",
+        ),
+        (f'{PODS}.copilot]\nmost_cpu = "all"\n', "kubernetes.pods.copilot: most_cpu: 'all'"),
+        (f'{PODS}.copilot]\nmemory = ""\n', "kubernetes.pods.copilot: memory: ''"),
+        (
+            f'{PODS}.templates.base.spec]\ncontainers = "task"\n',
+            "kubernetes.pods: templates.base.spec.containers is 'task', and not a list",
+        ),
+        (
+            f"{PODS}.templates.base.metadata]\nlabels = [1]\n",
+            "kubernetes.pods: templates.base.metadata.labels is a list, and not an object",
+        ),
+        (
+            f'{PODS}]\nimage_pull_policy = "always"\n',
+            "kubernetes.pods: image_pull_policy: 'always' is none of Always, IfNotPresent, Never",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, capsys, text, named):

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from flyte_jupyter.engine.command import filled, identity_of
-from flyte_jupyter.engine.overriding import PRIMARY_CONTAINER
+from flyte_jupyter.engine.overriding import GPU, PRIMARY_CONTAINER
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.settings import PodSettings
 from flyte_jupyter.engine.pods.shapes import misshapen
@@ -20,8 +20,6 @@ TASK_CONTAINER = "task"
 """What the container of a task is called that has only one."""
 
 _BAD = "BadTaskSpecification"
-_GPU = "gpu"
-"""A GPU, whatever the cluster calls one: Flyte takes that in a pod, too."""
 
 
 def task_pod(template: core.TaskTemplate, settings: PodSettings) -> tuple[Manifest, str]:
@@ -183,8 +181,10 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
 
 def _amounts(entries: Manifest | None, settings: PodSettings, *, own: bool) -> dict[str, str]:
     """Quantities by the cluster's names. For a container of the task's `own` 0 is nothing: as a limit it would be none at all."""
-    gpu = settings.accelerators.resource
-    found = {gpu if k == _GPU else k: str(v) for k, v in (entries or {}).items()}
+    found = {k: str(v) for k, v in (entries or {}).items()}
+    if GPU in found:
+        # Where a node overrides it, the task's own amount may stand beside it by the cluster's name.
+        found[settings.accelerators.resource] = found.pop(GPU)
     return {k: v for k, v in found.items() if not (own and _is_nothing(v))}
 
 

@@ -1,8 +1,8 @@
 """What a pod's status says about its attempt: one pure function.
 
 Codes and blames are those of Flyte's ``pod_helper.go``, with two differences: what the cluster took away (evicted, preempted,
-its node lost) is always the system's failure, and a grace counts from when the container could start, not from the last change
-of any condition.
+its node lost) is the system's failure unless the task had failed before, and a grace counts from when the container could start,
+not from the last change of any condition.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from flyte_jupyter.engine.core.state import Blame, Failure
 from flyte_jupyter.engine.pods.settings import Graces
 from flyte_jupyter.engine.pods.sidecars import DOWNLOADER
 from flyte_jupyter.engine.pods.starting import Pending, still_starting
-from flyte_jupyter.engine.pods.status import ContainerState, PodStatus
+from flyte_jupyter.engine.pods.status import ContainerState, PodStatus, moment
 
-_KILLED = 137
+_KILLED, _ASKED_TO_END = 137, 143
+_CLOCKS = timedelta(seconds=1)
+"""What happened on a node and what a controller did are told in whole seconds, by two clocks: closer together neither came first."""
 _MOST_MESSAGE = 4000
 # What a kubelet or a controller writes as the reason of a pod that the cluster, not the task, has ended.
 _SYSTEM_REASONS = frozenset(
@@ -124,7 +126,7 @@ def _exit(status: PodStatus, primary: ContainerState) -> Exit:
         return Exit(why=_out_of_memory(status, primary), ran=ran)
     if primary.code == 0:
         return Exit(code=0, ran=ran)
-    if taken := _taken_away(status, primary.until):
+    if taken := _taken_away(status, primary):
         return Exit(why=taken, ran=ran)
     if status.reason == "DeadlineExceeded":
         return Exit(why=_deadline(status), ran=ran)
@@ -150,23 +152,31 @@ def _exit(status: PodStatus, primary: ContainerState) -> Exit:
 # -- it never ran, or nobody lets it ---------------------------------------------------------------
 
 
-def _taken_away(status: PodStatus, ended: datetime | None = None) -> Failure | None:
+def _taken_away(status: PodStatus, ended: ContainerState | None = None) -> Failure | None:
     """Why the cluster, or somebody, ends the pod; None when nobody does, or did after the task's container had `ended`."""
     disruption = status.condition("DisruptionTarget")
     disrupted = disruption is not None and disruption.get("status") == "True"
+    until = ended.until if ended else None
     if status.reason == "Evicted" and _own_fault(status.message):
         return Failure("Evicted", f"its pod was evicted: {status.message}", retryable=True)
     if status.reason in _SYSTEM_REASONS or status.reason.startswith(_NO_ROOM):
         text = f"the cluster ended its pod ({status.reason}): {status.message}"
         return _system(status.reason, text)
-    if disrupted and disruption is not None:
+    if disrupted and disruption is not None and not (ended and _ended_before(disruption, ended)):
         said = str(disruption.get("reason") or "DisruptionTarget")
         return _system(said, f"the cluster ended its pod ({said}): {disruption.get('message', '')}")
     asked = status.deletion_asked
-    if asked is not None and (ended or asked) >= asked:
+    if asked is not None and (until or asked) >= asked:
         text = "its pod was deleted by somebody else while it ran, or waited to run"
         return _system("ResourceDeletedExternally", text)
     return None
+
+
+def _ended_before(disruption: Mapping[str, Any], ended: ContainerState) -> bool:
+    """Whether a container had surely ended, and not by being told to, when the cluster began to take its pod away."""
+    began, until = moment(disruption.get("lastTransitionTime")), ended.until
+    by_itself = ended.code not in (_KILLED, _ASKED_TO_END)
+    return by_itself and began is not None and until is not None and until + _CLOCKS < began
 
 
 def _own_fault(message: str) -> bool:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from flyte_jupyter.engine.pods.manifests import Manifest
+from flyte_jupyter.engine.pods.shapes import misshapen_template
+from flyte_jupyter.engine.quantities import BadQuantity, amount
 
 _CPU, _MEMORY = "cpu", "memory"
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class Resources:
     most: Mapping[str, str] = field(default_factory=dict)
     """What no task may exceed: more is cut down to it."""
 
+    def __post_init__(self) -> None:
+        """Raises `BadQuantity`."""
+        for kind in ("requests", "limits", "most"):
+            for name, quantity in getattr(self, kind).items():
+                _check(f"{kind}.{name}", quantity)
+
 
 @dataclass(frozen=True, slots=True)
 class Accelerators:
@@ -78,6 +87,11 @@ class Copilot:
     memory: str = "256Mi"
     upload_seconds: int = 3600
     """How long outputs may take on their way after the task has ended."""
+
+    def __post_init__(self) -> None:
+        """Raises `BadQuantity`."""
+        for name in ("cpu", "most_cpu", "memory"):
+            _check(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,15 @@ class PodSettings:
     most_bytes: int = 1_000_000
     """Larger manifests are refused: etcd takes 1.5 MB, with all that the cluster adds."""
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError`."""
+        if self.image_pull_policy not in ("", *_PULL_POLICIES):
+            known = ", ".join(_PULL_POLICIES)
+            raise ValueError(f"image_pull_policy: {self.image_pull_policy!r} is none of {known}")
+        for name, template in self.templates.items():
+            if what := misshapen_template(f"templates.{name}", template):
+                raise ValueError(what)
+
 
 @dataclass(frozen=True, slots=True)
 class Graces:
@@ -140,3 +163,11 @@ class Graces:
     """Whatever the reason, counted from the pod's creation."""
     upload: timedelta = timedelta(hours=1)
     """For the outputs of a raw container to be stored, counted from its end. Never for ever."""
+
+
+def _check(name: str, quantity: str) -> None:
+    """A quantity that is none would be told at each launch, to somebody who cannot mend it. Raises `BadQuantity`."""
+    try:
+        amount(quantity)
+    except BadQuantity as error:
+        raise BadQuantity(f"{name}: {error}") from error

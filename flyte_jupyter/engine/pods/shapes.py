@@ -45,10 +45,17 @@ _SPEC: _Shape = {
     "securityContext": _CONTEXT,
 }
 
+_TEMPLATE: _Shape = {"metadata": {"labels": {}, "annotations": {}}, "spec": _SPEC}
+
 
 def misshapen(spec: Any) -> str:
     """The first thing in a pod's ``spec`` that is of another kind than Kubernetes has there, in words; ``""`` when all is well."""
     return next(_problems("spec", spec, _SPEC), "")
+
+
+def misshapen_template(name: str, template: Any) -> str:
+    """The same for a pod template (``metadata``, ``spec``) that is called so."""
+    return next(_problems(name, template, _TEMPLATE), "")
 
 
 def _problems(field: str, value: Any, shape: _Shape) -> Iterator[str]:

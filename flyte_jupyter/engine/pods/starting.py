@@ -20,7 +20,8 @@ _CREATION = frozenset(
         "CreateContainerError", "RunContainerError", "PreStartHookError", "PostStartHookError", "PreCreateHookError",
     }
 )  # fmt: skip
-_ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
+ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""What containers wait for that nothing is known to be wrong with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _obstacle(status: PodStatus, graces: Graces) -> _Obstacle:
     scheduled = status.condition("PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
         return _unscheduled(status, dict(scheduled), graces)
-    stuck = [c for c in _waiting(status) if c.reason not in _ON_ITS_WAY]
+    stuck = [c for c in _waiting(status) if c.reason not in ON_ITS_WAY]
     if stuck:
         return _stuck(status, stuck[0], graces)
     if scheduled is None and not status.containers:

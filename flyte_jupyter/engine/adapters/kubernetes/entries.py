@@ -36,16 +36,19 @@ class Entry:
     told: Waits | None = None
     """What was last said that it waits for."""
     teller: asyncio.TimerHandle | None = None
+    asker: asyncio.TimerHandle | None = None
+    """Whoever is to ask why it still waits for that."""
     began: bool = False
     """Whether its container ever ran, so that there is a log."""
     chores: set[asyncio.Task[None]] = field(default_factory=set)
     """What is under way for it: its log being kept."""
 
     def hush(self) -> None:
-        """Say nothing more of what it waits for."""
-        if self.teller is not None:
-            self.teller.cancel()
-            self.teller = None
+        """Say nothing more of what it waits for, and ask nothing."""
+        for timer in (self.teller, self.asker):
+            if timer is not None:
+                timer.cancel()
+        self.teller = self.asker = None
 
 
 def container_of(pod: Json) -> str:

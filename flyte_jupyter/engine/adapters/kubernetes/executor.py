@@ -13,6 +13,7 @@ from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
 from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
+from flyte_jupyter.engine.adapters.kubernetes.hindrances import last_warning
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
@@ -32,7 +33,7 @@ from flyte_jupyter.engine.pods.naming import (
     selector,
 )
 from flyte_jupyter.engine.pods.refusals import TryAgain
-from flyte_jupyter.engine.pods.starting import Pending
+from flyte_jupyter.engine.pods.starting import ON_ITS_WAY, Pending
 from flyte_jupyter.engine.ports import (
     Accepted,
     AttemptNews,
@@ -295,6 +296,8 @@ class KubernetesExecutor:
 
     def _wait(self, entry: Entry, what: Waits) -> None:
         """Tell what it waits for, unless that is over soon."""
+        if what == entry.told and entry.teller is None:
+            return
         entry.hush()
         if entry.is_ is not Is.PENDING or what in (entry.told, Waits(Stage.QUEUED)):
             return
@@ -302,9 +305,21 @@ class KubernetesExecutor:
         def tell() -> None:
             entry.teller, entry.told = None, what
             self._news(AttemptNews(entry.id, None, what))
+            if what.reason in ON_ITS_WAY:
+                entry.asker = loop.call_later(self._settings.ask_after, ask)
+
+        def ask() -> None:
+            entry.asker = None
+            self._do(self._ask_why(entry, what))
 
         loop = asyncio.get_running_loop()
         entry.teller = loop.call_later(self._settings.tell_after, tell)
+
+    async def _ask_why(self, entry: Entry, what: Waits) -> None:
+        why = await last_warning(self._api, entry.key, entry.uid)
+        still = self._entries.get(entry.id) is entry and entry.is_ is Is.PENDING
+        if why and still and entry.told == what and entry.teller is None:
+            self._news(AttemptNews(entry.id, None, Waits(what.stage, f"{what.reason}: {why}")))
 
     def _run(self, entry: Entry) -> None:
         entry.hush()

@@ -33,6 +33,11 @@ def pod_log(key: Key) -> str:
     return f"{pod(key)}/log"
 
 
+def events(namespace: str) -> str:
+    """What has happened to the objects of a namespace."""
+    return f"{NAMESPACES}/{_part(namespace)}/events"
+
+
 def _part(name: str) -> str:
     """One part of a path, whatever stands in the name: an HTTP client follows dots, and a question mark ends the path."""
     return quote(name, safe="")

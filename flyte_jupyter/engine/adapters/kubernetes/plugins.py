@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from kubernetes.aio.config import kube_config
@@ -64,6 +65,7 @@ def _as_user(status: Mapping[str, str]) -> dict[str, str]:
 async def _asked(said: Any, seconds: float) -> Mapping[str, str]:
     """The status of the credential that the plugin gives."""
     provider: Any = ExecProvider(said)  # type: ignore[no-untyped-call]
+    provider.args[0] = _command(provider.args[0], Path(said.path))
     what = f"the credential plugin {provider.args[0]}"
     hint = said.safe_get("installHint")
     terminal = sys.stdin is not None and sys.stdin.isatty()
@@ -98,6 +100,11 @@ async def _asked(said: Any, seconds: float) -> Mapping[str, str]:
         words = errors.decode(errors="replace").strip()[-_MOST_SAID:]
         raise PluginFailed(f"{what} ended with status {process.returncode}: {words}")
     return _status_in(output, provider.api_version, what)
+
+
+def _command(word: str, file: Path) -> str:
+    """As kubectl finds it: a command with a slash from the folder of the file that names it, another one on the path."""
+    return str(file.absolute().parent / word) if os.sep in word else word
 
 
 def _status_in(output: bytes, version: str, what: str) -> Mapping[str, str]:

@@ -86,6 +86,8 @@ class KubernetesSettings:
     """Seconds that a start waits for the first list, and a launch for a pod of the same name to leave."""
     tell_after: float = 1.0
     """Seconds that an attempt may wait to start before it is said what for."""
+    ask_after: float = 10.0
+    """Seconds after that until the last warning of a pod is read whose status does not say why it does not start."""
     log_bytes: int = 10 * 1024 * 1024
     """Most that is kept of an attempt's log, from its beginning."""
     log_seconds: float = 10.0
