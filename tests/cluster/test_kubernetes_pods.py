@@ -11,6 +11,7 @@ from local_attempts import seen
 from flyte_jupyter.engine.core.state import Blame
 from flyte_jupyter.engine.pods.naming import pod_name
 from flyte_jupyter.engine.ports import Accepted, Rejected
+from flyte_jupyter.idl import core
 
 
 def names(cluster, namespace):
@@ -77,6 +78,29 @@ def test_a_killed_pod_goes_and_the_same_attempt_can_be_made_anew(node_cluster, n
             # A short run may be over before anybody has seen it running.
             ends = [n.how is not None for n in b.said if n.waits is None]
             assert ends in ([False, False, True], [False, True]), "the killed one's end is no news"
+
+    asyncio.run(main())
+
+
+def test_a_secret_that_is_not_there_is_named_while_the_pod_waits_for_it(
+    node_cluster, namespace, tmp_path
+):
+    async def main():
+        settings = settings_for(namespace, ask_after=0.5, kill_seconds=1)
+        async with live_bench(node_cluster.kubeconfig, tmp_path, settings) as b:
+            spec = b.shell("true")
+            kind = core.Secret.MountType.FILE
+            spec.template.security_context.secrets.add(
+                group="tokens", key="x", mount_requirement=kind
+            )
+            assert await b.executor.launch(spec) == Accepted()
+
+            def told():
+                return [n.waits.reason for n in b.said_of(spec.id) if n.waits]
+
+            await b.until(lambda: any("FailedMount" in reason for reason in told()))
+            assert 'secret "tokens" not found' in told()[-1]
+            await b.executor.kill(spec.id)
 
     asyncio.run(main())
 

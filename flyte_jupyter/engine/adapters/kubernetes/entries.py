@@ -36,8 +36,8 @@ class Entry:
     told: Waits | None = None
     """What was last said that it waits for."""
     teller: asyncio.TimerHandle | None = None
-    asker: asyncio.TimerHandle | None = None
-    """Whoever is to ask why it still waits for that."""
+    asker: asyncio.Task[None] | None = None
+    """Whoever asks why it still waits for that."""
     began: bool = False
     """Whether its container ever ran, so that there is a log."""
     chores: set[asyncio.Task[None]] = field(default_factory=set)
@@ -45,9 +45,9 @@ class Entry:
 
     def hush(self) -> None:
         """Say nothing more of what it waits for, and ask nothing."""
-        for timer in (self.teller, self.asker):
-            if timer is not None:
-                timer.cancel()
+        for each in (self.teller, self.asker):
+            if each is not None:
+                each.cancel()
         self.teller = self.asker = None
 
 

@@ -13,7 +13,7 @@ from flyte_jupyter.engine.adapters.kubernetes import objects
 from flyte_jupyter.engine.adapters.kubernetes.api import Api, Json, Refused, Unreachable
 from flyte_jupyter.engine.adapters.kubernetes.entries import Entry, Is, container_of
 from flyte_jupyter.engine.adapters.kubernetes.graces import Graces
-from flyte_jupyter.engine.adapters.kubernetes.hindrances import last_warning
+from flyte_jupyter.engine.adapters.kubernetes.hindrances import warnings
 from flyte_jupyter.engine.adapters.kubernetes.leaving import Leaving
 from flyte_jupyter.engine.adapters.kubernetes.logs import PodLogs
 from flyte_jupyter.engine.adapters.kubernetes.making import Nobody, Owners, PodMaker, StillLeaving
@@ -306,19 +306,12 @@ class KubernetesExecutor:
             entry.teller, entry.told = None, what
             self._news(AttemptNews(entry.id, None, what))
             if what.reason in ON_ITS_WAY:
-                entry.asker = loop.call_later(self._settings.ask_after, ask)
+                entry.asker = self._do(self._tell_why(entry, what))
 
-        def ask() -> None:
-            entry.asker = None
-            self._do(self._ask_why(entry, what))
+        entry.teller = asyncio.get_running_loop().call_later(self._settings.tell_after, tell)
 
-        loop = asyncio.get_running_loop()
-        entry.teller = loop.call_later(self._settings.tell_after, tell)
-
-    async def _ask_why(self, entry: Entry, what: Waits) -> None:
-        why = await last_warning(self._api, entry.key, entry.uid)
-        still = self._entries.get(entry.id) is entry and entry.is_ is Is.PENDING
-        if why and still and entry.told == what and entry.teller is None:
+    async def _tell_why(self, entry: Entry, what: Waits) -> None:
+        async for why in warnings(self._api, entry.key, entry.uid, self._settings.ask_after):
             self._news(AttemptNews(entry.id, None, Waits(what.stage, f"{what.reason}: {why}")))
 
     def _run(self, entry: Entry) -> None:
@@ -389,7 +382,8 @@ class KubernetesExecutor:
             why = defect(f"{spec.id} cannot be launched", error, times)
             self._news(AttemptNews(spec.id, Exit(why=why)))
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

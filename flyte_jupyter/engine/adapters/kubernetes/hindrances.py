@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +19,22 @@ _OVER = "FailedScheduling"
 """What no longer holds once there is a node, however new it is."""
 _MOST = "100"
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_SHORTEST, _LONGEST = 1.0, 300.0
 
 
-async def last_warning(api: Api, key: Key, uid: str) -> str:
+async def warnings(api: Api, key: Key, uid: str, pause: float) -> AsyncIterator[str]:
+    """What hinders a pod, as often as that changes. Asked after so many seconds, and ever less often, until nobody wants to know."""
+    told = ""
+    while True:
+        await asyncio.sleep(pause)
+        why = await _last_warning(api, key, uid)
+        if why not in ("", told):
+            told = why
+            yield why
+        pause = min(max(2 * pause, _SHORTEST), _LONGEST)
+
+
+async def _last_warning(api: Api, key: Key, uid: str) -> str:
     """The newest warning among a pod's events; empty when there is none, or it cannot be read."""
     query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": _MOST}
     try:

@@ -87,7 +87,7 @@ class KubernetesSettings:
     tell_after: float = 1.0
     """Seconds that an attempt may wait to start before it is said what for."""
     ask_after: float = 10.0
-    """Seconds after that until the last warning of a pod is read whose status does not say why it does not start."""
+    """Seconds after that until the last warning of a pod is read whose status does not say why it does not start; twice as long again."""
     log_bytes: int = 10 * 1024 * 1024
     """Most that is kept of an attempt's log, from its beginning."""
     log_seconds: float = 10.0
