@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar, overload
 
 from flyte_jupyter.idl import core
+from flyte_jupyter.idl.variables import is_possible
 from flyte_jupyter.kernel.authoring.building import Building
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
 from flyte_jupyter.kernel.authoring.interface import Interface, interface_of
@@ -198,7 +199,7 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise AuthoringError(f"environment={{{name!r}: {value!r}}}: names and values are text")
-        if not name or "=" in name or "\0" in name + value:
+        if not is_possible(name, value):
             raise AuthoringError(
                 f"environment={{{name!r}: {value!r}}}: no process can have this variable: give it a name without '=', "
                 "and neither name nor value a NUL"

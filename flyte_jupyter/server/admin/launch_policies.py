@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from flyte_jupyter.idl import admin
+from flyte_jupyter.idl.variables import is_possible
 from flyte_jupyter.server.admin.errors import InvalidArgument
 
 _FROM_PARENT = (
@@ -53,7 +54,7 @@ def environment(spec: admin.ExecutionSpec, plan: admin.LaunchPlanSpec) -> Mappin
     env = {pair.key: pair.value for pair in plan.envs.values}
     env |= {pair.key: pair.value for pair in spec.envs.values}
     for name, value in env.items():
-        if not name or "=" in name or "\0" in name + value:
+        if not is_possible(name, value):
             raise InvalidArgument(
                 f"spec.envs: no process can have the environment variable {name!r}: give it a name without '=', "
                 "and neither name nor value a NUL"
