@@ -57,16 +57,22 @@ class Tenure:
 
         Everybody who wants to write waits here meanwhile. Raises `Fenced`.
         """
+        if not self._checking.locked():
+            self._stood += self._clock.gap()
+            if not self._stood and not self._expired:
+                return  # every turn and every effect asks
         async with self._checking:
             # The clock tells it once; the lease may have to be asked for more often.
             self._stood += self._clock.gap()
-            if self._stood or (
-                self._lease is not None and self._clock.now() >= self._lease.expires
-            ):
+            if self._stood or self._expired:
                 await self.renew()
             if self._stood:
                 gap(self._stood)
                 self._stood = timedelta(0)
+
+    @property
+    def _expired(self) -> bool:
+        return self._lease is not None and self._clock.now() >= self._lease.expires
 
     async def release(self) -> None:
         """Give it back so that the next engine need not wait for its end."""

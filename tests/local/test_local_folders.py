@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pathlib import Path
+
 from flyte_jupyter.engine.adapters.local import folders
 from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
 from flyte_jupyter.engine.adapters.local.resources import Wants
@@ -34,7 +36,7 @@ def test_what_was_kept_is_read_back_in_order_without_what_was_forgotten(tmp_path
     those = [kept(at, one if at % 2 else two) for at in range(6)]
     first = Folders(tmp_path / "attempts")
     keys = put(first, *those)
-    work = first.begin(keys[3], Grant(Wants(1000, 5, 1), ("gpu7",)))
+    work = Path(first.begin(keys[3], Grant(Wants(1000, 5, 1), ("gpu7",))))
     first.forget(keys[0])
     again = Folders(tmp_path / "attempts")
     found = list(again.all())
@@ -62,14 +64,14 @@ def test_a_directory_is_used_again_only_when_it_is_as_it_was_given(tmp_path):
     template = core.TaskTemplate(type="t")
     made = Folders(tmp_path / "attempts")
     keys = put(made, *(kept(at, template) for at in range(3)))
-    first = made.begin(keys[0], Grant(Wants()))
+    first = Path(made.begin(keys[0], Grant(Wants())))
     assert made.forget(keys[0]) == ""
-    second = made.begin(keys[1], Grant(Wants()))
+    second = Path(made.begin(keys[1], Grant(Wants())))
     assert second == first
     (second / "left").touch()
     assert made.forget(keys[1]) == second.name
     made.clear(second.name)
-    third = made.begin(keys[2], Grant(Wants()))
+    third = Path(made.begin(keys[2], Grant(Wants())))
     assert third != first
     assert not list(third.iterdir())
     third.chmod(0o500)
@@ -80,12 +82,12 @@ def test_one_that_is_launched_again_takes_nobodys_directory(tmp_path):
     made, template = Folders(tmp_path / "attempts"), core.TaskTemplate(type="t")
     one, other = kept(1, template), kept(2, template)
     first, second = put(made, one, other)
-    work = made.begin(first, one.grant)
+    work = Path(made.begin(first, one.grant))
     made.forget(first)
-    assert made.begin(second, other.grant) == work
+    assert Path(made.begin(second, other.grant)) == work
     (work / "half").touch()
     put(made, one)
-    assert made.begin(first, one.grant) != work
+    assert Path(made.begin(first, one.grant)) != work
     assert (work / "half").exists()
 
 
@@ -94,14 +96,14 @@ def test_the_journal_does_not_grow_with_what_is_over(tmp_path, monkeypatch):
     made = Folders(tmp_path / "attempts")
     stays, goes = kept(0, core.TaskTemplate(type="stays")), core.TaskTemplate(type="goes")
     put(made, stays)
-    work = made.begin(key_of(stays.spec.id), Grant(Wants()))
+    work = Path(made.begin(key_of(stays.spec.id), Grant(Wants())))
     for at in range(1, 200):
         (key,) = put(made, kept(at, goes))
         made.forget(key)
     assert (tmp_path / "attempts.journal").stat().st_size < 8192
     again = Folders(tmp_path / "attempts")
     assert [k.spec for k in again.all()] == [stays.spec]
-    assert again.begin(key_of(stays.spec.id), Grant(Wants())) == work
+    assert Path(again.begin(key_of(stays.spec.id), Grant(Wants()))) == work
 
 
 def test_what_nobody_claims_is_removed_at_the_start(tmp_path):

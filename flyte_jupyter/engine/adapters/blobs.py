@@ -69,7 +69,7 @@ class FolderBlobs:
                 _write(path, beside, data)
             except FileNotFoundError:
                 self._look("write", uri)
-                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see below
+                _make_folder(os.path.dirname(path))  # noqa: PTH120 - see below
                 _write(path, beside, data)
         except OSError as error:
             raise _failure("write", uri, error) from error
@@ -140,6 +140,18 @@ def _sizes(folder: str) -> dict[str, int]:
 
 def _is_file(path: str) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def _make_folder(path: str) -> None:
+    """As `os.makedirs`, without looking first: mostly the last two are missing."""
+    try:
+        os.mkdir(path)  # noqa: PTH102
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))  # noqa: PTH120
+        _make_folder(path)
+    except FileExistsError:
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise
 
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

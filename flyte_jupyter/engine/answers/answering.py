@@ -19,7 +19,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, p
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec, console_page
+from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec, console_page, limits_of
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -116,9 +116,9 @@ class Answers:
     async def spec(self, run: RunContext, attempt: AttemptId, nodes: Nodes) -> AttemptSpec:
         """What the executor needs to run an attempt of a task."""
         place = place_of(run, attempt.path, nodes)
-        made = attempt_spec(self.root, run, place, attempt, nodes=nodes, offload=self._offload)
         page = console_page(self._console_url, run.id, place)
-        made = replace(made, env={**made.env, **page})
+        more = {**limits_of(self._offload), **page}
+        made = attempt_spec(self.root, run, place, attempt, nodes=nodes, env=more)
         earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:

@@ -29,9 +29,9 @@ def attempt_spec(
     attempt: AttemptId,
     *,
     nodes: Nodes,
-    offload: Offload | None = None,
+    env: Mapping[str, str] = _NONE,
 ) -> AttemptSpec:
-    """The attempt of a task, as far as this run alone knows it."""
+    """The attempt of a task, as far as this run alone knows it; `env` has what the installation tells it."""
     shared = place.index is not None and not has_own_inputs(place)
     raw_output = run.spec.raw_output_data_config.output_location_prefix
     before = ""
@@ -44,7 +44,7 @@ def attempt_spec(
         inputs=layout.inputs_uri(root, run.id, place.owner if shared else place.path),
         output_prefix=layout.output_prefix(root, attempt),
         raw_output_prefix=layout.raw_output_prefix(root, attempt, raw_output),
-        env={**run.env, **_identity(run, place, attempt), **_limits(offload)},
+        env={**run.env, **_identity(run, place, attempt), **env},
         prev_checkpoint=before,
         interruptible=_interruptible(place, nodes),
         labels=dict(run.spec.labels.values) or _NONE,
@@ -107,7 +107,7 @@ def _in_common(run: RunId, workflow: str, task: tuple[str, str, str, str]) -> Ma
 def console_page(console: str, run: RunId, place: Place) -> Mapping[str, str]:
     """Where a person sees the node, for a task that asks for it by a link (flytekit's decorators of that kind set ``link_type``)."""
     if not console or _LINK not in place.task.config:
-        return {}
+        return _NONE
     # Pages know no items: their page is the array node's.
     node = path_text(place.path if place.index is None else place.owner)
     parts = (run.project, run.domain, run.name, node)
@@ -116,10 +116,10 @@ def console_page(console: str, run: RunId, place: Place) -> Mapping[str, str]:
     return {"FLYTE_EXECUTION_URL": f"{console.rstrip('/')}/{page}"}
 
 
-def _limits(offload: Offload | None) -> Mapping[str, str]:
+def limits_of(offload: Offload | None) -> Mapping[str, str]:
     """From which size on a task keeps large literals in files of their own, in whole MiB; nothing: it does not."""
     if offload is None:
-        return {}
+        return _NONE
     return {
         "_F_L_MIN_SIZE_MB": str(math.ceil(offload.least)),
         "_F_L_MAX_SIZE_MB": str(math.ceil(offload.most)),

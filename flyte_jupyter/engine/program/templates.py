@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flyte_jupyter.engine.compiler.interfaces import Interfaces, item_interface, only, with_arms
 from flyte_jupyter.engine.core.plan import END, START
@@ -27,10 +27,14 @@ class Template:
     nodes: Mapping[str, core.Node]
     _closure: Closure
     _interfaces: Interfaces
+    _tasks: dict[str, core.TaskTemplate | None] = field(default_factory=dict)
+    """Those that were asked for: each node's attempts ask a few times."""
 
     def task(self, node: str) -> core.TaskTemplate | None:
         """The task that a node runs, or an array node for each element; None when it runs something else."""
-        return self._closure.task(_runs(self.nodes[node]))
+        if node not in self._tasks:
+            self._tasks[node] = self._closure.task(_runs(self.nodes[node]))
+        return self._tasks[node]
 
     def launch_plan(self, node: str) -> core.LaunchPlanTemplate | None:
         """The launch plan that a node launches, or an array node for each element; None when it runs something else."""

@@ -31,6 +31,8 @@ _PASSED = {
     "FLYTE_JUPYTER_DATA_DIR", "FLYTE_JUPYTER_LOCAL_DIR", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
 }  # fmt: skip
 _NO_FORK = "FLYTE_JUPYTER_NO_FORK"
+# Variables that no library looks at when it is imported, and no interpreter when it starts.
+_OURS = ("FLYTE_", "_F_", "BATCH_JOB_ARRAY_")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -140,9 +142,17 @@ def _fixed(grant: Grant) -> dict[str, str]:
     return {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ",".join(grant.devices)}
 
 
-def chosen_by_task(spec: AttemptSpec) -> dict[str, str]:
-    """The variables that the task sets and the execution, whose word counts more."""
-    return {**_chosen(spec.template), **spec.env}
+def variables_of(spec: AttemptSpec) -> Mapping[str, str]:
+    """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
+    tasks = _chosen_for_libraries(spec.template)
+    runs = {name: value for name, value in spec.env.items() if not name.startswith(_OURS)}
+    return {**tasks, **runs} if runs else tasks
+
+
+@once_a_template
+def _chosen_for_libraries(template: core.TaskTemplate) -> Mapping[str, str]:
+    chosen = _chosen(template)
+    return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
 
 
 @once_a_template
@@ -150,18 +160,21 @@ def _chosen(template: core.TaskTemplate) -> Mapping[str, str]:
     return {pair.key: pair.value for pair in template.container.env}
 
 
-def starts_anew(spec: AttemptSpec, ambient: Mapping[str, str]) -> bool:
+def starts_anew(
+    spec: AttemptSpec, variables: Mapping[str, str], ambient: Mapping[str, str]
+) -> bool:
     """Whether the attempt's process must be no fork: its author says so, or has set what only the start of a process heeds.
 
-    `ambient` is the control plane's environment, whose part the parents of attempts were started with.
+    `variables` are those that libraries may look at; `ambient` is the control plane's environment, whose part the parents of attempts were started with.
     """
     if not is_pythons(spec.template):
         return False
-    chosen = chosen_by_task(spec)
-    if not chosen:
+    if spec.env.get(_NO_FORK, _chosen(spec.template).get(_NO_FORK)) == "1":
+        return True
+    if not variables:
         return False  # every launch asks
     started_with = passed_on(ambient)
-    late = read_at_start(name for name in chosen if chosen[name] != started_with.get(name))
+    late = read_at_start(name for name in variables if variables[name] != started_with.get(name))
     if is_flytekits(spec.template):
         late.discard("PYTHONPATH")  # whose runner sees to that one itself
-    return bool(late) or chosen.get(_NO_FORK) == "1"
+    return bool(late)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from flyte_jupyter.engine.adapters.local.orphans import Orphan
@@ -52,6 +53,7 @@ class Is(Enum):
 class Entry:
     """One attempt. `killed` says that its end is nobody's news, `engine` runs its container, `anew` that its process is no fork.
 
+    `variables` are those that its task and its execution choose, as far as a library may look at them when it is imported.
     `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
     `over` is there when somebody waits for the end, and set with it.
     """
@@ -65,6 +67,7 @@ class Entry:
     how: Exit | None = None
     engine: str = ""
     anew: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
     killed: bool = False
     ahead: bool = False
     sent: bool = False

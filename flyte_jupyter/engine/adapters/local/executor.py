@@ -151,12 +151,7 @@ class LocalExecutor:
         why = refusal(wants, self.capacity)
         if why:
             return rejected("TooLarge", f"{task_of(spec)} cannot run on this machine. {why}")
-        in_image = jobs.needs_image(spec, self._environ)
-        problem = (
-            await self._engines.refusal(spec)
-            if in_image
-            else jobs.problem_with(spec, self._environ)
-        )
+        problem = await self._problem_with(spec)
         if problem:
             return problem
         if spec.id in self._entries:  # somebody else was quicker
@@ -173,6 +168,14 @@ class LocalExecutor:
         self._slots.ask(spec.id, wants)
         self._dispatch()
         return Accepted()
+
+    async def _problem_with(self, spec: AttemptSpec) -> Rejected | None:
+        """Why it cannot run here as it is; None when it can."""
+        if command.is_own(spec.template) and self._zygotes.ready(jobs.kind_of(spec)):
+            return None  # its interpreter runs already
+        if jobs.needs_image(spec, self._environ):
+            return await self._engines.refusal(spec)
+        return jobs.problem_with(spec, self._environ)
 
     async def kill(self, attempt: AttemptId) -> None:
         """End the attempt's processes and forget it. Raises `KillPending` when they outlive even that for some seconds."""
@@ -219,7 +222,8 @@ class LocalExecutor:
     # -- starting --
 
     def _enter(self, entry: Entry) -> None:
-        entry.anew = command.starts_anew(entry.spec, self._environ)
+        entry.variables = command.variables_of(entry.spec)
+        entry.anew = command.starts_anew(entry.spec, entry.variables, self._environ)
         self._entries[entry.spec.id] = entry
         self._by_key[entry.key] = entry
 

@@ -89,13 +89,13 @@ class Folders:
         start = self._append(line)
         self._live[key] = _Live(start, len(line), template, devices=kept.grant.devices)
 
-    def begin(self, key: str, grant: Grant) -> Path:
+    def begin(self, key: str, grant: Grant) -> str:
         """A working directory for the attempt, which is about to start. Raises `OSError`."""
         live = self._live[key]
         name = live.work or self._empty(key)
         live.work, live.devices = name, grant.devices
         self._append(_begun(key, live))
-        return self._root / name
+        return f"{self._root}/{name}"
 
     def forget(self, key: str) -> str:
         """Forget the attempt. Gives the directory that `clear` has to remove; ``""`` when nothing is left in it."""
@@ -103,7 +103,7 @@ class Folders:
         if live is None:
             return ""
         with suppress(OSError):
-            self._append(_line({"gone": key}))
+            self._append(b'{"gone": "%s"}\n' % key.encode())
             if self._size > max(_LEAST_BYTES, 2 * self._after):
                 self._write_anew()
         if not live.work or self._take_back(live.work):

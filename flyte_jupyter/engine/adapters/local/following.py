@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from flyte_jupyter.engine.adapters.local import jobs
 from flyte_jupyter.engine.adapters.local.entries import Entry
-from flyte_jupyter.engine.adapters.local.warmth import variables_of
 
 
 def may_follow(entry: Entry, leading: Iterable[Entry | None]) -> bool:
@@ -20,6 +19,6 @@ def may_follow(entry: Entry, leading: Iterable[Entry | None]) -> bool:
         and one.grant.wants == wants
         and one.zygote is not None
         and one.zygote.hello.waits
-        and variables_of(one) == variables_of(entry)  # else it has another parent
+        and one.variables == entry.variables  # else it has another parent
         for one in leading
     )

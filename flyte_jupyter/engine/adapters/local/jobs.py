@@ -31,7 +31,7 @@ _PRELOAD = "flyte_jupyter.preload"
 class Places:
     """Where an attempt works, and where its log goes."""
 
-    work: Path
+    work: str
     log: str
 
 
@@ -99,29 +99,30 @@ def launch_message(
     entry: Entry, inputs: core.LiteralMap | None, places: Places, settings: LocalSettings
 ) -> Message:
     """The ``launch`` frame of an attempt, without its environment."""
-    spec = entry.spec
+    spec, wants = entry.spec, entry.grant.wants
     argv = command.argv_of(spec, entry.key, inputs)
     return {
         "op": "launch",
         "key": entry.key,
         "argv": argv,
-        "cwd": str(places.work),
+        "cwd": places.work,
         "log": places.log,
         "log_limit": settings.log_bytes,
         "nice": settings.nice,
         "patience": settings.stopped_seconds,
         "bundle": command.bundle_of(argv),
         "anew": entry.anew,
-        **_asked(spec.template, settings.memory_limit, entry.grant.wants),
+        "memory": memory_limit_of(spec.template) or settings.memory_limit,
+        "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
+        **_asked(spec.template),
     }
 
 
-def _asked(template: core.TaskTemplate, limit: int, wants: Wants) -> Message:
+@once_a_template
+def _asked(template: core.TaskTemplate) -> Message:
     config = template.config
     return {
         "reuse": config.get(_REUSE) == "true",
-        "memory": memory_limit_of(template) or limit,
-        "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
         "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
     }
 

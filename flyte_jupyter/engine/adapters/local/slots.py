@@ -83,6 +83,8 @@ class Slots:
 
     def grant(self) -> list[tuple[AttemptId, Grant]]:
         """Everybody who may run now, in the order in which they came."""
+        if not self._queue:
+            return []
         chosen: list[tuple[AttemptId, Wants]] = []
         cpu, memory, gpu = self._cpu, self._memory, len(self._free)
         for attempt, wants in self._queue.items():

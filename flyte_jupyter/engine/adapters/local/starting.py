@@ -16,7 +16,7 @@ from flyte_jupyter.engine.adapters.local.folders import NOBODY, Folders
 from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.warmth import Warmth, variables_of
+from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import core
@@ -136,7 +136,7 @@ class Starter:
                 return zygote
         raise ZygoteFailed("NoProcess", "the parents of its process died as soon as they lived")
 
-    async def _work(self, entry: Entry) -> Path:
+    async def _work(self, entry: Entry) -> str:
         return self.folders.begin(entry.key, entry.grant)
 
     async def _warn(self, entry: Entry, zygote: Zygote) -> None:
@@ -145,7 +145,7 @@ class Starter:
             await asyncio.to_thread(jobs.warn_of_change, log, zygote.kind.interpreter)
 
     def _message(
-        self, entry: Entry, zygote: Zygote, work: Path, inputs: core.LiteralMap | None = None
+        self, entry: Entry, zygote: Zygote, work: str, inputs: core.LiteralMap | None = None
     ) -> Message:
         shared = self._shared(entry)
         alone = command.environment_alone(entry.spec, entry.grant, shared)
@@ -166,7 +166,7 @@ class Starter:
         if zygote.kind.generation:
             # A warm parent has them, or is better off without.
             message["preload"] = []
-        elif variables_of(entry):
+        elif entry.variables:
             # A library that looks at them is imported with them, by the attempt alone.
             message |= {"preload": [], "chooses": True}
         return message

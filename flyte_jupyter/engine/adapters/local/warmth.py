@@ -16,8 +16,6 @@ from flyte_jupyter.engine.adapters.local.zygotes import Kind, Zygote, Zygotes
 from flyte_jupyter.idl import core
 
 _PRELOAD = "flyte_jupyter.preload"
-# Variables that no library looks at when it is imported.
-_OURS = ("FLYTE_", "_F_", "BATCH_JOB_ARRAY_")
 _FLYTEKIT = "flytekit"
 # What its tasks import beside it: to find out whether they are in a notebook, for data classes, and for dynamic tasks' graphs.
 _FLYTEKITS_MODULES = (
@@ -79,7 +77,7 @@ class Warmth:
         code = _code_of(entry.spec.template)
         if not code.bundle or not may_share(entry):
             return plain
-        kind = replace(plain.kind, variables=_digest(variables_of(entry)))
+        kind = _with(plain.kind, entry.variables)
         return self._ready(self._line(kind), kind, plain, code)
 
     async def parent_of(self, entry: Entry, plain: Zygote) -> Zygote:
@@ -88,7 +86,7 @@ class Warmth:
         if parent is not None:
             return parent
         code = _code_of(entry.spec.template)
-        kind = replace(plain.kind, variables=_digest(variables_of(entry)))
+        kind = _with(plain.kind, entry.variables)
         line = self._line(kind)
         # One after the other: each begins with what the one before it has imported.
         loop = asyncio.get_running_loop()
@@ -125,8 +123,8 @@ class Warmth:
         return self._zygotes.touch(parent) if code in line.warm else None
 
     async def _warm(self, line: _Line, entry: Entry, plain: Zygote, code: _Code) -> Zygote:
-        variables = variables_of(entry)
-        kind = replace(plain.kind, variables=_digest(variables))
+        variables = entry.variables
+        kind = _with(plain.kind, variables)
         preload = entry.spec.template.config.get(_PRELOAD, "").split(",")
         bundle = code.bundle
         if bundle == _FLYTEKIT:
@@ -170,13 +168,13 @@ def may_share(entry: Entry) -> bool:
     """
     wants = entry.grant.wants
     shared = wants.threads == 1 and not wants.gpu and not entry.anew
-    return command.is_pythons(entry.spec.template) and shared and _are_small(variables_of(entry))
+    return command.is_pythons(entry.spec.template) and shared and _are_small(entry.variables)
 
 
-def variables_of(entry: Entry) -> Mapping[str, str]:
-    """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
-    chosen = command.chosen_by_task(entry.spec)
-    return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
+def _with(kind: Kind, variables: Mapping[str, str]) -> Kind:
+    """The kind of those that were started with these variables beside an interpreter's own."""
+    digest = _digest(variables)
+    return kind if kind.variables == digest else replace(kind, variables=digest)
 
 
 def _are_small(variables: Mapping[str, str]) -> bool:
