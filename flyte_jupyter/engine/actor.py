@@ -288,6 +288,7 @@ class RunActor:
             consumed=consumed,
             events=events,
             closures=dict(self.context.unsaved),
+            literals=dict(self.context.literals),
         )
         try:
             committed = await self._world.runs.commit(commit)
@@ -298,6 +299,8 @@ class RunActor:
             raise
         for digest in commit.closures:
             del self.context.unsaved[digest]
+        for uri in commit.literals:
+            del self.context.literals[uri]
         self.state = thought.state
         self._note_held(commit.nodes)
         self._version = committed.version

@@ -7,7 +7,9 @@ import base64
 import errno
 import mimetypes
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from io import BytesIO
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from tornado.iostream import StreamClosedError
 
@@ -78,7 +80,7 @@ class BlobHandler(StreamingHandler):
     async def get(self, *_: str) -> None:
         """Send the file; HTML under a policy that lets it do nothing but draw."""
         self.raise_refusal()
-        file, size = await asyncio.to_thread(self.place.open, self.key)
+        file, size = await self._content()
         with file:
             kind = mimetypes.guess_type(self.key)[0] or "application/octet-stream"
             set_content_type(self, kind)
@@ -89,6 +91,17 @@ class BlobHandler(StreamingHandler):
                     await self.flush()
                 except StreamClosedError:
                     return
+
+    async def _content(self) -> tuple[BinaryIO, int]:
+        """What stands under the key, as a file or in the database. Raises `NotFound`."""
+        try:
+            return await asyncio.to_thread(self.place.open, self.key)
+        except NotFound:
+            blobs = self.platform.blobs
+            with suppress(BlobNotFound):
+                data = await blobs.get(f"{blobs.root}/{self.key}")
+                return BytesIO(data), len(data)
+            raise
 
     def on_finish(self) -> None:
         """An upload that did not end well leaves nothing."""

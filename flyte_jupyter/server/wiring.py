@@ -56,6 +56,7 @@ from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
 from flyte_jupyter.store.lineage import Lineage
+from flyte_jupyter.store.literals import StoredLiterals
 from flyte_jupyter.store.projects import Projects
 from flyte_jupyter.store.runs import SqlRuns
 from flyte_jupyter.store.signals import SqlSignals
@@ -127,7 +128,7 @@ def make_platform(parts: Ground) -> Platform:
         projects=Projects(parts.database),
         signals=SqlSignals(parts.database),
         artifacts=Artifacts(parts.database),
-        blobs=parts.blobs,
+        blobs=StoredLiterals(parts.blobs, parts.database),
         signer=Signer(parts.secret),
         refusal=parts.machine.refusal,
         now=parts.now,
@@ -148,7 +149,7 @@ def make_parts(ground: Ground, clock: Clock) -> Parts:
     ports = Ports(
         runs=SqlRuns(ground.database, partial(is_dead, data_dir=Path(ground.settings.data_dir))),
         executor=ground.machine.executor,
-        blobs=ground.blobs,
+        blobs=platform.blobs,
         catalog=platform.artifacts,
         clock=clock,
         children=ChildExecutions(platform),

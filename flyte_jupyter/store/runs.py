@@ -24,7 +24,7 @@ from flyte_jupyter.engine.ports import (
 )
 from flyte_jupyter.idl import admin
 from flyte_jupyter.idl.ids import Path, RunId
-from flyte_jupyter.store import dialect
+from flyte_jupyter.store import dialect, literals
 from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.feed import append
@@ -302,6 +302,7 @@ def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
             connection,
             [{"digest": digest, "body": body} for digest, body in commit.closures.items()],
         )
+    literals.keep(connection, commit.literals)
     if commit.log:
         _log.run_many(
             connection,

@@ -58,6 +58,15 @@ lease = Table("lease", metadata, _row_id(), _text("holder"), _number("epoch"), _
 closures = Table("closures", metadata, _text("digest", primary_key=True), _blob("body"))
 """Compiled closures: those that executions began with, and those that dynamic tasks made."""
 
+literals = Table(
+    "literals",
+    metadata,
+    _text("uri", primary_key=True),
+    _blob("body"),
+    sqlite_with_rowid=False,
+)
+"""Inputs and outputs of nodes that are small, and came or went in messages: there is no file of them."""
+
 runs = Table(
     "runs",
     metadata,

@@ -195,7 +195,8 @@ def expansion(length, value, inner=None):
 
 async def work_of(blobs, spec):
     """Do what a task's name says; returns its outputs as plain values, or a `DynamicJobSpec`."""
-    data = core.LiteralMap.FromString(await blobs.get(spec.inputs))
+    inputs = await blobs.get(spec.inputs) if spec.given is None else spec.given
+    data = core.LiteralMap.FromString(inputs)
     given = {name: literals.value(literal) for name, literal in data.literals.items()}
     if spec.index is not None and spec.env["BATCH_JOB_ARRAY_INDEX_VAR_NAME"]:
         given = {n: v[spec.index] if isinstance(v, list) else v for n, v in given.items()}

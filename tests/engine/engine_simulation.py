@@ -147,7 +147,9 @@ class Simulation:
         self.program = random_program(random.Random(seed))
         self.calm = calm
         self.faulty = not calm and self.rng.random() < 0.5
-        self.world = World(by_itself=calm, linger=0.02 if self.rng.random() < 0.5 else 0.0)
+        linger = 0.02 if self.rng.random() < 0.5 else 0.0
+        handed = not calm and self.rng.random() < 0.5
+        self.world = World(by_itself=calm, linger=linger, handed=handed)
         self.world.workers = self.rng.choice([1, 2, 32])
         self.world.plans.update(self.program.shelf.plans)
         self.world.failures.update(self.program.failures)

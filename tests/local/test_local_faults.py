@@ -363,7 +363,7 @@ def test_a_folder_that_goes_before_its_process_is_made_is_the_systems_failure(
 
     def begin_and_clear(self, key, grant):
         work = begin(self, key, grant)
-        work.rmdir()
+        Path(work).rmdir()
         return work
 
     monkeypatch.setattr(Folders, "begin", begin_and_clear)

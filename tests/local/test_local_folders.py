@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pathlib import Path
+
+import pytest
 
 from flyte_jupyter.engine.adapters.local import folders
 from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of

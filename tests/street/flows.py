@@ -222,3 +222,22 @@ def hurried(file: str, go: str) -> int:
 @workflow
 def remembered_anew(file: str, x: int) -> int:
     return remembered(file=file, x=x).with_overrides(cache="2")
+
+
+@task(reuse=True)
+def handed(x: int) -> int:
+    return x + 1
+
+
+@task(reuse=True)
+def handed_later(x: int, gate: str) -> int:
+    """Fails until somebody has made the gate."""
+    if not Path(gate).exists():
+        raise ValueError("not yet")
+    return x + 1
+
+
+@workflow
+def handing(gate: str, x: int = 1) -> int:
+    """Small values from worker to worker."""
+    return handed(x=handed_later(x=handed(x=handed(x=x)), gate=gate))

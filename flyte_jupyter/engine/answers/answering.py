@@ -14,12 +14,18 @@ from flyte_jupyter.engine.answers.binding import bound_inputs
 from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, Remembered, source_text
 from flyte_jupyter.engine.answers.collecting import MOST_OUTPUT_BYTES, Collector
 from flyte_jupyter.engine.answers.expanding import Expander
-from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
+from flyte_jupyter.engine.answers.files import MOST_CARRIED, LiteralFiles, Offload
 from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import attempt_spec, child_spec, console_page, limits_of
+from flyte_jupyter.engine.answers.specs import (
+    asked_for,
+    attempt_spec,
+    child_spec,
+    console_page,
+    limits_of,
+)
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -70,6 +76,7 @@ class Answers:
         settings = settings or AnswerSettings()
         self._blobs = ports.blobs
         self._signals = ports.signals
+        self._carries = ports.executor.carries
         self._children = ports.children
         self._offload = settings.offload
         self._console_url = settings.console_url
@@ -119,12 +126,25 @@ class Answers:
         page = console_page(self._console_url, run.id, place)
         more = {**limits_of(self._offload), **page}
         made = attempt_spec(self.root, run, place, attempt, nodes=nodes, env=more)
+        made = await self._with_inputs(made, run)
         earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:
             return made
         before = layout.raw_output_prefix(self.root, last, earlier.raw_output)
         return replace(made, prev_checkpoint=layout.checkpoint_uri(before))
+
+    async def _with_inputs(self, made: AttemptSpec, run: RunContext) -> AttemptSpec:
+        """With its inputs where its executor looks for them."""
+        if made.index is not None:
+            return made
+        if not self._carries(made.template):
+            await self._files.lay_down(made.inputs)
+            return made
+        inputs = await self._files.read(made.inputs, run.literals)
+        if inputs.ByteSize() > MOST_CARRIED:
+            return made
+        return replace(made, given=inputs.SerializeToString(deterministic=True))
 
     async def child(
         self, run: RunContext, attempt: AttemptId, nodes: Nodes, epoch: int
@@ -154,7 +174,11 @@ class Answers:
             inputs = await bound_inputs(self._files, run, place, state)
             if place.name == END:
                 return await self._ended(run, place, inputs, state.nodes)
-            await self._files.write(layout.inputs_uri(self.root, run.id, place.path), inputs)
+            uri = layout.inputs_uri(self.root, run.id, place.path)
+            if place.plan.kind is NodeKind.TASK and self._carries(asked_for(place)):
+                await self._files.write_small(uri, inputs, run.literals)
+            else:
+                await self._files.write(uri, inputs)
             return await self._ready(run, place, inputs, earlier)
         except (literals.BindingError, msgpack.MsgpackError) as error:
             message = f"node {place.name}: {error}"
@@ -287,6 +311,8 @@ class Answers:
             what = Remembered(number, digests.literals_digest(found.outputs), found.size)
             cache = await self.cache.remember(run.id, place, digest, what)
         uri = layout.outputs_uri(self.root, attempt)
+        if found.handed is not None:
+            run.literals[uri] = found.handed
         return AttemptSucceeded(path, number, uri, found.deck, cache)
 
     async def _child_result(self, attempt: AttemptId) -> Observation:

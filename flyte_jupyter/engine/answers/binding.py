@@ -74,7 +74,7 @@ async def _source(
 ) -> core.Literal:
     node, var, path = source
     uri = outputs_at(files.blobs.root, run, (*scope, node), nodes)
-    given = await files.read(uri) if uri else core.LiteralMap()
+    given = await files.read(uri, run.literals) if uri else core.LiteralMap()
     if var not in given.literals:
         raise literals.BindingError(f"node {node} gave no {var!r}")
     return await files.part(given.literals[var], path) if path else given.literals[var]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Remains:
     outputs: core.LiteralMap | None = None
     size: int = 0
     """Of the outputs, in bytes."""
+    handed: bytes | None = None
+    """The outputs as they were handed over, of an attempt that left no file of them."""
 
 
 class Collector:
@@ -53,6 +56,8 @@ class Collector:
     async def remains(self, place: Place, attempt: AttemptId, how: Exit) -> Remains:
         """What the attempt left, judged in Flyte's order: a graph, an error, outputs."""
         prefix = layout.output_prefix(self._blobs.root, attempt)
+        if how.outputs is not None and how.why is None and how.code == 0:
+            return self._handed(place, f"{prefix}/{OUTPUTS}", how.outputs)
         names = await self._blobs.names(prefix)
         deck = f"{prefix}/{DECK}" if DECK in names else ""
         if how.why is not None:
@@ -71,6 +76,27 @@ class Collector:
             message = f"the process exited with status {how.code} and wrote no error"
             return Remains(Failure("NonZeroExit", message, retryable=True), deck=deck)
         return await self._outputs(place, f"{prefix}/{OUTPUTS}", names, how, deck)
+
+    def _handed(self, place: Place, uri: str, text: str) -> Remains:
+        """Outputs that came with the news of the attempt's end, which are then all that it left."""
+        try:
+            data = base64.b64decode(text, validate=True)
+            given = core.LiteralMap.FromString(data)
+        except (ValueError, DecodeError) as error:
+            return Remains(_unreadable(error))
+        if len(data) > self._most_bytes:
+            return Remains(self._too_large(len(data)))
+        why = _invalid(given, place.outputs)
+        if why is None:
+            self._files.keep(uri, given, len(data))
+        return Remains(why, outputs=given, size=len(data), handed=data)
+
+    def _too_large(self, size: int) -> Failure:
+        message = (
+            f"the outputs have {size} bytes, more than the {self._most_bytes} that are allowed: "
+            "give large data as files or tables"
+        )
+        return Failure("OutputSizeExceeded", message)
 
     async def _declared_error(self, prefix: str, names: Mapping[str, int]) -> Failure | None:
         """What the error documents say; of those of a distributed task's workers the earliest counts (Flyte: ``_F_DES``)."""
@@ -110,11 +136,7 @@ class Collector:
         wanted = place.outputs
         size = names.get(OUTPUTS)
         if size is not None and size > self._most_bytes:
-            message = (
-                f"the outputs have {size} bytes, more than the {self._most_bytes} that are allowed: "
-                "give large data as files or tables"
-            )
-            return Remains(Failure("OutputSizeExceeded", message), deck=deck)
+            return Remains(self._too_large(size), deck=deck)
         try:
             # Also when it is not listed: some stores list late.
             data = await self._blobs.get(uri)
@@ -126,12 +148,16 @@ class Collector:
             given, data = core.LiteralMap(), b""
             await self._blobs.put(uri, data)
         except DecodeError as error:
-            message = f"what it wrote as its outputs is not readable: {error}"
-            return Remains(Failure("OutputsInvalid", message, retryable=True), deck=deck)
+            return Remains(_unreadable(error), deck=deck)
         why = _invalid(given, wanted)
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, deck=deck, outputs=given, size=len(data))
+
+
+def _unreadable(error: Exception) -> Failure:
+    message = f"what it wrote as its outputs is not readable: {error}"
+    return Failure("OutputsInvalid", message, retryable=True)
 
 
 def _huge_graph(place: Place, size: int) -> Failure:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -14,7 +16,10 @@ from flyte_jupyter.idl import core, digests, literals
 MOST_REMEMBERED = 2048
 MOST_BYTES = 1 << 26
 """How many parsed literal maps are kept, and how many bytes they may have had in all; the last one always is."""
+MOST_CARRIED = 8192
+"""Bytes of inputs or outputs that go in messages and stand in the database; what has more stands in a file."""
 _MIB = 1 << 20
+_NOTHING: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +37,21 @@ class LiteralFiles:
         self.blobs = blobs
         self._parsed: OrderedDict[str, tuple[core.LiteralMap, int]] = OrderedDict()
         self._bytes = 0
+        self._written: OrderedDict[str, None] = OrderedDict()
 
-    async def read(self, uri: str, *, keep: bool = True) -> core.LiteralMap:
-        """A literal map; `keep` it when somebody else may want it too. Raises `BindingError` when there is none."""
+    async def read(
+        self, uri: str, unsaved: Mapping[str, bytes] = _NOTHING, *, keep: bool = True
+    ) -> core.LiteralMap:
+        """A literal map; `keep` it when somebody else may want it too. Raises `BindingError` when there is none.
+
+        `unsaved` has by their URIs those that are nowhere yet, because their run has not been committed with them.
+        """
         known = self._parsed.get(uri)
         if known is not None:
             self._parsed.move_to_end(uri)
             return known[0]
         try:
-            data = await self.blobs.get(uri)
+            data = unsaved[uri] if uri in unsaved else await self.blobs.get(uri)
             parsed = core.LiteralMap.FromString(data)
         except BlobNotFound as error:
             raise literals.BindingError(str(error)) from error
@@ -55,6 +66,29 @@ class LiteralFiles:
         data = content.SerializeToString(deterministic=True)
         await self.blobs.put(uri, data)
         self.keep(uri, content, len(data))
+        self._note_written(uri)
+
+    async def write_small(
+        self, uri: str, content: core.LiteralMap, unsaved: dict[str, bytes]
+    ) -> None:
+        """Put a literal map among those that their run is committed with; a large one is written."""
+        if content.ByteSize() > MOST_CARRIED:
+            await self.write(uri, content)
+            return
+        unsaved[uri] = data = content.SerializeToString(deterministic=True)
+        self.keep(uri, content, len(data))
+
+    async def lay_down(self, uri: str) -> None:
+        """See that there is a file, for somebody who reads it without us; who finds none says so."""
+        if uri not in self._written:
+            with suppress(BlobNotFound):
+                await self.blobs.copy(uri, uri)
+                self._note_written(uri)
+
+    def _note_written(self, uri: str) -> None:
+        self._written[uri] = None
+        if len(self._written) > MOST_REMEMBERED:
+            self._written.popitem(last=False)
 
     def keep(self, uri: str, parsed: core.LiteralMap, size: int) -> None:
         """Remember what stands at a URI. Whoever gives it must not change it any more."""

@@ -29,6 +29,8 @@ class RunContext:
     """What the execution says about all of its nodes."""
     unsaved: dict[str, bytes] = field(default_factory=dict)
     """Compiled closures by digest that no commit has kept yet."""
+    literals: dict[str, bytes] = field(default_factory=dict)
+    """Small inputs and outputs by URI that no commit has kept yet."""
     plans: Plans = field(init=False)
     _expansions: dict[str, Program] = field(init=False, default_factory=dict)
     _templates: dict[str, Template] = field(init=False)

@@ -177,6 +177,8 @@ class Exit:
     """Set when the executor itself knows the reason (out of memory, no interpreter, ...)."""
     ran: float = field(default=0.0, compare=False)
     """Seconds that the process ran; 0 when nobody knows. Two ends are the same whatever they took."""
+    outputs: str | None = field(default=None, compare=False)
+    """What it handed back, when that is all that it leaves: a serialised ``LiteralMap`` in base64. None: it left files, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

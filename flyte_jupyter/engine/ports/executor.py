@@ -24,6 +24,8 @@ class AttemptSpec:
     output_prefix: str
     raw_output_prefix: str
     env: Mapping[str, str]
+    given: bytes | None = None
+    """Its inputs themselves, a serialised ``LiteralMap``, for an executor that `carries` them; else they stand at `inputs`."""
     prev_checkpoint: str = ""
     interruptible: bool = False
     """Whether it may be put on machines that can be taken away (Flyte: not for the last system attempt)."""
@@ -111,6 +113,9 @@ class Executor(Protocol):
 
     async def stop(self) -> None:
         """Stop watching. Running attempts go on and are adopted by the next `start`."""
+
+    def carries(self, template: core.TaskTemplate) -> bool:
+        """Whether attempts of this task are handed their inputs, and so need no file of them. The answer never changes."""
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt if it is absent (a reaped or killed one may be created anew).

@@ -63,6 +63,8 @@ class Commit:
     events: Sequence[RunEvent]
     closures: Mapping[str, bytes] = field(default_factory=dict)
     """Compiled closures that dynamic tasks made, by digest: kept for as long as the run."""
+    literals: Mapping[str, bytes] = field(default_factory=dict)
+    """Small inputs and outputs of nodes by the URI that they are known by: no file of them is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from flyte_jupyter.kernel.runtime import isolation, marks, worker
+from flyte_jupyter.kernel.runtime import entrypoint, isolation, marks, worker
 from flyte_jupyter.kernel.runtime.capture import Capture
 from flyte_jupyter.kernel.runtime.job import Job
 from flyte_jupyter.kernel.runtime.peers import Peer
@@ -74,6 +74,7 @@ class Process:
         assert self.door is not None
         door, self.door = self.door, None
         fields = {"argv": job.argv, "env": job.env, "cwd": job.cwd, "nice": job.nice}
+        fields["inputs"] = job.inputs
         with door.socket:
             heard = door.pass_all(fields)
         if heard:
@@ -97,6 +98,7 @@ class Process:
         assert self.channel is not None
         self.capture.aim(job.log, job.limit)
         fields = {"argv": job.argv, "own": job.own, "cwd": job.cwd, "of": job.of}
+        fields["inputs"] = job.inputs
         if self._shared.get(job.of) is not job.shared:
             self._shared[job.of] = fields["shared"] = job.shared
         self.channel.send(fields)
@@ -158,6 +160,8 @@ def _attached(fork: Fork, be: Callable[[int, int], int]) -> tuple[int, Capture, 
 
 
 def _spawn(job: Job, out: int) -> int:
+    if job.ours and job.given is not None:
+        entrypoint.lay_down(job.argv[1:], job.given)
     process = subprocess.Popen(  # noqa: S603  # running the task's command is the job
         worker.exec_argv(job),
         stdin=subprocess.DEVNULL,

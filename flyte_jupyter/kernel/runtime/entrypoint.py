@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from flyte_jupyter.kernel.runtime import isolation
-from flyte_jupyter.kernel.runtime.execute import Arguments, execute
+from flyte_jupyter.kernel.runtime import isolation, storage
+from flyte_jupyter.kernel.runtime.execute import Arguments, Handed, execute
 
 _OPTIONS = {
     "--inputs": "inputs",
@@ -49,14 +49,19 @@ def parse(words: Sequence[str]) -> Arguments:
     return Arguments(**given)
 
 
-def run(words: Sequence[str]) -> int:
+def lay_down(words: Sequence[str], inputs: bytes) -> None:
+    """Write inputs where a command line says that they stand, for a process that cannot be handed them. Raises `OSError`."""
+    storage.write(parse(words).inputs, inputs)
+
+
+def run(words: Sequence[str], handed: Handed | None = None) -> int:
     """Run one attempt; `words` is the command line without the program's name. Gives the exit status."""
     try:
         arguments = parse(words)
     except UsageError as e:
         print(f"flyte-jupyter-execute: {e}", file=sys.stderr)  # noqa: T201  # a command speaks there
         return _USAGE_STATUS
-    return execute(arguments)
+    return execute(arguments, handed=handed)
 
 
 def main() -> None:

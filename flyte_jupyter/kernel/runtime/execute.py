@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from flyte_jupyter.kernel.runtime.outputs import Problem
 
 _PAUSE = 1.0
 """Seconds between two looks whether a full disk has room again."""
+MOST_HANDED_BACK = 8192
+"""Bytes of outputs that are handed back at most; what has more is written."""
 _LONGEST_CHAIN = 32
 """Causes of an error that are looked at: a chain of them may be a circle."""
 
@@ -47,14 +49,29 @@ class _Trouble(Exception):
         self.problem = problem
 
 
-def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the attempt. The exit status: 0 when outputs or an error were written, 1 when not even that could be done."""
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What an attempt is handed without a file: its `inputs`, a serialised ``LiteralMap``.
+
+    `back` takes its outputs in the same form, when they are small and all that it leaves; without it they are always written.
+    """
+
+    inputs: bytes
+    back: Callable[[bytes], None] | None = None
+
+
+def execute(
+    arguments: Arguments,
+    environ: Mapping[str, str] = os.environ,
+    handed: Handed | None = None,
+) -> int:
+    """Run the attempt. The exit status: 0 when outputs or an error were left, 1 when not even that could be done."""
     context = context_of(arguments, environ)
     problem: Problem | None = None
     cause: BaseException | None = None
     attempt = os.getpid()
     try:
-        result = _dispatch(arguments, context)
+        result = _dispatch(arguments, context, handed)
     except _Trouble as e:
         problem, cause = e.problem, e.__cause__
     if os.getpid() != attempt:
@@ -62,6 +79,11 @@ def execute(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> in
     if problem is not None:
         _say(problem.message)
         return _leave(arguments, context, problem)
+    if handed is not None and handed.back is not None and not context.decks:
+        data = outputs.serialised(result)
+        if len(data) <= MOST_HANDED_BACK:
+            handed.back(data)
+            return 0
     return _leave(arguments, context, result)
 
 
@@ -142,8 +164,8 @@ def context_of(arguments: Arguments, environ: Mapping[str, str]) -> Context:
     )
 
 
-def _dispatch(arguments: Arguments, context: Context) -> core.LiteralMap:
-    inputs = _read_inputs(arguments.inputs)
+def _dispatch(arguments: Arguments, context: Context, handed: Handed | None) -> core.LiteralMap:
+    inputs = _read_inputs(arguments.inputs, handed)
     try:
         code = bundle.fetch(arguments.bundle)
     except bundle.BundleRefused as e:
@@ -160,11 +182,12 @@ def _dispatch(arguments: Arguments, context: Context) -> core.LiteralMap:
         raise _Trouble(_user_problem(e, code)) from e
 
 
-def _read_inputs(uri: str) -> core.LiteralMap:
+def _read_inputs(uri: str, handed: Handed | None) -> core.LiteralMap:
     if not uri:
         return core.LiteralMap()
     try:
-        return core.LiteralMap.FromString(storage.read(uri))
+        data = storage.read(uri) if handed is None else handed.inputs
+        return core.LiteralMap.FromString(data)
     except DecodeError as e:
         message = f"The inputs at {uri} are damaged: {e}"
         raise _Trouble(Problem("InputsDamaged", message, recoverable=False, system=True)) from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ class Job:
 
     `memory` is the most it may hold, in bytes, and `patience` how many seconds it may stand still once somebody has stopped it.
     Its environment is `own` laid over `shared`, which many attempts have in common, came as number `of` and never changes.
+    `inputs` are those that it is handed, in base64; without them they stand where its command line says.
     `anew` says that it must be no fork, `chooses` that it has variables which libraries that were preloaded here have not seen.
     `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
     """
@@ -55,11 +57,13 @@ class Job:
     slot: str = ""
     anew: bool = False
     chooses: bool = False
+    inputs: str | None = None
 
     @classmethod
     def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
         """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
         argv = [str(word) for word in message["argv"]]
+        inputs = message.get("inputs")
         cwd, of = str(message["cwd"]), int(message.get("of", 0))
         if not argv or not os.path.isdir(cwd):  # noqa: PTH112  # asked for every attempt
             raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
@@ -82,6 +86,7 @@ class Job:
             slot=str(message.get("slot", "")),
             anew=bool(message.get("anew", False)),
             chooses=bool(message.get("chooses", False)),
+            inputs=None if inputs is None else str(inputs),
         )
 
     @property
@@ -97,6 +102,11 @@ class Job:
     def apart(self) -> bool:
         """Whether its process is started anew: it has to be, or its author asks for it."""
         return self.anew or self.variable("FLYTE_JUPYTER_NO_FORK") == "1"
+
+    @property
+    def given(self) -> bytes | None:
+        """The inputs that it is handed. Raises `ValueError` when they are not base64."""
+        return None if self.inputs is None else b64decode(self.inputs, validate=True)
 
     @property
     def ours(self) -> bool:

@@ -39,8 +39,12 @@ class Problem:
 
 def write_outputs(prefix: str, outputs: core.LiteralMap) -> None:
     """Leave ``outputs.pb``. Equal outputs give equal bytes."""
-    data = outputs.SerializeToString(deterministic=True)
-    storage.write(storage.join(prefix, "outputs.pb"), data)
+    storage.write(storage.join(prefix, "outputs.pb"), serialised(outputs))
+
+
+def serialised(outputs: core.LiteralMap) -> bytes:
+    """Outputs as they are left."""
+    return outputs.SerializeToString(deterministic=True)
 
 
 def write_problem(prefix: str, problem: Problem) -> None:

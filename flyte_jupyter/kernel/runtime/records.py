@@ -21,7 +21,7 @@ _MOST_BYTES = 1024 * 1024
 class Ended:
     """How a process ended: an exit status, or the number of the signal that ended it, after `ran` seconds.
 
-    `limit` and `held` are bytes, of one that was killed for its memory.
+    `limit` and `held` are bytes, of one that was killed for its memory; `outputs` are those that it handed back, in base64.
     """
 
     code: int | None
@@ -31,6 +31,7 @@ class Ended:
     """Why it was killed, in a word of `watch`; empty when nobody here did it."""
     limit: int = 0
     held: int = 0
+    outputs: str | None = None
 
     @classmethod
     def of(cls, status: int) -> Ended:
@@ -39,7 +40,9 @@ class Ended:
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""
-        found = {"code": self.code, "signal": self.signal, "ran": self.ran}
+        found: dict[str, Any] = {"code": self.code, "signal": self.signal, "ran": self.ran}
+        if self.outputs is not None:
+            found["outputs"] = self.outputs
         why = {"cause": self.cause, "limit": self.limit, "held": self.held}
         return found | why if self.cause else found
 

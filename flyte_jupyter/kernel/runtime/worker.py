@@ -9,10 +9,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
+from flyte_jupyter.kernel.runtime.execute import Handed
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
 
 _CHANNEL = 3
@@ -24,7 +26,7 @@ def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
     settle_in(job.nice, {1: out, 2: out})
     isolation.reseed()
-    return _become(job.argv, job.env, job.cwd)
+    return _become(job.argv, job.env, job.cwd, job.inputs)
 
 
 def be_spare(channel: int, out: int) -> int:
@@ -41,10 +43,11 @@ def be_spare(channel: int, out: int) -> int:
             found += decoder.feed(data)
     with suppress(OSError):
         os.nice(found[0]["nice"])
-    return _become(found[0]["argv"], found[0]["env"], found[0]["cwd"])
+    job = found[0]
+    return _become(job["argv"], job["env"], job["cwd"], job["inputs"])
 
 
-def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
+def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, inputs: str | None) -> int:
     why = _settled(env, cwd)
     if why:
         return _complain(why, _CANNOT_RUN)
@@ -52,7 +55,11 @@ def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
     if not (ours or flytekits):
         return _exec(argv)
     sys.argv = list(argv)
-    return _finished(entrypoint.run(argv[1:]) if ours else pyflyte.run(argv))
+    return _finished(entrypoint.run(argv[1:], _handed(inputs)) if ours else pyflyte.run(argv))
+
+
+def _handed(inputs: str | None, back: Callable[[bytes], None] | None = None) -> Handed | None:
+    return None if inputs is None else Handed(b64decode(inputs), back)
 
 
 def be_worker(nice: int, channel: int, out: int) -> int:
@@ -94,6 +101,7 @@ def _serve(
     message: frames.Message, env: Mapping[str, str], before: tidying.Before
 ) -> frames.Message:
     argv = message["argv"]
+    outputs: list[bytes] = []
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
     why = _settled(env, message["cwd"])
@@ -101,7 +109,7 @@ def _serve(
         code = _complain(why, _CANNOT_RUN)
     else:
         sys.argv = list(argv)
-        code = entrypoint.run(argv[1:])
+        code = entrypoint.run(argv[1:], _handed(message["inputs"], outputs.append))
     # A task that leaves threads or processes behind takes its worker with it, and them. An attempt is over when its threads are,
     # but for daemons, as any Python is; exit handlers run when its worker goes.
     retire = tidying.threads_left()
@@ -110,7 +118,10 @@ def _serve(
     _flush()
     if not before.restore() or _has_children():
         retire = True
-    return {"code": code, "retire": retire}
+    answer: frames.Message = {"code": code, "retire": retire}
+    if outputs:
+        answer["outputs"] = b64encode(outputs[0]).decode()
+    return answer
 
 
 def _has_children() -> bool:

@@ -160,6 +160,7 @@ class Zygote:
             "python": sys.version.split()[0],
             "environment": self.environment,
             "waits": True,
+            "hands": True,
             "attempts": self.attempts.wire(),
         }
 
@@ -301,7 +302,9 @@ class Zygote:
         try:
             for message in process.channel.receive():
                 process.retired = process.retired or bool(message["retire"])
-                self._end(process, Ended(int(message["code"]), None))
+                self._end(
+                    process, Ended(int(message["code"]), None, outputs=message.get("outputs"))
+                )
         except (OSError, frames.BadFrame, KeyError, TypeError, ValueError) as e:
             process.retired = True
             with suppress(KeyError):

@@ -48,6 +48,7 @@ from flyte_jupyter.engine.ports import (
     defect,
     unrivalled,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,10 @@ class KubernetesExecutor:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._logs.close()
         self._room.clear()
+
+    def carries(self, template: core.TaskTemplate) -> bool:  # noqa: ARG002 - all alike
+        """Pods read their inputs where the blobs are."""
+        return False
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt's pod if it is absent. Where a quota is used up, it is created as soon as there is room.

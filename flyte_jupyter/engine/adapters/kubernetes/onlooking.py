@@ -26,6 +26,7 @@ from flyte_jupyter.engine.ports import (
     Rejected,
     unrivalled,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -61,6 +62,10 @@ class Onlooker:
         """Watch no more."""
         await self._logs.close()
         self._entries.clear()
+
+    def carries(self, template: core.TaskTemplate) -> bool:  # noqa: ARG002 - all alike
+        """It runs none."""
+        return False
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Not here."""

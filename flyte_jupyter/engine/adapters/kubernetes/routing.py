@@ -17,6 +17,7 @@ from flyte_jupyter.engine.ports import (
     Rejected,
     unrivalled,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 
@@ -36,6 +37,10 @@ class ClusterExecutor:
         """Stop both."""
         await self._warm.stop()
         await self._pods.stop()
+
+    def carries(self, template: core.TaskTemplate) -> bool:
+        """As those that it may be sent to."""
+        return self._pods.carries(template) and self._warm.carries(template)
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Where the task wants to be."""

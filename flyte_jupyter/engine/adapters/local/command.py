@@ -165,7 +165,8 @@ def starts_anew(
 ) -> bool:
     """Whether the attempt's process must be no fork: its author says so, or has set what only the start of a process heeds.
 
-    `variables` are those that libraries may look at; `ambient` is the control plane's environment, whose part the parents of attempts were started with.
+    `variables` are those that libraries may look at; `ambient` is the control plane's environment, whose part the parents of
+    attempts were started with.
     """
     if not is_pythons(spec.template):
         return False

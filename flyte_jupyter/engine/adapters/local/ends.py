@@ -17,7 +17,7 @@ def exit_of(said: Mapping[str, Any], task: str) -> Exit:
     """How an attempt ended, in a zygote's words. One of an older release does not say how long it took."""
     ran = float(said.get("ran") or 0.0)
     why = _why(said, task, ran)
-    return Exit(said["code"], said["signal"], why, ran=ran)
+    return Exit(said["code"], said["signal"], why, ran=ran, outputs=said.get("outputs"))
 
 
 def _why(said: Mapping[str, Any], task: str, ran: float) -> Failure | None:

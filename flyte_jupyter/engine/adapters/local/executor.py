@@ -48,6 +48,7 @@ from flyte_jupyter.engine.ports import (
     Rejected,
     unrivalled,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 _AHEAD = 32
@@ -135,6 +136,10 @@ class LocalExecutor:
         await self._starter.warmth.stop()
         await self._zygotes.close()
         self._folders.close()
+
+    def carries(self, template: core.TaskTemplate) -> bool:
+        """Processes of our own runtime are handed their inputs."""
+        return command.is_own(template)
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Queue the attempt if it is absent; refuse at once what can never run here."""

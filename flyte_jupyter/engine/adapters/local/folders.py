@@ -286,12 +286,14 @@ def _described(kept: Kept, template: str) -> dict[str, Any]:
         "names": [spec.workflow, spec.node, spec.index],
         "wants": [wants.cpu, wants.memory, wants.gpu],
         "devices": list(kept.grant.devices),
+        "given": None if spec.given is None else base64.b64encode(spec.given).decode(),
     }
 
 
 def _read_spec(found: dict[str, Any], template: core.TaskTemplate) -> Kept:
     inputs, output_prefix, raw_output_prefix, prev_checkpoint = found["uris"]
     workflow, node, index = found["names"]
+    given = found.get("given")
     spec = AttemptSpec(
         id=AttemptId(RunId(*found["run"]), tuple(found["path"]), found["attempt"]),
         template=template,
@@ -299,6 +301,7 @@ def _read_spec(found: dict[str, Any], template: core.TaskTemplate) -> Kept:
         output_prefix=output_prefix,
         raw_output_prefix=raw_output_prefix,
         env=found["env"],
+        given=None if given is None else base64.b64decode(given),
         prev_checkpoint=prev_checkpoint,
         workflow=workflow,
         node=node,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
 import shutil
 import sys
@@ -95,6 +96,17 @@ async def inputs_of(spec: AttemptSpec) -> core.LiteralMap | None:
     return core.LiteralMap.FromString(await asyncio.to_thread(path.read_bytes))
 
 
+def lay_down(spec: AttemptSpec) -> None:
+    """Write the inputs that an attempt would be handed, for a runtime of an older release. Raises `OSError`."""
+    if spec.given is None:
+        return
+    path = Path(spec.inputs.removeprefix("file://"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_bytes(spec.given)
+    beside.replace(path)
+
+
 def launch_message(
     entry: Entry, inputs: core.LiteralMap | None, places: Places, settings: LocalSettings
 ) -> Message:
@@ -115,7 +127,13 @@ def launch_message(
         "memory": memory_limit_of(spec.template) or settings.memory_limit,
         "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
         **_asked(spec.template),
+        **_given(spec),
     }
+
+
+def _given(spec: AttemptSpec) -> Message:
+    """Its inputs, when it is handed them."""
+    return {} if spec.given is None else {"inputs": base64.b64encode(spec.given).decode()}
 
 
 @once_a_template

@@ -41,6 +41,8 @@ class Hello:
     attempts: tuple[Message, ...]
     waits: bool = False
     """Whether it takes variables by number, and attempts ahead of their slots; one of an older release does not."""
+    hands: bool = False
+    """Whether it hands attempts their inputs; for one of an older release they have to be in a file."""
 
 
 class Link(asyncio.Protocol):
@@ -83,6 +85,7 @@ class Link(asyncio.Protocol):
                 environment=answer["environment"],
                 attempts=tuple(answer["attempts"]),
                 waits=answer.get("waits", False),
+                hands=answer.get("hands", False),
             )
         except BaseException:
             self._drop()

@@ -70,7 +70,7 @@ class Starter:
         try:
             zygote = await _with_room(entry, lambda: self._parent_of(entry))
             entry.zygote = zygote
-            work = await _with_room(entry, lambda: self._work(entry))
+            work = await _with_room(entry, lambda: self._work(entry, zygote))
             if jobs.needs_image(entry.spec, self.grounds.environ):
                 entry.engine = await self.engines.usable()
             await _with_room(entry, lambda: self._warn(entry, zygote))
@@ -97,7 +97,7 @@ class Starter:
         if zygote is None or _is_changed(zygote):
             return False
         try:
-            work = self.folders.begin(entry.key, entry.grant)
+            work = self._ground(entry, zygote)
         except OSError:
             return False
         zygote.keys.add(entry.key)
@@ -136,7 +136,13 @@ class Starter:
                 return zygote
         raise ZygoteFailed("NoProcess", "the parents of its process died as soon as they lived")
 
-    async def _work(self, entry: Entry) -> str:
+    async def _work(self, entry: Entry, zygote: Zygote) -> str:
+        return self._ground(entry, zygote)
+
+    def _ground(self, entry: Entry, zygote: Zygote) -> str:
+        """What has to be on the disk before it can run: a file of its inputs perhaps, and its directory, which is given."""
+        if not zygote.hello.hands:
+            jobs.lay_down(entry.spec)
         return self.folders.begin(entry.key, entry.grant)
 
     async def _warn(self, entry: Entry, zygote: Zygote) -> None:

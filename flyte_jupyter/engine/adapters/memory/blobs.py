@@ -9,20 +9,24 @@ from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside
 
 
 class MemoryBlobs:
-    """Blobs in a dictionary. Set `full` to have every write fail for want of space."""
+    """Blobs in a dictionary. Set `full` to have every write fail for want of space; `literals` are what only the database has."""
 
-    def __init__(self, root: str = "memory://blobs") -> None:
+    def __init__(
+        self, root: str = "memory://blobs", literals: Mapping[str, bytes] | None = None
+    ) -> None:
         self.root = root
+        self._literals = {} if literals is None else literals
         self.content: dict[str, bytes] = {}
         self.full = False
         self._below: dict[str, dict[str, None]] = {}
 
     async def get(self, uri: str) -> bytes:
         """The whole content."""
-        try:
-            return self.content[self._key(uri)]
-        except KeyError:
-            raise BlobNotFound(f"there is nothing at {uri}") from None
+        key = self._key(uri)
+        found = self.content.get(key, self._literals.get(key))
+        if found is None:
+            raise BlobNotFound(f"there is nothing at {uri}")
+        return found
 
     async def put(self, uri: str, data: bytes) -> None:
         """Keep it."""
@@ -35,7 +39,8 @@ class MemoryBlobs:
 
     async def exists(self, uri: str) -> bool:
         """Whether there is content at this URI."""
-        return self._key(uri) in self.content
+        key = self._key(uri)
+        return key in self.content or key in self._literals
 
     async def names(self, folder: str) -> Mapping[str, int]:
         """The names and sizes of what is right below a folder."""

@@ -19,6 +19,7 @@ from flyte_jupyter.engine.ports import (
     Waits,
     unrivalled,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 Work = Callable[[AttemptSpec], Awaitable[Exit]]
@@ -30,8 +31,9 @@ class MemoryExecutor:
     It outlives engines: make a new engine over the same executor to play a crash.
     """
 
-    def __init__(self, work: Work, *, by_itself: bool = True) -> None:
+    def __init__(self, work: Work, *, by_itself: bool = True, handed: bool = False) -> None:
         self._work = work
+        self._handed = handed
         self._by_itself = by_itself
         self._news: Callable[[AttemptNews], None] | None = None
         self._clock: Callable[[], datetime] = lambda: EPOCH
@@ -59,6 +61,10 @@ class MemoryExecutor:
     async def stop(self) -> None:
         """Tell nothing more; attempts go on."""
         self._news = None
+
+    def carries(self, template: core.TaskTemplate) -> bool:  # noqa: ARG002 - all alike
+        """Whether its work is handed inputs."""
+        return self._handed
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt if it is absent."""

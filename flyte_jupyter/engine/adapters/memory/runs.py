@@ -62,6 +62,8 @@ class MemoryRuns:
         self._epoch = 0
         self._listeners: list[asyncio.Queue[RunId]] = []
         self._closures: dict[str, bytes] = {}
+        self.literals: dict[str, bytes] = {}
+        """Small inputs and outputs of nodes by URI, of all runs."""
         self.full = False
         self.commits = 0
 
@@ -167,6 +169,7 @@ class MemoryRuns:
             )
         row.nodes.update(commit.nodes)
         self._closures.update(commit.closures)
+        self.literals.update(commit.literals)
         ended = commit.summary.phase.final and not row.stored.state.summary.phase.final
         version = commit.expect + 1
         row.stored = replace(row.stored, version=version, state=RunState(commit.summary))

@@ -32,6 +32,7 @@ from flyte_jupyter.engine.ports import (
     Rejected,
     Waits,
 )
+from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,10 @@ class WarmExecutor:
         await self._crew.stop()
         self._turns.clear()
         self._by_key.clear()
+
+    def carries(self, template: core.TaskTemplate) -> bool:  # noqa: ARG002 - all alike
+        """Pods read their inputs where the blobs are."""
+        return False
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Queue the attempt for a worker if it is absent.
