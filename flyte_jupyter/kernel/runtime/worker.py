@@ -8,12 +8,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
+from flyte_jupyter.kernel.runtime.variables import Variables
 
 _CHANNEL = 3
 _OUT = 4
@@ -45,14 +45,14 @@ def be_spare(channel: int, out: int) -> int:
 
 
 def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
-    why = _settled(env, cwd)
+    why = _settled(Variables(), env, cwd)
     if why:
         return _complain(why, _CANNOT_RUN)
     ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
     if not (ours or flytekits):
         return _exec(argv)
     sys.argv = list(argv)
-    return _finished(entrypoint.run(argv[1:]) if ours else pyflyte.run(argv))
+    return _finished(entrypoint.run(argv[1:], env) if ours else pyflyte.run(argv))
 
 
 def be_worker(nice: int, channel: int, out: int) -> int:
@@ -63,10 +63,11 @@ def be_worker(nice: int, channel: int, out: int) -> int:
     os.set_inheritable(_OUT, False)
     isolation.reseed()
     decoder, shared, before = frames.Decoder(), _Shared(), tidying.Before()
+    variables = Variables()
     with socket.socket(fileno=_CHANNEL) as connection:
         while data := connection.recv(64 * 1024):
             for message in decoder.feed(data):
-                answer = _serve(message, shared.of(message), before)
+                answer = _serve(message, shared.of(message), variables, before)
                 connection.sendall(frames.encode(answer))
                 if answer["retire"]:
                     return _finished(0)
@@ -91,17 +92,17 @@ class _Shared:
 
 
 def _serve(
-    message: frames.Message, env: Mapping[str, str], before: tidying.Before
+    message: frames.Message, env: Mapping[str, str], variables: Variables, before: tidying.Before
 ) -> frames.Message:
     argv = message["argv"]
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
-    why = _settled(env, message["cwd"])
+    why = _settled(variables, env, message["cwd"])
     if why:
         code = _complain(why, _CANNOT_RUN)
     else:
         sys.argv = list(argv)
-        code = entrypoint.run(argv[1:])
+        code = entrypoint.run(argv[1:], env)
     # A task that leaves threads or processes behind takes its worker with it, and them. An attempt is over when its threads are,
     # but for daemons, as any Python is; exit handlers run when its worker goes.
     retire = tidying.threads_left()
@@ -148,33 +149,18 @@ def _lift(fd: int, above: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)
 
 
-def _settled(env: Mapping[str, str], cwd: str) -> str:
+def _settled(variables: Variables, env: Mapping[str, str], cwd: str) -> str:
     """Go where the attempt works, with its variables. Gives why that cannot be; empty when it is done."""
     try:
         os.chdir(cwd)
     except OSError as e:
         return f"cannot enter the working directory: {e}"
     try:
-        _dress(env)
+        variables.become(env)
     except (OSError, ValueError) as e:
         return f"cannot set the environment: {e}"
     marks.show(env)
     return ""
-
-
-def _dress(env: Mapping[str, str]) -> None:
-    # A worker's next attempt has most of them already, and each change is a call into the system's library.
-    has = os.environ.copy()
-    if has == env:
-        return
-    for name in has.keys() - env.keys():
-        del os.environ[name]
-    for name, value in env.items():
-        if has.get(name) != value:
-            os.environ[name] = value
-    if has.get("TZ") != env.get("TZ"):
-        # Read when a process first asks for the time of day, which may have been its parent.
-        time.tzset()
 
 
 def _exec(argv: Sequence[str]) -> int:
