@@ -122,11 +122,11 @@ class Job:
 
 def variables(found: object) -> dict[str, str]:
     """Environment variables as they came. Raises `TypeError` when they are none."""
-    if not isinstance(found, Mapping):
+    if type(found) is not dict and not isinstance(found, Mapping):  # the second takes much longer
         raise TypeError(f"variables are an object, not {type(found).__name__}")
     return {str(name): str(value) for name, value in found.items()}
 
 
 def is_ours(argv: Sequence[str]) -> bool:
     """Whether a command is this runtime's own."""
-    return os.path.basename(argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
+    return argv[0].rpartition("/")[2] == PROGRAM  # asked for every attempt

@@ -6,15 +6,16 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 JOURNAL = "journal"
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MOST_BYTES = 1024 * 1024
+_text = json.JSONEncoder(separators=(",", ":")).encode
+_quoted = json.encoder.encode_basestring_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,24 @@ class Record:
 
     def over(self, ended: Ended) -> Record:
         """The record of the same attempt now that its process has ended."""
-        ran = max(0.0, time.time() - self.started)
-        return replace(self, exit=replace(ended, ran=round(ran, 6)))
+        ran = round(max(0.0, time.time() - self.started), 6)
+        # All their fields by hand: `replace` looks each of them up.
+        how = Ended(ended.code, ended.signal, ran, ended.cause, ended.limit, ended.held)
+        return Record(self.key, self.pid, self.identity, self.started, how)
 
     def farewell(self) -> dict[str, Any]:
         """The ``ended`` message."""
         ended = self.exit.wire() if self.exit else {}
         return {"op": "ended", "key": self.key, "pid": self.pid, **ended}
 
+    def line(self) -> str:
+        """As it is kept: `wire` in JSON, by hand, which takes a third of the time."""
+        how = _text(self.exit.wire()) if self.exit else "null"
+        head = f'{{"key":{_quoted(self.key)},"pid":{self.pid},"identity":{_quoted(self.identity)}'
+        return f'{head},"started":{self.started!r},"exit":{how}}}'
+
     def wire(self) -> dict[str, Any]:
-        """As it travels and as it is kept."""
+        """As it travels."""
         return {
             "key": self.key,
             "pid": self.pid,
@@ -93,21 +102,21 @@ class Records:
     def keep(self, record: Record) -> None:
         """Write the record, in place of an earlier one of the same attempt. Raises `OSError`."""
         self._live[record.key] = record
-        self._append(record.wire())
+        self._append(record.line())
 
     def forget(self, key: str) -> None:
         """There is no such attempt any more."""
         if self._live.pop(key, None) is None:
             return
         with suppress(OSError):
-            self._append({"key": key, "gone": True})
+            self._append(f'{{"key":{_quoted(key)},"gone":true}}')
             if self._size > _MOST_BYTES:
                 self._write_anew()
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, line: str) -> None:
         if self._fd < 0:
             self._fd = os.open(self._path, _FLAGS, 0o600)
-        data = ("\n" if self._torn else "").encode() + json.dumps(line).encode() + b"\n"
+        data = f"\n{line}\n".encode() if self._torn else f"{line}\n".encode()
         self._torn = True
         if os.write(self._fd, data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -116,7 +125,7 @@ class Records:
 
     def _write_anew(self) -> None:
         """Leave out what is over."""
-        lines = [json.dumps(record.wire()) + "\n" for record in self._live.values()]
+        lines = [record.line() + "\n" for record in self._live.values()]
         part = f"{self._path}.part"
         with open(part, "w", encoding="utf-8") as file:  # noqa: PTH123  # as above
             file.writelines(lines)

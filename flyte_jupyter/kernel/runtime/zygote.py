@@ -86,8 +86,7 @@ class Zygote:
         self.peers.listen(self.listener)
         while not self._done():
             for key, events in self.selector.select(self._patience()):
-                handle: Callable[[int], None] = key.data
-                handle(events)
+                key.data(events)
             if self.bell.heard():
                 self._reap_children()
             self.peers.send_due()
@@ -97,10 +96,12 @@ class Zygote:
             self.spares.refill()
 
     def _patience(self) -> float | None:
-        alone = None if self._busy() else self._since + self.linger
-        parts = (self.sweep, self.watch, self.peers, self.idle)
-        times = [at for at in (alone, *(part.next_at for part in parts)) if at is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        soonest = None if self._busy() else self._since + self.linger
+        for part in (self.sweep, self.watch, self.peers, self.idle):
+            at = part.next_at
+            if at is not None and (soonest is None or at < soonest):
+                soonest = at
+        return None if soonest is None else max(0.0, soonest - time.monotonic())
 
     def _busy(self) -> bool:
         return bool(self.peers) or any(p.key for p in self.processes.values())
@@ -218,7 +219,7 @@ class Zygote:
         peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
-        why = pyflyte.missing() if job.flytekits else ""
+        why = "" if job.ours or not job.flytekits else pyflyte.missing()
         if why:
             raise ModuleNotFoundError(why)
         if job.chooses and self.preloads:
