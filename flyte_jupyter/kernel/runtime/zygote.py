@@ -89,6 +89,7 @@ class Zygote:
                 key.data(events)
             if self.bell.heard():
                 self._reap_children()
+            self.records.flush()
             self.peers.send_due()
             self._judge()
             self.idle.end_due()
@@ -172,7 +173,7 @@ class Zygote:
                 self.processes[record.pid].retired = True
             kill_group(record.pid)
         if self.waiting.take(key):
-            never = Record(key, 0, "", time.time()).over(Ended(None, signal.SIGKILL))
+            never = Record(key, 0, "", time.time(), Ended(None, signal.SIGKILL))
             self.peers.tell_all(never.farewell())
         self.trials.stop(key)
 
@@ -215,6 +216,8 @@ class Zygote:
         process.key = job.key
         process.identity = process.identity or isolation.identity(process.pid)
         self.attempts.begin(job.key, process.pid, process.identity)
+        if mode != "reused":
+            self.records.flush()
         self.watch.begin(process.pid, job.memory, job.patience)
         peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
 
