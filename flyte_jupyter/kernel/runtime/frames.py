@@ -20,9 +20,9 @@ class BadFrame(Exception):
     """The peer sent something that is no frame: the connection cannot go on."""
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
-    """One message as a frame."""
-    body = _text(message).encode()
+def encode(message: Mapping[str, Any] | str) -> bytes:
+    """One message as a frame; what is text is JSON already."""
+    body = (message if isinstance(message, str) else _text(message)).encode()
     return _LENGTH.pack(len(body)) + body
 
 

@@ -6,7 +6,7 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,24 +33,25 @@ class Peer:
         """Whether it has said anything. Until then it is told nothing: an answer to its greeting comes first."""
         self.replaced = False
         """Whether another one has come after it, whose word counts from then on."""
-        self._wants_write = False
+        self.wants_write = False
+        """Whether the selector has been asked to tell when more can be sent."""
 
     @property
     def waiting(self) -> bool:
         """Whether something could not be sent yet."""
         return bool(self._unsent) and self.send_at is None
 
-    def receive(self) -> Iterator[frames.Message]:
+    def receive(self) -> Iterable[frames.Message]:
         """The messages that have arrived. Raises `ConnectionError` at the end, `frames.BadFrame` for nonsense."""
         try:
             size = self.socket.recv_into(_inbox)
         except BlockingIOError:
-            return
+            return ()
         if not size:
             raise ConnectionResetError("closed by the peer")
-        yield from self._decoder.feed(bytes(_inbox[:size]))
+        return self._decoder.feed(bytes(_inbox[:size]))
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any] | str) -> None:
         """Send now what can be sent now. A broken connection shows when it is read."""
         data = frames.encode(message)
         if not self._unsent:
@@ -65,7 +66,7 @@ class Peer:
         self._unsent += data
         self.flush()
 
-    def post(self, message: Mapping[str, Any]) -> None:
+    def post(self, message: Mapping[str, Any] | str) -> None:
         """Send soon, with what else is sent until then: a short attempt's start and end wake the other side once."""
         if not self._unsent:
             self.send_at = time.monotonic() + _POST_SECONDS
@@ -82,12 +83,12 @@ class Peer:
     def want_write(self, selector: selectors.BaseSelector) -> None:
         """Have the selector tell when more can be sent, if there is more. Raises `KeyError` when it does not know this one."""
         wants = self.waiting
-        if wants is self._wants_write:
+        if wants is self.wants_write:
             return
         key = selector.get_key(self.socket)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants else 0)
         selector.modify(self.socket, events, key.data)
-        self._wants_write = wants
+        self.wants_write = wants
 
     def flush(self) -> None:
         """Send more of what is left."""
@@ -143,7 +144,7 @@ class Peers:
                 peer.flush()
                 peer.want_write(self._selector)
 
-    def tell_all(self, message: Mapping[str, Any]) -> None:
+    def tell_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody who listens now."""
         for peer in self._peers:
             if peer.spoken:
@@ -155,7 +156,7 @@ class Peers:
         for peer in self._peers:
             peer.replaced = peer is not by
 
-    def post_all(self, message: Mapping[str, Any]) -> None:
+    def post_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody soon."""
         for peer in self._peers:
             if peer.spoken:

@@ -43,6 +43,12 @@ class Ended:
         why = {"cause": self.cause, "limit": self.limit, "held": self.held}
         return found | why if self.cause else found
 
+    def text(self) -> str:
+        """The same in JSON, most often by hand, which takes a third of the time."""
+        if self.code is None or self.cause:
+            return _text(self.wire())
+        return f'{{"code": {self.code}, "signal": null, "ran": {self.ran}}}'
+
 
 @dataclass(slots=True)
 class Record:
@@ -56,18 +62,20 @@ class Record:
 
     def end(self, ended: Ended) -> None:
         """Its process has ended."""
-        ended.ran = round(max(0.0, time.time() - self.started), 6)
+        ended.ran = int(max(0.0, time.time() - self.started) * 1e6) / 1e6
         self.exit = ended
 
-    def farewell(self) -> dict[str, Any]:
-        """The ``ended`` message."""
-        ended = self.exit.wire() if self.exit else {}
-        return {"op": "ended", "key": self.key, "pid": self.pid, **ended}
+    def farewell(self, following: str = "") -> str:
+        """The ``ended`` message, in JSON; `following` is the attempt that its slot goes to."""
+        text = f'{{"op":"ended","key":"{self.key}","pid":{self.pid}'
+        if following:
+            text += f',"next":"{following}"'
+        return f"{text},{self.exit.text()[1:]}" if self.exit else f"{text}}}"
 
     def line(self) -> str:
-        """As it is kept: what `wire` gives, in JSON, by hand, which takes a third of the time."""
-        how = _text(self.exit.wire()) if self.exit else "null"
-        who = f'"key": {_quoted(self.key)}, "pid": {self.pid}, "identity": {_quoted(self.identity)}'
+        """As it is kept: what `wire` gives, in JSON. A key needs no quoting, since it is one (`is_key`)."""
+        how = self.exit.text() if self.exit else "null"
+        who = f'"key": "{self.key}", "pid": {self.pid}, "identity": {_quoted(self.identity)}'
         return f'{{{who}, "started": {self.started!r}, "exit": {how}}}'
 
     def wire(self) -> dict[str, Any]:
@@ -108,7 +116,7 @@ class Records:
     def forget(self, key: str) -> None:
         """There is no such attempt any more."""
         if self._live.pop(key, None) is not None:
-            self._lines.append(f'{{"key": {_quoted(key)}, "gone": true}}')
+            self._lines.append(f'{{"key": "{key}", "gone": true}}')
 
     def flush(self) -> None:
         """Have on disk what the disk takes of what is kept and forgotten."""

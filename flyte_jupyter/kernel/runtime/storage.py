@@ -58,8 +58,8 @@ def write(uri: str, data: bytes) -> None:
         with fsspec.open(uri, "wb") as file:
             file.write(data)
         return
-    folder, name = os.path.split(path)
-    part = f"{folder}/.{name}.{os.getpid()}.part" if folder else f".{name}.{os.getpid()}.part"
+    folder, slash, name = path.rpartition("/")
+    part = f"{folder}{slash}.{name}.{os.getpid()}.part"
     if folder:
         _have_folder(folder)
     try:

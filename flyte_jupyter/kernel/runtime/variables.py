@@ -30,8 +30,9 @@ class Variables:
 
 def _change(environ: os._Environ[str], has: Mapping[str, str], env: Mapping[str, str]) -> None:
     # Each change is a call into the system's library.
-    for name in has.keys() - env.keys():
-        del environ[name]
+    if has.keys() != env.keys():
+        for name in has.keys() - env.keys():
+            del environ[name]
     for name, value in env.items():
         if has.get(name) != value:
             environ[name] = value

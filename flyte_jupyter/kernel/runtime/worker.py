@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
@@ -67,9 +68,10 @@ def be_worker(nice: int, channel: int, out: int) -> int:
     with socket.socket(fileno=_CHANNEL) as connection:
         while data := connection.recv(64 * 1024):
             for message in decoder.feed(data):
-                answer = _serve(message, shared.of(message), variables, before)
+                code, retire = _serve(message, shared.of(message), variables, before)
+                answer = f'{{"code":{code},"retire":{"true" if retire else "false"}}}'
                 connection.sendall(frames.encode(answer))
-                if answer["retire"]:
+                if retire:
                     return _finished(0)
                 # While nobody waits for it. The code may have put anything in the place of a library.
                 with suppress(Exception):
@@ -93,7 +95,8 @@ class _Shared:
 
 def _serve(
     message: frames.Message, env: Mapping[str, str], variables: Variables, before: tidying.Before
-) -> frames.Message:
+) -> tuple[int, bool]:
+    """Run one attempt. Its exit status, and whether the worker has to go with it."""
     argv = message["argv"]
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
@@ -111,7 +114,7 @@ def _serve(
     _flush()
     if not before.restore() or _has_children():
         retire = True
-    return {"code": code, "retire": retire}
+    return code, retire
 
 
 def _has_children() -> bool:
@@ -196,8 +199,14 @@ def _join_threads() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+        _flushed(stream)
+
+
+def _flushed(stream: IO[str]) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by something else
+        return
 
 
 def exec_argv(job: Job) -> list[str]:

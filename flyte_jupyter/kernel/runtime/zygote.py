@@ -32,6 +32,7 @@ from flyte_jupyter.kernel.runtime.births import (
 from flyte_jupyter.kernel.runtime.idling import LONGEST_SECONDS, Idle
 from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
+from flyte_jupyter.kernel.runtime.polling import Selector
 from flyte_jupyter.kernel.runtime.records import Attempts, Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.spares import Spares
 from flyte_jupyter.kernel.runtime.sweeping import Sweep
@@ -49,7 +50,7 @@ class Zygote:
     listener: socket.socket
     records: Records
     linger: float
-    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    selector: selectors.BaseSelector = field(default_factory=Selector)
     peers: Peers = field(init=False)
     sweep: Sweep = field(init=False)
     spares: Spares = field(init=False)
@@ -219,7 +220,7 @@ class Zygote:
         if mode != "reused":
             self.records.flush()
         self.watch.begin(process.pid, job.memory, job.patience)
-        peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
+        peer.post(f'{{"op":"started","key":"{job.key}","pid":{process.pid},"mode":"{mode}"}}')
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
         why = "" if job.ours or not job.flytekits else pyflyte.missing()
@@ -256,9 +257,11 @@ class Zygote:
 
     def _want_write(self, process: Process) -> None:
         """A large environment goes to a worker in parts."""
-        assert process.channel is not None
-        with suppress(KeyError):
-            process.channel.want_write(self.selector)
+        channel = process.channel
+        assert channel is not None
+        if channel.waiting is not channel.wants_write:
+            with suppress(KeyError):
+                channel.want_write(self.selector)
 
     def _watch(self, process: Process) -> Process:
         self.processes[process.pid] = process
@@ -363,7 +366,7 @@ class Zygote:
             return
         # Its slot goes to who has waited; nobody else waits for this news, so it may have company.
         sender, job = following
-        self.peers.post_all({**record.farewell(), "next": job.key})
+        self.peers.post_all(record.farewell(job.key))
         self._give(process, job)
         self._begun(sender, job, process, "reused")
 
