@@ -111,6 +111,42 @@ def test_each_ones_words_are_in_its_own_log(tmp_path):
     asyncio.run(main())
 
 
+VARIABLES = """
+import os, subprocess
+
+def do_tell(inputs):
+    told = subprocess.run(["/usr/bin/env"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert sorted(told) == sorted(f"{name}={value}" for name, value in os.environ.items())
+    print(os.getpid(), "LEFT" in os.environ, os.environ.get("GIVEN"), os.environ["FLYTE_INTERNAL_NODE_ID"])
+
+def do_change(inputs):
+    os.environ["LEFT"] = "x"
+    os.environ["FLYTE_INTERNAL_NODE_ID"] = "another"
+    del os.environ["GIVEN"]
+
+def do_swap(inputs):
+    os.environ = {"LEFT": "x"}
+"""
+
+
+@pytest.mark.parametrize("name", ["tell", "change", "swap"])
+def test_variables_of_the_next_attempt_are_its_own(tmp_path, name):
+    async def main():
+        async with bench(tmp_path) as b:
+            told = []
+            for node, each in (("first", "tell"), ("between", name), ("last", "tell")):
+                spec = b.task(VARIABLES, each, attempt_id(node), reuse="true")
+                spec.template.container.env.add(key="GIVEN", value="yes")
+                assert (await b.run(spec)).code == 0
+                assert b.error(spec) is None, b.error(spec)
+                told.append((await b.log(spec)).split())
+            worker = told[0][0]
+            assert told[0] == [worker, "False", "yes", "first"]
+            assert told[-1] == [worker, "False", "yes", "last"]
+
+    asyncio.run(main())
+
+
 def test_an_attempt_has_the_time_zone_of_its_variables(tmp_path):
     source = "import time\n\ndef do_tell(inputs):\n    print(time.localtime(0).tm_hour)\n"
     zones = [("UTC-1", "1"), ("UTC-2", "2"), ("", "0"), ("UTC-3", "3")]

@@ -85,7 +85,7 @@ class Task:
             TypeMismatch: an input or output is not of its declared type.
             AuthoringError: an input is missing.
         """
-        storage = PrefixStorage(context.raw_output_prefix, context.working_directory / ".flyte")
+        storage = PrefixStorage(context.raw_output_prefix, context.working_directory)
         result = self.function(**self._decoded(inputs, storage))
         literals = core.LiteralMap()
         for name, value in self.interface.split(result).items():

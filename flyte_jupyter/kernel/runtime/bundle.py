@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 from flyte_jupyter.kernel.bundling import MANIFEST, content_version
@@ -81,7 +82,7 @@ def fetch(uri: str, cache: Path | None = None) -> Unpacked:
     """
     try:
         cache = cache or cache_folder()
-        target = cache / hashlib.sha256(_identity(uri).encode()).hexdigest()
+        target = _place(cache, _identity(uri))
         if not unpacked.hold(target):
             _unpack_at(target, _archive(uri), uri)
             while not unpacked.hold(target):  # somebody else made room just then
@@ -94,20 +95,38 @@ def fetch(uri: str, cache: Path | None = None) -> Unpacked:
     return _described(target, uri)
 
 
-@lru_cache(
-    maxsize=64
-)  # a worker's next attempt has the same bundle, and a folder of this name never changes
+# A worker's next attempt has the same bundle, and a folder of this name never changes.
+
+
+@lru_cache(maxsize=64)
 def _described(folder: Path, uri: str) -> Unpacked:
     return Unpacked(folder, _cells(folder, uri))
+
+
+@lru_cache(maxsize=64)
+def _place(cache: Path, identity: str) -> Path:
+    return cache / hashlib.sha256(identity.encode()).hexdigest()
+
+
+_path = lru_cache(maxsize=64)(Path)
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where unpacked bundles are kept: ``$FLYTE_JUPYTER_BUNDLES``, or the user's cache folder."""
     named = environ.get(CACHE_VARIABLE)
     if named:
-        return Path(named)
+        return _path(named)
     home = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/tmp") / ".cache"  # noqa: S108  # without a home there is nowhere better
     return Path(home) / "flyte-jupyter" / "bundles"
+
+
+def loaded(bundle: Unpacked, entity: str) -> Any:
+    """What `load` gives, if that takes no import and runs nobody's code, as after a worker's first attempt; else None."""
+    module, _, name = entity.partition(":")
+    found = sys.modules.get(module)
+    if type(found) is not ModuleType or str(bundle.folder) not in sys.path:
+        return None
+    return vars(found).get(name)
 
 
 def load(bundle: Unpacked, entity: str) -> Any:
@@ -145,11 +164,11 @@ def _look_anew(place: str) -> None:
 
 def _identity(uri: str) -> str:
     """A bundle stands at a location that names its content, so the URI is enough; a local file's stamp guards against edits."""
-    path = storage.local_path(uri)
-    if path is None:
+    name = storage.local_name(uri)
+    if name is None:
         return uri
     try:
-        stat = path.stat()
+        stat = os.stat(name)  # noqa: PTH116  # every attempt waits for this
     except OSError as e:
         raise _unavailable(uri, e) from e
     return f"{uri}\0{stat.st_size}\0{stat.st_mtime_ns}"

@@ -38,8 +38,6 @@ class Capture:
     def aim(self, log: str, limit: int) -> None:
         """From now on append to the file `log`, which is made with the first word. Without a file the output is dropped."""
         self._close_log()
-        self._tail = _Tail(min(_LONGEST_TAIL, limit // 4))
-        self._room = limit - self._tail.most - min(_LINE_BETWEEN, limit // 4)
         self._limit = limit
         self._path = log
 
@@ -86,6 +84,8 @@ class Capture:
 
     def _open(self) -> bool:
         if self._log < 0 and self._path:
+            self._tail = _Tail(min(_LONGEST_TAIL, self._limit // 4))
+            self._room = self._limit - self._tail.most - min(_LINE_BETWEEN, self._limit // 4)
             try:
                 self._log = _append_to(self._path)
             except OSError as e:  # a full disk, no permission

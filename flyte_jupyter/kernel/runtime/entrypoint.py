@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flyte_jupyter.kernel.runtime import isolation, storage
 from flyte_jupyter.kernel.runtime.execute import Arguments, Handed, execute
@@ -17,7 +18,7 @@ _OPTIONS = {
     "--bundle": "bundle",
     "--entity": "entity",
 }
-_REQUIRED = ("inputs", "output_prefix", "bundle", "entity")
+_REQUIRED = frozenset(("inputs", "output_prefix", "bundle", "entity"))
 _USAGE_STATUS = 2
 
 
@@ -33,18 +34,21 @@ def parse(words: Sequence[str]) -> Arguments:
     given: dict[str, str] = {}
     rest = iter(words)
     for word in rest:
-        option, assigned, value = word.partition("=")
-        if option not in _OPTIONS:
-            raise UsageError(f"unknown argument {word!r}; known are {', '.join(_OPTIONS)}")
-        if not assigned:
+        name, value = _OPTIONS.get(word), ""
+        if name is None:
+            option, _, value = word.partition("=")
+            name = _OPTIONS.get(option)
+            if name is None:
+                raise UsageError(f"unknown argument {word!r}; known are {', '.join(_OPTIONS)}")
+        else:
             try:
                 value = next(rest)
             except StopIteration:
-                raise UsageError(f"{option} needs a value") from None
+                raise UsageError(f"{word} needs a value") from None
         # Flyte fills a template that has no value with two quotes.
-        given[_OPTIONS[option]] = "" if value == '""' else value
-    missing = [o for o, name in _OPTIONS.items() if name in _REQUIRED and name not in given]
-    if missing:
+        given[name] = "" if value == '""' else value
+    if not given.keys() >= _REQUIRED:
+        missing = [o for o, name in _OPTIONS.items() if name in _REQUIRED - given.keys()]
         raise UsageError(f"missing {', '.join(missing)}")
     return Arguments(**given)
 
@@ -54,14 +58,19 @@ def lay_down(words: Sequence[str], inputs: bytes) -> None:
     storage.write(parse(words).inputs, inputs)
 
 
-def run(words: Sequence[str], handed: Handed | None = None) -> int:
-    """Run one attempt; `words` is the command line without the program's name. Gives the exit status."""
+def run(
+    words: Sequence[str], environ: Mapping[str, str] = os.environ, handed: Handed | None = None
+) -> int:
+    """Run one attempt; `words` is the command line without the program's name. Gives the exit status.
+
+    `environ` is what `os.environ` says, for whoever has it at hand: to ask that takes longer.
+    """
     try:
         arguments = parse(words)
     except UsageError as e:
         print(f"flyte-jupyter-execute: {e}", file=sys.stderr)  # noqa: T201  # a command speaks there
         return _USAGE_STATUS
-    return execute(arguments, handed=handed)
+    return execute(arguments, environ, handed)
 
 
 def main() -> None:

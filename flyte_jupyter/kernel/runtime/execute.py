@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +27,8 @@ MOST_HANDED_BACK = 8192
 """Bytes of outputs that are handed back at most; what has more is written."""
 _LONGEST_CHAIN = 32
 """Causes of an error that are looked at: a chain of them may be a circle."""
+_folder = lru_cache(maxsize=16)(Path)
+"""Attempts of a worker work in few folders, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def execute(
     cause: BaseException | None = None
     attempt = os.getpid()
     try:
-        result = _dispatch(arguments, context, handed)
+        result = _dispatch(arguments, context, bundle.cache_folder(environ), handed)
     except _Trouble as e:
         problem, cause = e.problem, e.__cause__
     if os.getpid() != attempt:
@@ -158,23 +161,27 @@ def context_of(arguments: Arguments, environ: Mapping[str, str]) -> Context:
         node=environ.get("FLYTE_INTERNAL_NODE_ID", ""),
         attempt=int(attempt) if attempt.isdecimal() else 0,
         raw_output_prefix=arguments.raw_output_prefix,
-        working_directory=Path.cwd(),
+        working_directory=_folder(os.getcwd()),  # noqa: PTH109  # every attempt waits for this
         checkpoint=arguments.checkpoint,
         previous_checkpoint=arguments.previous_checkpoint,
     )
 
 
-def _dispatch(arguments: Arguments, context: Context, handed: Handed | None) -> core.LiteralMap:
+def _dispatch(
+    arguments: Arguments, context: Context, cache: Path, handed: Handed | None
+) -> core.LiteralMap:
     inputs = _read_inputs(arguments.inputs, handed)
     try:
-        code = bundle.fetch(arguments.bundle)
+        code = bundle.fetch(arguments.bundle, cache)
     except bundle.BundleRefused as e:
         raise _Trouble(Problem("BundleRefused", str(e), recoverable=False)) from e
     except bundle.BundleUnavailable as e:
         raise _Trouble(Problem("BundleUnavailable", str(e), recoverable=True, system=True)) from e
     try:
-        with entered(replace(context, importing=True)):
-            task = bundle.load(code, arguments.entity)
+        task = bundle.loaded(code, arguments.entity)
+        if task is None:
+            with entered(replace(context, importing=True)):
+                task = bundle.load(code, arguments.entity)
         with entered(context):
             result: Any = task.dispatch(inputs, context)
         return _checked(result, arguments.entity)

@@ -11,15 +11,18 @@ Message = dict[str, Any]
 
 _LENGTH = struct.Struct(">I")
 MOST_BYTES = 64 * 1024 * 1024
+# Made once: the functions of `json` make an encoder for each message, and look for its encoding.
+_text = json.JSONEncoder(separators=(",", ":")).encode
+_value = json.JSONDecoder().raw_decode
 
 
 class BadFrame(Exception):
     """The peer sent something that is no frame: the connection cannot go on."""
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
-    """One message as a frame."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+def encode(message: Mapping[str, Any] | str) -> bytes:
+    """One message as a frame; what is text is JSON already."""
+    body = (message if isinstance(message, str) else _text(message)).encode()
     return _LENGTH.pack(len(body)) + body
 
 
@@ -31,22 +34,36 @@ class Decoder:
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """The messages that `data` completes. Raises `BadFrame`."""
-        self._held += data
-        while len(self._held) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._held)
-            if length > MOST_BYTES:
-                raise BadFrame(f"a frame of {length} bytes; at most {MOST_BYTES} are allowed")
-            end = _LENGTH.size + length
-            if len(self._held) < end:
+        held = self._held
+        if held:
+            held += data
+            # What is long comes in many pieces: they are put together once.
+            if len(held) < _LENGTH.size or len(held) < _end(held, 0):
                 return
-            body = bytes(self._held[_LENGTH.size : end])
-            del self._held[:end]
+            data = bytes(held)
+            held.clear()
+        at = 0
+        while len(data) - at >= _LENGTH.size and (end := _end(data, at)) <= len(data):
+            body, at = data[at + _LENGTH.size : end], end
             yield _parsed(body)
+        held += data[at:]
+
+
+def _end(data: bytes | bytearray, at: int) -> int:
+    """Where the frame ends that begins there. Raises `BadFrame`."""
+    (length,) = _LENGTH.unpack_from(data, at)
+    if length > MOST_BYTES:
+        raise BadFrame(f"a frame of {length} bytes; at most {MOST_BYTES} are allowed")
+    end: int = at + _LENGTH.size + length
+    return end
 
 
 def _parsed(body: bytes) -> Message:
     try:
-        message = json.loads(body)
+        text = body.decode().strip()
+        message, end = _value(text)
+        if end < len(text):
+            raise BadFrame("a frame with something after its JSON")
     except ValueError as e:
         raise BadFrame(f"a frame that is not JSON: {e}") from e
     if not isinstance(message, dict):

@@ -28,7 +28,7 @@ class Environments:
         return self._known[number]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one, but a frozen one takes four times as long to make
 class Job:
     """One attempt. `limit` is the log's, in bytes; `nice` is added to the parent's.
 
@@ -63,8 +63,9 @@ class Job:
     def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
         """From a ``launch`` message. Raises `KeyError`, `TypeError` or `ValueError` when it is not one."""
         argv = [str(word) for word in message["argv"]]
-        inputs = message.get("inputs")
-        cwd, of = str(message["cwd"]), int(message.get("of", 0))
+        cwd, given = str(message["cwd"]), message.get
+        of = int(given("of", 0))
+        inputs = given("inputs")
         if not argv or not os.path.isdir(cwd):  # noqa: PTH112  # asked for every attempt
             raise ValueError("argv is empty" if not argv else f"there is no folder {cwd}")
         return cls(
@@ -76,16 +77,16 @@ class Job:
             limit=int(message["log_limit"]),
             shared=environments[of],
             of=of,
-            reuse=bool(message.get("reuse", False)),
-            nice=int(message.get("nice", 0)),
-            memory=int(message.get("memory", 0)),
-            patience=float(message.get("patience", 0)),
-            bundle=str(message.get("bundle", "")),
-            preload=[str(m) for m in message.get("preload", [])],
-            ahead=bool(message.get("ahead", False)),
-            slot=str(message.get("slot", "")),
-            anew=bool(message.get("anew", False)),
-            chooses=bool(message.get("chooses", False)),
+            reuse=bool(given("reuse")),
+            nice=int(given("nice", 0)),
+            memory=int(given("memory", 0)),
+            patience=float(given("patience", 0)),
+            bundle=str(given("bundle", "")),
+            preload=[str(m) for m in given("preload", ())],
+            ahead=bool(given("ahead")),
+            slot=str(given("slot", "")),
+            anew=bool(given("anew")),
+            chooses=bool(given("chooses")),
             inputs=None if inputs is None else str(inputs),
         )
 
@@ -132,11 +133,11 @@ class Job:
 
 def variables(found: object) -> dict[str, str]:
     """Environment variables as they came. Raises `TypeError` when they are none."""
-    if not isinstance(found, Mapping):
+    if type(found) is not dict and not isinstance(found, Mapping):  # the second takes much longer
         raise TypeError(f"variables are an object, not {type(found).__name__}")
     return {str(name): str(value) for name, value in found.items()}
 
 
 def is_ours(argv: Sequence[str]) -> bool:
     """Whether a command is this runtime's own."""
-    return os.path.basename(argv[0]) == PROGRAM  # noqa: PTH119  # asked for every attempt
+    return argv[0].rpartition("/")[2] == PROGRAM  # asked for every attempt

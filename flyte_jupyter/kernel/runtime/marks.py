@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-_NAME = b"_FLYTE_JUPYTER_ATTEMPT="
+_VARIABLE = "_FLYTE_JUPYTER_ATTEMPT"
+_NAME = f"{_VARIABLE}=".encode()
 # Of the fields of ``stat`` after the name in parentheses: the first and the last address of that memory.
 _FROM, _TO = 47, 48
 
@@ -36,8 +37,14 @@ def place() -> tuple[int, int]:
 
 def show(env: Mapping[str, str]) -> None:
     """Let this process, and whatever is forked from it, show the mark that this environment has."""
-    mark = _NAME + os.fsencode(env.get(_NAME.decode()[:-1], ""))
-    address, length = place()
+    memory = _memory()
+    mark = _NAME + os.fsencode(env.get(_VARIABLE, ""))
     # A library may have made something else of that memory, such as a title for the process.
-    if address and len(mark) == length and ctypes.string_at(address, len(_NAME)) == _NAME:
-        ctypes.memmove(address, mark, length)
+    if len(mark) == len(memory) and memory[: len(_NAME)] == _NAME:
+        memory[:] = mark
+
+
+@cache
+def _memory() -> memoryview:
+    address, length = place()
+    return memoryview((ctypes.c_char * length).from_address(address)).cast("B")

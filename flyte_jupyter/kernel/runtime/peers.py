@@ -6,7 +6,7 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from flyte_jupyter.kernel.runtime import frames
 
 _POST_SECONDS = 0.002
+_MOST_AT_ONCE = 256 * 1024
+# One for all, who are read one after the other: the system need not find room for each reading.
+_inbox = memoryview(bytearray(_MOST_AT_ONCE))
 
 
 class Peer:
@@ -30,28 +33,40 @@ class Peer:
         """Whether it has said anything. Until then it is told nothing: an answer to its greeting comes first."""
         self.replaced = False
         """Whether another one has come after it, whose word counts from then on."""
+        self.wants_write = False
+        """Whether the selector has been asked to tell when more can be sent."""
 
     @property
     def waiting(self) -> bool:
         """Whether something could not be sent yet."""
         return bool(self._unsent) and self.send_at is None
 
-    def receive(self) -> Iterator[frames.Message]:
+    def receive(self) -> Iterable[frames.Message]:
         """The messages that have arrived. Raises `ConnectionError` at the end, `frames.BadFrame` for nonsense."""
         try:
-            data = self.socket.recv(256 * 1024)
+            size = self.socket.recv_into(_inbox)
         except BlockingIOError:
-            return
-        if not data:
+            return ()
+        if not size:
             raise ConnectionResetError("closed by the peer")
-        yield from self._decoder.feed(data)
+        return self._decoder.feed(bytes(_inbox[:size]))
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any] | str) -> None:
         """Send now what can be sent now. A broken connection shows when it is read."""
-        self._unsent += frames.encode(message)
+        data = frames.encode(message)
+        if not self._unsent:
+            try:
+                data = data[self.socket.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+            if not data:
+                return
+        self._unsent += data
         self.flush()
 
-    def post(self, message: Mapping[str, Any]) -> None:
+    def post(self, message: Mapping[str, Any] | str) -> None:
         """Send soon, with what else is sent until then: a short attempt's start and end wake the other side once."""
         if not self._unsent:
             self.send_at = time.monotonic() + _POST_SECONDS
@@ -67,10 +82,13 @@ class Peer:
 
     def want_write(self, selector: selectors.BaseSelector) -> None:
         """Have the selector tell when more can be sent, if there is more. Raises `KeyError` when it does not know this one."""
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.waiting else 0)
+        wants = self.waiting
+        if wants is self.wants_write:
+            return
         key = selector.get_key(self.socket)
-        if key.events != events:
-            selector.modify(self.socket, events, key.data)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants else 0)
+        selector.modify(self.socket, events, key.data)
+        self.wants_write = wants
 
     def flush(self) -> None:
         """Send more of what is left."""
@@ -112,7 +130,12 @@ class Peers:
     @property
     def next_at(self) -> float | None:
         """When something posted has to go, on the monotonic clock; None when nothing has."""
-        return min((p.send_at for p in self._peers if p.send_at is not None), default=None)
+        soonest = None
+        for peer in self._peers:
+            at = peer.send_at
+            if at is not None and (soonest is None or at < soonest):
+                soonest = at
+        return soonest
 
     def send_due(self) -> None:
         """Send what was posted long enough ago."""
@@ -121,7 +144,7 @@ class Peers:
                 peer.flush()
                 peer.want_write(self._selector)
 
-    def tell_all(self, message: Mapping[str, Any]) -> None:
+    def tell_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody who listens now."""
         for peer in self._peers:
             if peer.spoken:
@@ -133,7 +156,7 @@ class Peers:
         for peer in self._peers:
             peer.replaced = peer is not by
 
-    def post_all(self, message: Mapping[str, Any]) -> None:
+    def post_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody soon."""
         for peer in self._peers:
             if peer.spoken:

@@ -14,7 +14,7 @@ from contextlib import suppress
 _FIRST_REAL_TIME = getattr(signal, "SIGRTMIN", signal.NSIG)
 _SIGNALS = [int(n) for n in sorted(signal.valid_signals()) if n < _FIRST_REAL_TIME]
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_NO_TIMER = (0.0, 0.0)
+_NO_TIMERS = [(0.0, 0.0)] * len(_TIMERS)
 # Started by whoever reads an object store, this runtime included; it does nothing by itself.
 _HARMLESS = {"fsspecIO"}
 
@@ -31,7 +31,7 @@ class Before:
     def restore(self) -> bool:
         """Be so again. False when that is not possible, or when a timer was still to go off: what else it meant to do is not known."""
         # First: a signal that nobody handles any more would end the worker.
-        idle = [signal.setitimer(timer, 0) for timer in _TIMERS] == [_NO_TIMER] * len(_TIMERS)
+        idle = [_signal.setitimer(timer, 0) for timer in _TIMERS] == _NO_TIMERS
         os.umask(self._mask)
         return self._restore_streams() and self._restore_handlers() and idle
 

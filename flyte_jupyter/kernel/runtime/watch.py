@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,12 +84,15 @@ class Watch:
     @property
     def next_at(self) -> float | None:
         """When to look next, on the monotonic clock; None when there is nothing to look at."""
-        times = [*self._still.values(), *([self._look_at] if self._limits else [])]
-        return min(times, default=None)
+        if not self._still:
+            return self._look_at if self._limits else None
+        return min(*self._still.values(), self._look_at if self._limits else float("inf"))
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> Iterable[Verdict]:
         """Whose time is up, and who holds too much; nothing before it is time to look."""
-        now = time.monotonic()
+        return self._found(time.monotonic()) if self._still or self._limits else ()
+
+    def _found(self, now: float) -> Iterator[Verdict]:
         for pid, until in list(self._still.items()):
             if until <= now:
                 self.end(pid)

@@ -8,14 +8,15 @@ import signal
 import socket
 import sys
 import threading
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import IO
 
 from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
 from flyte_jupyter.kernel.runtime.execute import Handed
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
+from flyte_jupyter.kernel.runtime.variables import Variables
 
 _CHANNEL = 3
 _OUT = 4
@@ -48,14 +49,16 @@ def be_spare(channel: int, out: int) -> int:
 
 
 def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, inputs: str | None) -> int:
-    why = _settled(env, cwd)
+    why = _settled(Variables(), env, cwd)
     if why:
         return _complain(why, _CANNOT_RUN)
     ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
     if not (ours or flytekits):
         return _exec(argv)
     sys.argv = list(argv)
-    return _finished(entrypoint.run(argv[1:], _handed(inputs)) if ours else pyflyte.run(argv))
+    if not ours:
+        return _finished(pyflyte.run(argv))
+    return _finished(entrypoint.run(argv[1:], env, _handed(inputs)))
 
 
 def _handed(inputs: str | None, back: Callable[[bytes], None] | None = None) -> Handed | None:
@@ -70,12 +73,13 @@ def be_worker(nice: int, channel: int, out: int) -> int:
     os.set_inheritable(_OUT, False)
     isolation.reseed()
     decoder, shared, before = frames.Decoder(), _Shared(), tidying.Before()
+    variables = Variables()
     with socket.socket(fileno=_CHANNEL) as connection:
         while data := connection.recv(64 * 1024):
             for message in decoder.feed(data):
-                answer = _serve(message, shared.of(message), before)
+                answer, retire = _serve(message, shared.of(message), variables, before)
                 connection.sendall(frames.encode(answer))
-                if answer["retire"]:
+                if retire:
                     return _finished(0)
                 # While nobody waits for it. The code may have put anything in the place of a library.
                 with suppress(Exception):
@@ -98,18 +102,19 @@ class _Shared:
 
 
 def _serve(
-    message: frames.Message, env: Mapping[str, str], before: tidying.Before
-) -> frames.Message:
+    message: frames.Message, env: Mapping[str, str], variables: Variables, before: tidying.Before
+) -> tuple[str, bool]:
+    """Run one attempt. What there is to tell of it, and whether the worker has to go with it."""
     argv = message["argv"]
     outputs: list[bytes] = []
     os.dup2(_OUT, 1)
     os.dup2(_OUT, 2)
-    why = _settled(env, message["cwd"])
+    why = _settled(variables, env, message["cwd"])
     if why:
         code = _complain(why, _CANNOT_RUN)
     else:
         sys.argv = list(argv)
-        code = entrypoint.run(argv[1:], _handed(message["inputs"], outputs.append))
+        code = entrypoint.run(argv[1:], env, _handed(message["inputs"], outputs.append))
     # A task that leaves threads or processes behind takes its worker with it, and them. An attempt is over when its threads are,
     # but for daemons, as any Python is; exit handlers run when its worker goes.
     retire = tidying.threads_left()
@@ -118,10 +123,15 @@ def _serve(
     _flush()
     if not before.restore() or _has_children():
         retire = True
-    answer: frames.Message = {"code": code, "retire": retire}
+    return _answer(code, outputs, retire=retire), retire
+
+
+def _answer(code: int, outputs: Sequence[bytes], *, retire: bool) -> str:
+    """The end of an attempt as a message, by hand."""
+    text = f'{{"code":{code},"retire":{"true" if retire else "false"}'
     if outputs:
-        answer["outputs"] = b64encode(outputs[0]).decode()
-    return answer
+        text += f',"outputs":"{b64encode(outputs[0]).decode()}"'
+    return f"{text}}}"
 
 
 def _has_children() -> bool:
@@ -159,33 +169,18 @@ def _lift(fd: int, above: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)
 
 
-def _settled(env: Mapping[str, str], cwd: str) -> str:
+def _settled(variables: Variables, env: Mapping[str, str], cwd: str) -> str:
     """Go where the attempt works, with its variables. Gives why that cannot be; empty when it is done."""
     try:
         os.chdir(cwd)
     except OSError as e:
         return f"cannot enter the working directory: {e}"
     try:
-        _dress(env)
+        variables.become(env)
     except (OSError, ValueError) as e:
         return f"cannot set the environment: {e}"
     marks.show(env)
     return ""
-
-
-def _dress(env: Mapping[str, str]) -> None:
-    # A worker's next attempt has most of them already, and each change is a call into the system's library.
-    has = os.environ.copy()
-    if has == env:
-        return
-    for name in has.keys() - env.keys():
-        del os.environ[name]
-    for name, value in env.items():
-        if has.get(name) != value:
-            os.environ[name] = value
-    if has.get("TZ") != env.get("TZ"):
-        # Read when a process first asks for the time of day, which may have been its parent.
-        time.tzset()
 
 
 def _exec(argv: Sequence[str]) -> int:
@@ -221,8 +216,14 @@ def _join_threads() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+        _flushed(stream)
+
+
+def _flushed(stream: IO[str]) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by something else
+        return
 
 
 def exec_argv(job: Job) -> list[str]:

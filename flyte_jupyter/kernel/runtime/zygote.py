@@ -32,6 +32,7 @@ from flyte_jupyter.kernel.runtime.births import (
 from flyte_jupyter.kernel.runtime.idling import LONGEST_SECONDS, Idle
 from flyte_jupyter.kernel.runtime.job import Environments, Job
 from flyte_jupyter.kernel.runtime.peers import Peer, Peers, bound
+from flyte_jupyter.kernel.runtime.polling import Selector
 from flyte_jupyter.kernel.runtime.records import Attempts, Ended, Record, Records, is_key
 from flyte_jupyter.kernel.runtime.spares import Spares
 from flyte_jupyter.kernel.runtime.sweeping import Sweep
@@ -49,7 +50,7 @@ class Zygote:
     listener: socket.socket
     records: Records
     linger: float
-    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    selector: selectors.BaseSelector = field(default_factory=Selector)
     peers: Peers = field(init=False)
     sweep: Sweep = field(init=False)
     spares: Spares = field(init=False)
@@ -86,10 +87,10 @@ class Zygote:
         self.peers.listen(self.listener)
         while not self._done():
             for key, events in self.selector.select(self._patience()):
-                handle: Callable[[int], None] = key.data
-                handle(events)
+                key.data(events)
             if self.bell.heard():
                 self._reap_children()
+            self.records.flush()
             self.peers.send_due()
             self._judge()
             self.idle.end_due()
@@ -97,10 +98,12 @@ class Zygote:
             self.spares.refill()
 
     def _patience(self) -> float | None:
-        alone = None if self._busy() else self._since + self.linger
-        parts = (self.sweep, self.watch, self.peers, self.idle)
-        times = [at for at in (alone, *(part.next_at for part in parts)) if at is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        soonest = None if self._busy() else self._since + self.linger
+        for part in (self.sweep, self.watch, self.peers, self.idle):
+            at = part.next_at
+            if at is not None and (soonest is None or at < soonest):
+                soonest = at
+        return None if soonest is None else max(0.0, soonest - time.monotonic())
 
     def _busy(self) -> bool:
         return bool(self.peers) or any(p.key for p in self.processes.values())
@@ -172,7 +175,7 @@ class Zygote:
                 self.processes[record.pid].retired = True
             kill_group(record.pid)
         if self.waiting.take(key):
-            never = Record(key, 0, "", time.time()).over(Ended(None, signal.SIGKILL))
+            never = Record(key, 0, "", time.time(), Ended(None, signal.SIGKILL))
             self.peers.tell_all(never.farewell())
         self.trials.stop(key)
 
@@ -215,11 +218,13 @@ class Zygote:
         process.key = job.key
         process.identity = process.identity or isolation.identity(process.pid)
         self.attempts.begin(job.key, process.pid, process.identity)
+        if mode != "reused":
+            self.records.flush()
         self.watch.begin(process.pid, job.memory, job.patience)
-        peer.post({"op": "started", "key": job.key, "pid": process.pid, "mode": mode})
+        peer.post(f'{{"op":"started","key":"{job.key}","pid":{process.pid},"mode":"{mode}"}}')
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
-        why = pyflyte.missing() if job.flytekits else ""
+        why = "" if job.ours or not job.flytekits else pyflyte.missing()
         if why:
             raise ModuleNotFoundError(why)
         if job.chooses and self.preloads:
@@ -253,9 +258,11 @@ class Zygote:
 
     def _want_write(self, process: Process) -> None:
         """A large environment goes to a worker in parts."""
-        assert process.channel is not None
-        with suppress(KeyError):
-            process.channel.want_write(self.selector)
+        channel = process.channel
+        assert channel is not None
+        if channel.waiting is not channel.wants_write:
+            with suppress(KeyError):
+                channel.want_write(self.selector)
 
     def _watch(self, process: Process) -> Process:
         self.processes[process.pid] = process
@@ -302,9 +309,9 @@ class Zygote:
         try:
             for message in process.channel.receive():
                 process.retired = process.retired or bool(message["retire"])
-                self._end(
-                    process, Ended(int(message["code"]), None, outputs=message.get("outputs"))
-                )
+                handed = message.get("outputs")
+                outputs = None if handed is None else str(handed)
+                self._end(process, Ended(int(message["code"]), None, outputs=outputs))
         except (OSError, frames.BadFrame, KeyError, TypeError, ValueError) as e:
             process.retired = True
             with suppress(KeyError):
@@ -362,7 +369,7 @@ class Zygote:
             return
         # Its slot goes to who has waited; nobody else waits for this news, so it may have company.
         sender, job = following
-        self.peers.post_all({**record.farewell(), "next": job.key})
+        self.peers.post_all(record.farewell(job.key))
         self._give(process, job)
         self._begun(sender, job, process, "reused")
 

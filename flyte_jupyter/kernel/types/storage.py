@@ -72,7 +72,7 @@ class PrefixStorage:
 
     def scratch(self) -> Path:
         """A new folder below the working folder."""
-        folder = self._working_folder / uuid.uuid4().hex
+        folder = self._working_folder / ".flyte" / uuid.uuid4().hex
         folder.mkdir(parents=True)
         return folder
 
