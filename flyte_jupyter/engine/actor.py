@@ -288,6 +288,7 @@ class RunActor:
             consumed=consumed,
             events=events,
             closures=dict(self.context.unsaved),
+            begun={path for path in thought.changed if path not in self.state.nodes},
         )
         try:
             committed = await self._world.runs.commit(commit)

@@ -103,24 +103,26 @@ _finish = dialect.Prepared(
     runs.update().where(runs.c.id == bindparam("key")).values(final=bindparam("final"))
 )
 _nodes = select(nodes.c.path, nodes.c.state).where(nodes.c.run_id == bindparam("run_id"))
-_put_node = dialect.Prepared(dialect.upsert(nodes, ["run_id", "path"]))
-_log = dialect.Prepared(log.insert())
-_owe = dialect.Prepared(outbox.insert())
+_put_node = dialect.Batch(dialect.upsert(nodes, ["run_id", "path"]), ("run_id", "path", "state"))
+_log = dialect.Batch(log.insert(), ("run_id", "version", "position", "at", "observation"))
+_owe = dialect.Batch(outbox.insert(), ("run_id", "id", "action"))
 _owed = (
     select(outbox.c.id, outbox.c.action)
     .where(outbox.c.run_id == bindparam("run_id"))
     .order_by(outbox.c.id)
 )
-_settle = dialect.Prepared(
-    outbox.delete().where(outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key"))
+_settle = dialect.Batch(
+    outbox.delete().where(outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key")),
+    ("run", "key"),
 )
 _inbox = (
     select(inbox.c.id, inbox.c.observation)
     .where(inbox.c.run_id == bindparam("run_id"))
     .order_by(inbox.c.id)
 )
-_consume = dialect.Prepared(
-    inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key"))
+_consume = dialect.Batch(
+    inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key")),
+    ("run", "key"),
 )
 
 
@@ -210,17 +212,14 @@ class SqlRuns:
             for place, action in enumerate(commit.owed)
         ]
         if owed:
-            _owe.run_many(
-                connection,
-                (
-                    {"run_id": head.run_id, "id": o.id, "action": codec.encode_action(o.action)}
-                    for o in owed
-                ),
-            )
+            rows = ((head.run_id, item.id, codec.encode_action(item.action)) for item in owed)
+            _owe.run(connection, rows)
         _delete(connection, _settle, head.run_id, commit.settled)
         _delete(connection, _consume, head.run_id, commit.consumed)
         known = self._db.folded.of(transaction)
-        recording = Recording(connection, head.run_id, commit.run, known)
+        # Only of the outermost graph: what stands deeper may, in a very large graph, share its id with another.
+        new = frozenset(str(path[0]) for path in commit.begun if len(path) == 1)
+        recording = Recording(connection, head.run_id, commit.run, known, new)
         append(self._db, transaction, recording.record(commit.events, commit.nodes))
         if head.child and commit.summary.phase.final and not head.final:
             self._tell_parent(transaction, head.run_id, commit.summary.phase)
@@ -290,39 +289,29 @@ def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
     if commit.summary.phase.final is not head.final:
         _finish.run(connection, {"key": run_id, "final": commit.summary.phase.final})
     if commit.nodes:
-        _put_node.run_many(
-            connection,
-            (
-                {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
-                for path, state in commit.nodes.items()
-            ),
-        )
+        states = commit.nodes.items()
+        rows = ((run_id, path_key(path), codec.encode_node(state)) for path, state in states)
+        _put_node.run(connection, rows)
     if commit.closures:
         _keep_closure.run_many(
             connection,
             [{"digest": digest, "body": body} for digest, body in commit.closures.items()],
         )
     if commit.log:
-        _log.run_many(
+        _log.run(
             connection,
             (
-                {
-                    "run_id": run_id,
-                    "version": version,
-                    "position": position,
-                    "at": moment(at),
-                    "observation": codec.encode_observation(seen),
-                }
+                (run_id, version, position, moment(at), codec.encode_observation(seen))
                 for position, (at, seen) in enumerate(commit.log)
             ),
         )
 
 
 def _delete(
-    connection: Connection, statement: dialect.Prepared, run_id: int, keys: Sequence[int]
+    connection: Connection, statement: dialect.Batch, run_id: int, keys: Sequence[int]
 ) -> None:
     if keys:
-        statement.run_many(connection, [{"run": run_id, "key": key} for key in keys])
+        statement.run(connection, ((run_id, key) for key in keys))
 
 
 def _read_run(connection: Connection, run: RunId) -> StoredRun:

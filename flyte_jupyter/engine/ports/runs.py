@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -63,6 +64,8 @@ class Commit:
     events: Sequence[RunEvent]
     closures: Mapping[str, bytes] = field(default_factory=dict)
     """Compiled closures that dynamic tasks made, by digest: kept for as long as the run."""
+    begun: AbstractSet[Path] = frozenset()
+    """Those of `nodes` that had no state at `expect`, so that nothing was ever told of them; may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
