@@ -195,10 +195,12 @@ class Batch:
         self._statement = statement
         self._names = tuple(names)
 
-    def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run it for each row; nothing when there is none."""
+    def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Run it for each row, nothing when there is none; returns how many rows of the table were written."""
         sql, in_order = self._compiled
-        _driver(connection).executemany(sql, map(in_order, rows) if in_order else rows)
+        return (
+            _driver(connection).executemany(sql, map(in_order, rows) if in_order else rows).rowcount
+        )
 
     @cached_property
     def _compiled(self) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]] | None]:

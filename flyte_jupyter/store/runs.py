@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, or_, select, true
 
@@ -93,10 +93,16 @@ _parent = dialect.Prepared(
     .select_from(_child.join(runs, runs.c.id == _child.c.parent_id))
     .where(_child.c.id == bindparam("run"))
 )
-_advance = dialect.Prepared(
+# All that a commit must not do is asked for by the one statement that it begins with.
+_advance = dialect.Batch(
     runs.update()
-    .where(runs.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("version", "summary")})
+    .where(
+        runs.c.id == bindparam("key"),
+        runs.c.version == bindparam("expect"),
+        select(lease.c.epoch).scalar_subquery() == bindparam("held"),
+    )
+    .values({name: bindparam(name) for name in ("version", "summary")}),
+    ("version", "summary", "key", "expect", "held"),
 )
 # Apart, because the column has an index, which would be written at every commit.
 _finish = dialect.Prepared(
@@ -200,11 +206,8 @@ class SqlRuns:
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection
-        head = checked(connection, commit.run, commit.epoch)
-        if head.version != commit.expect:
-            raise Stale(
-                f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
-            )
+        known = self._db.folded.of(transaction)
+        head = _advanced(connection, commit, known.pop(commit.run, None))
         version = commit.expect + 1
         _write_state(connection, head, commit)
         owed = [
@@ -216,13 +219,14 @@ class SqlRuns:
             _owe.run(connection, rows)
         _delete(connection, _settle, head.run_id, commit.settled)
         _delete(connection, _consume, head.run_id, commit.consumed)
-        known = self._db.folded.of(transaction)
         # Only of the outermost graph: what stands deeper may, in a very large graph, share its id with another.
         new = frozenset(str(path[0]) for path in commit.begun if len(path) == 1)
         recording = Recording(connection, head.run_id, commit.run, known, new)
         append(self._db, transaction, recording.record(commit.events, commit.nodes))
         if head.child and commit.summary.phase.final and not head.final:
             self._tell_parent(transaction, head.run_id, commit.summary.phase)
+        if not commit.summary.phase.final:
+            known[commit.run] = head._replace(version=version, final=False)
         return Committed(version, owed)
 
     def _tell_parent(self, transaction: Transaction, child: int, phase: RunPhase) -> None:
@@ -259,8 +263,7 @@ def send(db: Database, transaction: Transaction, run_id: int, run: RunId, messag
 _send = dialect.Prepared(inbox.insert())
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What a commit must know of the run's row."""
 
     run_id: int
@@ -282,10 +285,29 @@ def checked(connection: Connection, run: RunId, epoch: int) -> Head:
     return Head(run_id, version, bool(final), parent is not None)
 
 
-def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
-    run_id, version = head.run_id, head.version + 1
+def _advanced(connection: Connection, commit: Commit, known: Head | None) -> Head:
+    """Give the run its next version and its summary. Raises `Fenced`, `NotFound` or `Stale`.
+
+    A run that is `known` from the commit before this one is only looked up when that fails, to say why.
+    """
     summary = codec.encode_summary(commit.summary)
-    _advance.run(connection, {"key": run_id, "version": version, "summary": summary})
+
+    def advance(head: Head) -> bool:
+        row = (commit.expect + 1, summary, head.run_id, commit.expect, commit.epoch)
+        return _advance.run(connection, [row]) == 1
+
+    if known is not None and advance(known):
+        return known
+    head = checked(connection, commit.run, commit.epoch)
+    if head.version != commit.expect or not advance(head):
+        raise Stale(
+            f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
+        )
+    return head
+
+
+def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
+    run_id, version = head.run_id, commit.expect + 1
     if commit.summary.phase.final is not head.final:
         _finish.run(connection, {"key": run_id, "final": commit.summary.phase.final})
     if commit.nodes:
