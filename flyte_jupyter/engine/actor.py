@@ -289,6 +289,7 @@ class RunActor:
             events=events,
             closures=dict(self.context.unsaved),
             literals=dict(self.context.literals),
+            begun={path for path in thought.changed if path not in self.state.nodes},
         )
         try:
             committed = await self._world.runs.commit(commit)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -177,14 +178,45 @@ class Prepared:
     @cached_property
     def _compiled(self) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
         """The statement's text, and what puts values in its order; made at the first use, not at import."""
-        compiled = self._statement.compile(dialect=sqlite_dialect(paramstyle="qmark"))
-        names = tuple(cast("SQLCompiler", compiled).positiontup or ())
+        compiled = _compiled(self._statement)
+        names = tuple(compiled.positiontup or ())
         fixed = {name: value for name, value in compiled.params.items() if value is not None}
         if fixed:
             return str(compiled), lambda values: tuple(
                 values[name] if name in values else fixed.get(name) for name in names
             )
         return str(compiled), lambda values: tuple(map(values.get, names))
+
+
+class Batch:
+    """A statement for the rows of a commit, each a tuple of its values in the order of `names`. Otherwise as `Prepared`."""
+
+    def __init__(self, statement: ClauseElement, names: Sequence[str]) -> None:
+        self._statement = statement
+        self._names = tuple(names)
+
+    def run(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Run it for each row, nothing when there is none; returns how many rows of the table were written."""
+        sql, in_order = self._compiled
+        return (
+            _driver(connection).executemany(sql, map(in_order, rows) if in_order else rows).rowcount
+        )
+
+    @cached_property
+    def _compiled(self) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]] | None]:
+        """The statement's text, and what puts a row in its order, unless it stands in it."""
+        inserts = isinstance(self._statement, Insert)
+        compiled = _compiled(self._statement, self._names if inserts else None)
+        places = [self._names.index(name) for name in compiled.positiontup or ()]
+        if places == list(range(len(self._names))):
+            return str(compiled), None
+        return str(compiled), itemgetter(*places)
+
+
+def _compiled(statement: ClauseElement, columns: Sequence[str] | None = None) -> SQLCompiler:
+    """The statement's text for the driver; of an insertion only the `columns`, if they are given."""
+    spoken = sqlite_dialect(paramstyle="qmark")
+    return cast("SQLCompiler", statement.compile(dialect=spoken, column_keys=columns))
 
 
 def among(column: Column[str], name: str) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store.database import Database, Transaction
-from flyte_jupyter.store.dialect import Prepared
+from flyte_jupyter.store.dialect import Batch
 from flyte_jupyter.store.tables import feed
 
 KEEP = 100_000
@@ -49,7 +49,7 @@ class Change:
     attempt: int = 0
 
 
-_append = Prepared(feed.insert())
+_append = Batch(feed.insert(), ("kind", "project", "domain", "execution", "node", "attempt"))
 _latest = select(func.max(feed.c.seq))
 _oldest = select(func.min(feed.c.seq))
 _forget = feed.delete().where(feed.c.seq <= bindparam("last"))
@@ -60,13 +60,13 @@ def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -
     """Add to the feed what a write touched, and wake the listeners once it is on disk."""
     count = 0
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[tuple[Any, ...]]:
         nonlocal count
-        for one in touched:
+        for kind, run, node, attempt in touched:
             count += 1
-            yield _row(one)
+            yield (kind.value, *run, node, attempt)
 
-    _append.run_many(transaction.connection, rows())
+    _append.run(transaction.connection, rows())
     if not count:
         return
     transaction.after_commit(db.wake)
@@ -75,17 +75,6 @@ def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -
         db.appended = 0
         last = transaction.connection.execute(_latest).scalar() or 0
         transaction.connection.execute(_forget, {"last": last - KEEP})
-
-
-def _row(one: Touched) -> dict[str, Any]:
-    return {
-        "kind": one.kind.value,
-        "project": one.run.project,
-        "domain": one.run.domain,
-        "execution": one.run.name,
-        "node": one.node,
-        "attempt": one.attempt,
-    }
 
 
 def _changes(connection: Connection, *, statement: Select[Any], cursor: int) -> list[Change]:

@@ -1,7 +1,7 @@
 """Events folded into what clients see of executions, nodes and tasks, as FlyteAdmin folds them. Pure.
 
 Phases only move forward and a terminal phase is final, so an event that comes late or twice changes nothing. Every function
-returns a new message, or None when the event changes nothing.
+returns a new message, or None when the events change nothing. Several events of one record are folded into one new message.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ _TASK_RANKS: Mapping[int, int] = {
     _T.RETRYABLE_FAILED: _FINAL,
 }
 
+Record = TypeVar("Record", admin.NodeExecution, admin.TaskExecution)
 Closure = TypeVar(
     "Closure", admin.ExecutionClosure, admin.NodeExecutionClosure, admin.TaskExecutionClosure
 )
@@ -101,27 +102,38 @@ def fold_execution(
 
 
 def fold_node_execution(
-    before: admin.NodeExecution | None, seen: event.NodeExecutionEvent
+    before: admin.NodeExecution | None, *events: event.NodeExecutionEvent
 ) -> admin.NodeExecution | None:
-    """The node execution after the event; its first event makes it."""
-    phase = before.closure.phase if before is not None else _N.UNDEFINED
-    same = before is not None and phase == seen.phase and _NODE_RANKS.get(phase) != _FINAL
-    if before is not None and not same and not _forward(_NODE_RANKS, phase, seen.phase):
-        return None
-    after = admin.NodeExecution()
-    if before is None:
-        after.id.CopyFrom(seen.id)
-        after.closure.created_at.CopyFrom(seen.occurred_at)
-    else:
+    """The node execution after the events; its first one makes it."""
+    after, changed = admin.NodeExecution(), before is None
+    if before is not None:
         after.CopyFrom(before)
-    closure = after.closure
-    closure.phase = seen.phase
-    _stamp(closure, seen.occurred_at, running=seen.phase in (_N.RUNNING, _N.DYNAMIC_RUNNING))
-    if node_is_final(seen.phase):
+    for seen in events:
+        phase = after.closure.phase
+        if before is None and seen is events[0]:
+            after.id.CopyFrom(seen.id)
+            after.closure.created_at.CopyFrom(seen.occurred_at)
+        elif phase == seen.phase and _NODE_RANKS.get(phase) != _FINAL:
+            told = admin.NodeExecution()
+            told.CopyFrom(after)
+            _apply_to_node(after, seen)
+            changed = not _unchanged(told, after) or changed
+            continue
+        elif not _forward(_NODE_RANKS, phase, seen.phase):
+            continue
+        _apply_to_node(after, seen)
+        changed = True
+    return after if changed else None
+
+
+def _apply_to_node(after: admin.NodeExecution, seen: event.NodeExecutionEvent) -> None:
+    closure, phase = after.closure, seen.phase
+    closure.phase = phase
+    _stamp(closure, seen.occurred_at, running=phase in (_N.RUNNING, _N.DYNAMIC_RUNNING))
+    if node_is_final(phase):
         _finish(closure, seen.occurred_at)
     _node_results(closure, seen)
     _node_facts(after, seen)
-    return None if same and _unchanged(before, after) else after
 
 
 def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecutionEvent) -> None:
@@ -150,42 +162,58 @@ def _node_facts(after: admin.NodeExecution, seen: event.NodeExecutionEvent) -> N
     if seen.input_uri:
         after.input_uri = seen.input_uri
     facts = after.metadata
+    facts.SetInParent()
     if seen.spec_node_id:
         facts.spec_node_id = seen.spec_node_id
     if seen.retry_group:
         facts.retry_group = seen.retry_group
-    facts.is_parent_node |= seen.is_parent
-    facts.is_dynamic |= seen.is_dynamic
-    facts.is_array |= seen.is_array
-    facts.is_eager |= seen.is_eager
+    if seen.is_parent:
+        facts.is_parent_node = True
+    if seen.is_dynamic:
+        facts.is_dynamic = True
+    if seen.is_array:
+        facts.is_array = True
+    if seen.is_eager:
+        facts.is_eager = True
 
 
 def fold_task_execution(
-    before: admin.TaskExecution | None, seen: event.TaskExecutionEvent
+    before: admin.TaskExecution | None, *events: event.TaskExecutionEvent
 ) -> admin.TaskExecution | None:
-    """The task execution after the event; its first event makes it. In the same phase, news is added (logs, reasons)."""
-    phase = before.closure.phase if before is not None else _T.UNDEFINED
-    same = before is not None and phase == seen.phase and _TASK_RANKS.get(phase) != _FINAL
-    if before is not None and not same and not _forward(_TASK_RANKS, phase, seen.phase):
-        return None
-    after = admin.TaskExecution()
-    if before is None:
-        after.id.task_id.CopyFrom(seen.task_id)
-        after.id.node_execution_id.CopyFrom(seen.parent_node_execution_id)
-        after.id.retry_attempt = seen.retry_attempt
-        after.closure.created_at.CopyFrom(seen.occurred_at)
-    else:
+    """The task execution after the events; its first one makes it. In the same phase, news is added (logs, reasons)."""
+    after, changed = admin.TaskExecution(), before is None
+    if before is not None:
         after.CopyFrom(before)
-    closure = after.closure
-    closure.phase = seen.phase
-    _stamp(closure, seen.occurred_at, running=seen.phase == _T.RUNNING)
-    if _TASK_RANKS.get(seen.phase) == _FINAL:
+    for seen in events:
+        phase = after.closure.phase
+        if before is None and seen is events[0]:
+            after.id.task_id.CopyFrom(seen.task_id)
+            after.id.node_execution_id.CopyFrom(seen.parent_node_execution_id)
+            after.id.retry_attempt = seen.retry_attempt
+            after.closure.created_at.CopyFrom(seen.occurred_at)
+        elif phase == seen.phase and _TASK_RANKS.get(phase) != _FINAL:
+            told = admin.TaskExecution()
+            told.CopyFrom(after)
+            _apply_to_task(after, seen)
+            changed = not _unchanged(told, after) or changed
+            continue
+        elif not _forward(_TASK_RANKS, phase, seen.phase):
+            continue
+        _apply_to_task(after, seen)
+        changed = True
+    return after if changed else None
+
+
+def _apply_to_task(after: admin.TaskExecution, seen: event.TaskExecutionEvent) -> None:
+    closure, phase = after.closure, seen.phase
+    closure.phase = phase
+    _stamp(closure, seen.occurred_at, running=phase == _T.RUNNING)
+    if task_is_final(phase):
         _finish(closure, seen.occurred_at)
     if seen.input_uri:
         after.input_uri = seen.input_uri
     _results(closure, seen)
     _task_facts(closure, seen)
-    return None if same and _unchanged(before, after) else after
 
 
 def _results(
@@ -262,11 +290,7 @@ def _forward(ranks: Mapping[int, int], old: int, new: int) -> bool:
     return ranks.get(new, 0) > ranks.get(old, 0)
 
 
-def _unchanged(
-    before: admin.NodeExecution | admin.TaskExecution | None,
-    after: admin.NodeExecution | admin.TaskExecution,
-) -> bool:
-    assert before is not None
+def _unchanged(before: Record, after: Record) -> bool:
     after.closure.updated_at.CopyFrom(before.closure.updated_at)
     return before == after
 

@@ -15,7 +15,7 @@ from flyte_jupyter.engine.ports import RunEvent
 from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import Path, RunId, path_text
 from flyte_jupyter.store import resources
-from flyte_jupyter.store.dialect import Prepared, among, upsert
+from flyte_jupyter.store.dialect import Batch, Prepared, among, insert_new, upsert
 from flyte_jupyter.store.feed import ChangeKind, Touched
 from flyte_jupyter.store.projections import (
     fold_execution,
@@ -25,6 +25,10 @@ from flyte_jupyter.store.projections import (
     task_is_final,
 )
 from flyte_jupyter.store.rows import (
+    CHANGING,
+    NODE_COLUMNS,
+    TASK_COLUMNS,
+    changing,
     execution_row,
     node_execution_row,
     path_key,
@@ -39,25 +43,24 @@ _put_execution = Prepared(
     .values({c.name: bindparam(c.name) for c in executions.columns if c.name != "run_id"})
 )
 _of_node = (
-    node_executions.c.run_id == bindparam("run_id"),
-    node_executions.c.node == bindparam("node"),
+    node_executions.c.run_id == bindparam("of"),
+    node_executions.c.node == bindparam("at"),
 )
 _nodes = Prepared(
     select(node_executions.c.node, node_executions.c.body).where(
         node_executions.c.run_id == bindparam("run"), among(node_executions.c.node, "nodes")
     )
 )
-_add_node = Prepared(node_executions.insert())
-# Only what an event can change: an index whose columns are not named is not touched.
-_CHANGING = ("phase", "error_code", "updated_at", "started_at", "duration", "body")
-_change_node = Prepared(
-    node_executions.update().where(*_of_node).values({n: bindparam(n) for n in _CHANGING})
+_add_node = Batch(insert_new(node_executions), NODE_COLUMNS)
+_change_node = Batch(
+    node_executions.update().where(*_of_node).values({n: bindparam(n) for n in CHANGING}),
+    (*CHANGING, "of", "at"),
 )
 _expand = Prepared(node_executions.update().where(*_of_node).values(expansion=bindparam("digest")))
 _of_task = (
-    task_executions.c.run_id == bindparam("run_id"),
-    task_executions.c.node == bindparam("node"),
-    task_executions.c.attempt == bindparam("attempt"),
+    task_executions.c.run_id == bindparam("of"),
+    task_executions.c.node == bindparam("at"),
+    task_executions.c.attempt == bindparam("tried"),
 )
 _tasks = Prepared(
     select(
@@ -67,11 +70,12 @@ _tasks = Prepared(
         task_executions.c.phases,
     ).where(task_executions.c.run_id == bindparam("run"), among(task_executions.c.node, "nodes"))
 )
-_add_task = Prepared(task_executions.insert())
-_change_task = Prepared(
+_add_task = Batch(insert_new(task_executions), TASK_COLUMNS)
+_change_task = Batch(
     task_executions.update()
     .where(*_of_task)
-    .values({n: bindparam(n) for n in (*_CHANGING, "phases")})
+    .values({n: bindparam(n) for n in (*CHANGING, "phases")}),
+    (*CHANGING, "phases", "of", "at", "tried"),
 )
 _use = Prepared(upsert(uses, ["run_id", "node"]))
 
@@ -103,12 +107,16 @@ def read_execution(connection: Connection, run_id: int) -> admin.Execution:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Writes what one commit tells about one run. `known` are records that need no reading, kept up to date."""
+    """Writes what one commit tells about one run. `known` are records that need no reading, kept up to date.
+
+    Of nodes in `new` nothing has been told before, so that nothing is read either.
+    """
 
     connection: Connection
     run_id: int
     run: RunId
     known: Records
+    new: frozenset[str]
 
     def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> Iterator[Touched]:
         """Fold the events into the run's rows, and note whose outputs were taken over; tells what changed, each record once.
@@ -117,13 +125,14 @@ class Recording:
         """
         self._note_uses(nodes)
         of_run: list[event.WorkflowExecutionEvent] = []
-        of_nodes: list[event.NodeExecutionEvent] = []
-        of_tasks: list[event.TaskExecutionEvent] = []
+        of_nodes: dict[str, list[event.NodeExecutionEvent]] = {}
+        of_tasks: dict[tuple[str, int], list[event.TaskExecutionEvent]] = {}
         for seen in events:
             if isinstance(seen, event.NodeExecutionEvent):
-                of_nodes.append(seen)
+                of_nodes.setdefault(seen.id.node_id, []).append(seen)
             elif isinstance(seen, event.TaskExecutionEvent):
-                of_tasks.append(seen)
+                key = (seen.parent_node_execution_id.node_id, seen.retry_attempt)
+                of_tasks.setdefault(key, []).append(seen)
             else:
                 of_run.append(seen)
         run = [Touched(ChangeKind.EXECUTION, self.run)] if of_run and self._of_run(of_run) else []
@@ -158,127 +167,134 @@ class Recording:
         return after is not before
 
     def _of_nodes(
-        self, events: Sequence[event.NodeExecutionEvent], nodes: Mapping[Path, Kept]
+        self, told: Mapping[str, Sequence[event.NodeExecutionEvent]], nodes: Mapping[Path, Kept]
     ) -> Iterable[str]:
-        latest = self._known_nodes({seen.id.node_id for seen in events})
-        new: dict[str, str] = {}
-        changed: dict[str, admin.NodeExecution] = {}
-        for seen in events:
-            node = seen.id.node_id
-            before = latest.get(node)
-            if before is None:
-                new[node] = seen.parent_node_metadata.node_id
-            after = fold_node_execution(before, seen)
-            if after is not None:
-                latest[node] = changed[node] = after
-        if new:
-            self._add_nodes(new, changed, nodes)
-        if len(changed) > len(new):
-            _change_node.run_many(
+        latest = self._known_nodes(told)
+        unchanged: set[str] = set()
+
+        def folded(node: str) -> admin.NodeExecution | None:
+            after = fold_node_execution(latest.get(node), *told[node])
+            if after is None:
+                unchanged.add(node)
+            else:
+                self._keep((self.run_id, node), after, final=node_is_final(after.closure.phase))
+            return after
+
+        added = [node for node in told if node not in latest]
+        if added:
+            paths = {} if self.new.issuperset(added) else _paths(nodes)
+
+            def row(node: str) -> tuple[Any, ...]:
+                made, parent = folded(node), told[node][0].parent_node_metadata.node_id
+                assert made is not None
+                return node_execution_row(
+                    self.run_id, made, parent, paths.get(node) or path_key((node,))
+                )
+
+            _add_node.run(self.connection, map(row, added))
+        if latest:
+            _change_node.run(
                 self.connection,
                 (
-                    node_execution_row(self.run_id, after)
-                    for node, after in changed.items()
-                    if node not in new
+                    (*changing(after), self.run_id, node)
+                    for node in told
+                    if node in latest and (after := folded(node)) is not None
                 ),
             )
-        self._note_expansions(events)
-        for node, after in changed.items():
-            self._keep((self.run_id, node), after, final=node_is_final(after.closure.phase))
-        return changed
+        self._note_expansions(told)
+        return (node for node in told if node not in unchanged) if unchanged else told
 
-    def _add_nodes(
-        self,
-        new: Mapping[str, str],
-        changed: Mapping[str, admin.NodeExecution],
-        nodes: Mapping[Path, Kept],
-    ) -> None:
-        paths = _paths(nodes)
-        _add_node.run_many(
-            self.connection,
-            (
-                node_execution_row(
-                    self.run_id, changed[node], parent, paths.get(node) or path_key((node,))
-                )
-                for node, parent in new.items()
-            ),
-        )
+    def _note_expansions(self, told: Mapping[str, Sequence[event.NodeExecutionEvent]]) -> None:
+        for node, events in told.items():
+            for seen in events:
+                if seen.phase == core.NodeExecution.DYNAMIC_RUNNING:
+                    digest = seen.task_node_metadata.dynamic_workflow.id.version
+                    of = {"of": self.run_id, "at": node, "digest": digest}
+                    _expand.run(self.connection, of)
 
-    def _note_expansions(self, events: Sequence[event.NodeExecutionEvent]) -> None:
-        for seen in events:
-            if seen.phase == core.NodeExecution.DYNAMIC_RUNNING:
-                digest = seen.task_node_metadata.dynamic_workflow.id.version
-                of = {"run_id": self.run_id, "node": seen.id.node_id, "digest": digest}
-                _expand.run(self.connection, of)
-
-    def _known_nodes(self, wanted: set[str]) -> dict[str, admin.NodeExecution]:
+    def _known_nodes(self, wanted: Iterable[str]) -> dict[str, admin.NodeExecution]:
         found: dict[str, admin.NodeExecution] = {}
+        absent: list[str] = []
         for node in wanted:
             kept = self.known.get((self.run_id, node))
             if kept is not None:
                 found[node] = kept
-        absent = wanted.difference(found)
+            elif node not in self.new:
+                absent.append(node)
         if absent:
-            asked = {"run": self.run_id, "nodes": json.dumps(list(absent))}
+            asked = {"run": self.run_id, "nodes": json.dumps(absent)}
             for node, body in _nodes.all(self.connection, asked):
                 found[node] = admin.NodeExecution.FromString(body)
         return found
 
-    def _of_tasks(self, events: Sequence[event.TaskExecutionEvent]) -> Iterable[tuple[str, int]]:
-        keys = {(seen.parent_node_execution_id.node_id, seen.retry_attempt) for seen in events}
-        latest = self._known_tasks(keys)
-        new = keys.difference(latest)
-        changed: dict[tuple[str, int], Attempt] = {}
-        for seen in events:
-            key = (seen.parent_node_execution_id.node_id, seen.retry_attempt)
-            before = latest.get(key)
-            after = self._fold_task(key, before, seen)
-            if after is not before:
-                latest[key] = changed[key] = after
-        self._write_tasks(new, changed)
-        return changed
+    def _of_tasks(
+        self, told: Mapping[tuple[str, int], Sequence[event.TaskExecutionEvent]]
+    ) -> Iterable[tuple[str, int]]:
+        latest = self._known_tasks(told)
+        unchanged: set[tuple[str, int]] = set()
+
+        def folded(key: tuple[str, int]) -> Attempt | None:
+            after = self._fold_task(key, latest.get(key), told[key])
+            if after is None:
+                unchanged.add(key)
+            else:
+                final = task_is_final(after.record.closure.phase)
+                self._keep((self.run_id, *key), after, final=final)
+            return after
+
+        def row(key: tuple[str, int]) -> tuple[Any, ...]:
+            made = folded(key)
+            assert made is not None
+            return task_execution_row(self.run_id, made.record, resources.encode_counts(made.items))
+
+        added = [key for key in told if key not in latest]
+        if added:
+            _add_task.run(self.connection, map(row, added))
+        if latest:
+            _change_task.run(
+                self.connection,
+                (
+                    (
+                        *changing(after.record),
+                        resources.encode_counts(after.items),
+                        self.run_id,
+                        *key,
+                    )
+                    for key in told
+                    if key in latest and (after := folded(key)) is not None
+                ),
+            )
+        return (key for key in told if key not in unchanged) if unchanged else told
 
     def _fold_task(
-        self, key: tuple[str, int], before: Attempt | None, seen: event.TaskExecutionEvent
-    ) -> Attempt:
-        """The attempt after the event; `before` itself when the event changes nothing."""
+        self,
+        key: tuple[str, int],
+        before: Attempt | None,
+        told: Sequence[event.TaskExecutionEvent],
+    ) -> Attempt | None:
+        """The attempt after the events; None when they change nothing."""
         record, items = before or (None, _NO_ITEMS)
-        after = fold_task_execution(record, seen)
+        after = fold_task_execution(record, *told)
         moved = False
-        if seen.metadata.external_resources:
-            items = dict(items)
-            where = {"run_id": self.run_id, "node": key[0], "attempt": key[1]}
-            told = seen.metadata.external_resources
-            moved = resources.merge(self.connection, where, items, told)
-        if before is not None and after is None and not moved:
-            return before
+        for seen in told:
+            if seen.HasField("metadata") and seen.metadata.external_resources:
+                items = dict(items)
+                where = {"run_id": self.run_id, "node": key[0], "attempt": key[1]}
+                given = seen.metadata.external_resources
+                moved = resources.merge(self.connection, where, items, given) or moved
+        if after is None and not moved:
+            return None
         return Attempt(cast("admin.TaskExecution", after or record), items)
 
-    def _write_tasks(
-        self, new: set[tuple[str, int]], changed: Mapping[tuple[str, int], Attempt]
-    ) -> None:
-        def row(key: tuple[str, int]) -> dict[str, Any]:
-            record, items = changed[key]
-            return task_execution_row(self.run_id, record, resources.encode_counts(items))
-
-        if new:
-            _add_task.run_many(self.connection, (row(key) for key in changed if key in new))
-        if len(changed) > len(new):
-            _change_task.run_many(
-                self.connection,
-                (row(key) for key in changed if key not in new),
-            )
-        for key, after in changed.items():
-            final = task_is_final(after.record.closure.phase)
-            self._keep((self.run_id, *key), after, final=final)
-
-    def _known_tasks(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
+    def _known_tasks(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
         found: dict[tuple[str, int], Attempt] = {}
+        absent: list[tuple[str, int]] = []
         for key in wanted:
             kept = self.known.get((self.run_id, *key))
             if kept is not None:
                 found[key] = kept
-        absent = wanted.difference(found)
+            elif key[0] not in self.new:
+                absent.append(key)
         if absent:
             asked = {"run": self.run_id, "nodes": json.dumps([node for node, _ in absent])}
             for node, attempt, body, phases in _tasks.all(self.connection, asked):

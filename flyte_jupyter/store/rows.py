@@ -15,7 +15,6 @@ from flyte_jupyter.idl.ids import Path
 
 MICROSECOND = timedelta(microseconds=1)
 Row = dict[str, Any]
-Closure = admin.ExecutionClosure | admin.NodeExecutionClosure | admin.TaskExecutionClosure
 
 
 def micros(at: Timestamp) -> int:
@@ -33,7 +32,6 @@ def moment(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-_MILLION = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -99,44 +97,60 @@ def execution_row(run_id: int, execution: admin.Execution) -> Row:
     }
 
 
+CHANGING = ("phase", "error_code", "updated_at", "started_at", "duration", "body")
+"""What an event can change of a node's or a task's row: an index whose columns are not named is not touched."""
+NODE_COLUMNS = (
+    "run_id",
+    "node",
+    "parent",
+    "path",
+    "expansion",
+    "spec_node",
+    "created_at",
+    *CHANGING,
+)
+TASK_COLUMNS = (
+    *("run_id", "node", "attempt", "task", "task_version", "created_at"),
+    *("phases", *CHANGING),
+)
+
+
 def node_execution_row(
-    run_id: int, node: admin.NodeExecution, parent: str = "", path: str = ""
-) -> Row:
-    """The row of a node execution; `parent` is the node that it stands inside of, if any."""
-    return {
-        "run_id": run_id,
-        "node": node.id.node_id,
-        "parent": parent,
-        "path": path,
-        "expansion": "",
-        "spec_node": node.metadata.spec_node_id,
-        **_of_closure(node.closure),
-        "body": node.SerializeToString(),
-    }
+    run_id: int, node: admin.NodeExecution, parent: str, path: str
+) -> tuple[Any, ...]:
+    """A new row as `NODE_COLUMNS` has it; `parent` is the node that it stands inside of, if any."""
+    created = micros(node.closure.created_at)
+    start = (run_id, node.id.node_id, parent, path, "", node.metadata.spec_node_id, created)
+    return start + changing(node)
 
 
-def task_execution_row(run_id: int, task: admin.TaskExecution, phases: str) -> Row:
-    """The row of a task execution; `phases` says how many of its items are in which phase."""
-    of, task_id = task.id, task.id.task_id
-    return {
-        "run_id": run_id,
-        "node": of.node_execution_id.node_id,
-        "attempt": of.retry_attempt,
-        "task": task_id.name,
-        "task_version": task_id.version,
-        "phases": phases,
-        **_of_closure(task.closure),
-        "body": task.SerializeToString(),
-    }
+def task_execution_row(run_id: int, task: admin.TaskExecution, phases: str) -> tuple[Any, ...]:
+    """A new row as `TASK_COLUMNS` has it; `phases` says how many of its items are in which phase."""
+    of = task.id
+    start = (run_id, of.node_execution_id.node_id, of.retry_attempt)
+    created = micros(task.closure.created_at)
+    return (*start, of.task_id.name, of.task_id.version, created, phases, *changing(task))
 
 
-def _of_closure(closure: Closure) -> Row:
-    created, updated = closure.created_at, closure.updated_at
+def changing(record: admin.NodeExecution | admin.TaskExecution) -> tuple[Any, ...]:
+    """What the row has of it now, as `CHANGING` has it."""
+    closure = record.closure
+    return (
+        closure.phase,
+        closure.error.code if closure.HasField("error") else "",
+        micros(closure.updated_at),
+        micros(closure.started_at) if closure.HasField("started_at") else None,
+        span(closure.duration) if closure.HasField("duration") else None,
+        record.SerializeToString(),
+    )
+
+
+def _of_closure(closure: admin.ExecutionClosure) -> Row:
     return {
         "phase": closure.phase,
         "error_code": closure.error.code if closure.HasField("error") else "",
-        "created_at": created.seconds * _MILLION + created.nanos // 1_000,
-        "updated_at": updated.seconds * _MILLION + updated.nanos // 1_000,
+        "created_at": micros(closure.created_at),
+        "updated_at": micros(closure.updated_at),
         "started_at": micros(closure.started_at) if closure.HasField("started_at") else None,
         "duration": span(closure.duration) if closure.HasField("duration") else None,
     }

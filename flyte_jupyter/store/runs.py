@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, or_, select, true
 
@@ -93,34 +93,42 @@ _parent = dialect.Prepared(
     .select_from(_child.join(runs, runs.c.id == _child.c.parent_id))
     .where(_child.c.id == bindparam("run"))
 )
-_advance = dialect.Prepared(
+# All that a commit must not do is asked for by the one statement that it begins with.
+_advance = dialect.Batch(
     runs.update()
-    .where(runs.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("version", "summary")})
+    .where(
+        runs.c.id == bindparam("key"),
+        runs.c.version == bindparam("expect"),
+        select(lease.c.epoch).scalar_subquery() == bindparam("held"),
+    )
+    .values({name: bindparam(name) for name in ("version", "summary")}),
+    ("version", "summary", "key", "expect", "held"),
 )
 # Apart, because the column has an index, which would be written at every commit.
 _finish = dialect.Prepared(
     runs.update().where(runs.c.id == bindparam("key")).values(final=bindparam("final"))
 )
 _nodes = select(nodes.c.path, nodes.c.state).where(nodes.c.run_id == bindparam("run_id"))
-_put_node = dialect.Prepared(dialect.upsert(nodes, ["run_id", "path"]))
-_log = dialect.Prepared(log.insert())
-_owe = dialect.Prepared(outbox.insert())
+_put_node = dialect.Batch(dialect.upsert(nodes, ["run_id", "path"]), ("run_id", "path", "state"))
+_log = dialect.Batch(log.insert(), ("run_id", "version", "position", "at", "observation"))
+_owe = dialect.Batch(outbox.insert(), ("run_id", "id", "action"))
 _owed = (
     select(outbox.c.id, outbox.c.action)
     .where(outbox.c.run_id == bindparam("run_id"))
     .order_by(outbox.c.id)
 )
-_settle = dialect.Prepared(
-    outbox.delete().where(outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key"))
+_settle = dialect.Batch(
+    outbox.delete().where(outbox.c.run_id == bindparam("run"), outbox.c.id == bindparam("key")),
+    ("run", "key"),
 )
 _inbox = (
     select(inbox.c.id, inbox.c.observation)
     .where(inbox.c.run_id == bindparam("run_id"))
     .order_by(inbox.c.id)
 )
-_consume = dialect.Prepared(
-    inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key"))
+_consume = dialect.Batch(
+    inbox.delete().where(inbox.c.run_id == bindparam("run"), inbox.c.id == bindparam("key")),
+    ("run", "key"),
 )
 
 
@@ -198,11 +206,8 @@ class SqlRuns:
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection
-        head = checked(connection, commit.run, commit.epoch)
-        if head.version != commit.expect:
-            raise Stale(
-                f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
-            )
+        known = self._db.folded.of(transaction)
+        head = _advanced(connection, commit, known.pop(commit.run, None))
         version = commit.expect + 1
         _write_state(connection, head, commit)
         owed = [
@@ -210,20 +215,18 @@ class SqlRuns:
             for place, action in enumerate(commit.owed)
         ]
         if owed:
-            _owe.run_many(
-                connection,
-                (
-                    {"run_id": head.run_id, "id": o.id, "action": codec.encode_action(o.action)}
-                    for o in owed
-                ),
-            )
+            rows = ((head.run_id, item.id, codec.encode_action(item.action)) for item in owed)
+            _owe.run(connection, rows)
         _delete(connection, _settle, head.run_id, commit.settled)
         _delete(connection, _consume, head.run_id, commit.consumed)
-        known = self._db.folded.of(transaction)
-        recording = Recording(connection, head.run_id, commit.run, known)
+        # Only of the outermost graph: what stands deeper may, in a very large graph, share its id with another.
+        new = frozenset(str(path[0]) for path in commit.begun if len(path) == 1)
+        recording = Recording(connection, head.run_id, commit.run, known, new)
         append(self._db, transaction, recording.record(commit.events, commit.nodes))
         if head.child and commit.summary.phase.final and not head.final:
             self._tell_parent(transaction, head.run_id, commit.summary.phase)
+        if not commit.summary.phase.final:
+            known[commit.run] = head._replace(version=version, final=False)
         return Committed(version, owed)
 
     def _tell_parent(self, transaction: Transaction, child: int, phase: RunPhase) -> None:
@@ -260,8 +263,7 @@ def send(db: Database, transaction: Transaction, run_id: int, run: RunId, messag
 _send = dialect.Prepared(inbox.insert())
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What a commit must know of the run's row."""
 
     run_id: int
@@ -283,20 +285,35 @@ def checked(connection: Connection, run: RunId, epoch: int) -> Head:
     return Head(run_id, version, bool(final), parent is not None)
 
 
-def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
-    run_id, version = head.run_id, head.version + 1
+def _advanced(connection: Connection, commit: Commit, known: Head | None) -> Head:
+    """Give the run its next version and its summary. Raises `Fenced`, `NotFound` or `Stale`.
+
+    A run that is `known` from the commit before this one is only looked up when that fails, to say why.
+    """
     summary = codec.encode_summary(commit.summary)
-    _advance.run(connection, {"key": run_id, "version": version, "summary": summary})
+
+    def advance(head: Head) -> bool:
+        row = (commit.expect + 1, summary, head.run_id, commit.expect, commit.epoch)
+        return _advance.run(connection, [row]) == 1
+
+    if known is not None and advance(known):
+        return known
+    head = checked(connection, commit.run, commit.epoch)
+    if head.version != commit.expect or not advance(head):
+        raise Stale(
+            f"{commit.run} is at version {head.version}, not {commit.expect}: load it again"
+        )
+    return head
+
+
+def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
+    run_id, version = head.run_id, commit.expect + 1
     if commit.summary.phase.final is not head.final:
         _finish.run(connection, {"key": run_id, "final": commit.summary.phase.final})
     if commit.nodes:
-        _put_node.run_many(
-            connection,
-            (
-                {"run_id": run_id, "path": path_key(path), "state": codec.encode_node(state)}
-                for path, state in commit.nodes.items()
-            ),
-        )
+        states = commit.nodes.items()
+        rows = ((run_id, path_key(path), codec.encode_node(state)) for path, state in states)
+        _put_node.run(connection, rows)
     if commit.closures:
         _keep_closure.run_many(
             connection,
@@ -304,26 +321,20 @@ def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
         )
     literals.keep(connection, commit.literals)
     if commit.log:
-        _log.run_many(
+        _log.run(
             connection,
             (
-                {
-                    "run_id": run_id,
-                    "version": version,
-                    "position": position,
-                    "at": moment(at),
-                    "observation": codec.encode_observation(seen),
-                }
+                (run_id, version, position, moment(at), codec.encode_observation(seen))
                 for position, (at, seen) in enumerate(commit.log)
             ),
         )
 
 
 def _delete(
-    connection: Connection, statement: dialect.Prepared, run_id: int, keys: Sequence[int]
+    connection: Connection, statement: dialect.Batch, run_id: int, keys: Sequence[int]
 ) -> None:
     if keys:
-        statement.run_many(connection, [{"run": run_id, "key": key} for key in keys])
+        statement.run(connection, ((run_id, key) for key in keys))
 
 
 def _read_run(connection: Connection, run: RunId) -> StoredRun:

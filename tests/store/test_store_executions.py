@@ -18,7 +18,7 @@ from store_world import (
 )
 
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
-from flyte_jupyter.engine.core.state import RunPhase, RunSummary
+from flyte_jupyter.engine.core.state import Blocked, RunPhase, RunSummary
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.store import feed as feeds
 from flyte_jupyter.store.database import Database
@@ -87,6 +87,61 @@ def test_an_execution_is_seen_as_its_events_tell(play):
         )
         assert await executions.active() == 0
         assert (await executions.get(run())).closure.outputs.uri == "file:///out"
+
+    play(story)
+
+
+def test_what_a_commit_begins_is_recorded_as_what_it_goes_on_with(play):
+    async def story(executions, runs, feed):
+        epoch = await lease(runs)
+        for name, begun in (("a", frozenset()), ("b", {("n0",), ("n1", 0, "n0")})):
+            await executions.create(new_execution(name))
+            events = [
+                node_event(run(name), "n0", "QUEUED", later(1)),
+                node_event(run(name), "n1-0-n0", "QUEUED", later(1)),
+                task_event(run(name), "n0", 0, "QUEUED", later(2)),
+                node_event(run(name), "n0", "RUNNING", later(3)),
+                task_event(run(name), "n0", 0, "RUNNING", later(3)),
+            ]
+            nodes = {("n0",): Blocked(0), ("n1", 0, "n0"): Blocked(0)}
+            told = {"events": events, "nodes": nodes, "begun": begun}
+            await runs.commit(commit_of(run(name), 0, epoch, **told))
+            done = [
+                node_event(run(name), "n0", "SUCCEEDED", later(4)),
+                node_event(run(name), "n1-0-n0", "RUNNING", later(4)),
+                task_event(run(name), "n0", 0, "SUCCEEDED", later(4)),
+            ]
+            await runs.commit(commit_of(run(name), 1, epoch, events=done))
+        for name in ("a", "b"):
+            found = (await executions.node_executions(run(name), ALL, parent=None)).items
+            assert [(n.id.node_id, n.closure.phase) for n in found] == [
+                ("n0", core.NodeExecution.SUCCEEDED),
+                ("n1-0-n0", core.NodeExecution.RUNNING),
+            ]
+            assert found[0].closure.duration.seconds == 1
+            assert await executions.node_path(run(name), "n1-0-n0") == ("n1", 0, "n0")
+            (task,) = (await executions.task_executions(run(name), "n0", ALL)).items
+            assert task.closure.phase == core.TaskExecution.SUCCEEDED
+
+    play(story)
+
+
+def test_a_node_that_begins_under_the_id_of_one_that_has_ended_costs_no_run(play):
+    # Flyte's ids of nodes inside others are hashes, and a node of the outermost graph may have any name.
+    async def story(executions, runs, feed):
+        await executions.create(new_execution())
+        epoch = await lease(runs)
+        for version, phase in enumerate(("SUCCEEDED", "QUEUED")):
+            events = [
+                node_event(run(), "n0", phase, later(1)),
+                task_event(run(), "n0", 0, phase, later(1)),
+            ]
+            told = {"events": events, "begun": {("n0",)}}
+            await runs.commit(commit_of(run(), version, epoch, **told))
+        found = await executions.node_execution(run(), "n0")
+        assert found.closure.phase == core.NodeExecution.SUCCEEDED
+        task = await executions.task_execution(run(), "n0", 0)
+        assert task.closure.phase == core.TaskExecution.SUCCEEDED
 
     play(story)
 

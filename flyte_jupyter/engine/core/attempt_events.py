@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.place import Place
@@ -24,10 +23,13 @@ from flyte_jupyter.engine.core.state import (
     Stage,
     Succeeded,
 )
-from flyte_jupyter.engine.core.wording import PRODUCER, STAGES, TASK, error, stamp, tries_of
+from flyte_jupyter.engine.core.wording import STAGES, TASK, error, tries_of
 from flyte_jupyter.idl import event
-from flyte_jupyter.idl.ids import AttemptId
+from flyte_jupyter.idl.ids import AttemptId, path_text
 
+_RUNNING = (Running, Collecting)
+_NOT_BEGUN = (Ready, BackingOff)
+_UNSUCCESSFUL = (Failed, Aborted)
 _UNNAMED = Failure("Unknown", "The attempt failed; why was not kept.", Blame.SYSTEM)
 
 
@@ -57,7 +59,7 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         yield from _ended(place, reached, already)
         return
     for phase in following[len(already) :]:
-        yield task_event(place, reached, phase, when=place.when(going=True))
+        yield task_event(place, reached, phase, going=True)
     yield from _waits(place, reached)
 
 
@@ -66,19 +68,21 @@ def task_event(
     attempt: int,
     phase: int,
     why: Failure | None = None,
-    when: datetime | None = None,
+    *,
+    going: bool = False,
 ) -> event.TaskExecutionEvent:
-    """One event of one attempt."""
-    context, after, now = place.change.context, place.after, place.change.now
+    """One event of one attempt; `going`: of its start, which may be heard of together with its end."""
+    after = place.after
     made = event.TaskExecutionEvent()
     made.CopyFrom(_common(place))
     made.retry_attempt = attempt
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
-    made.occurred_at.CopyFrom(stamp(when or now))
+    made.occurred_at.CopyFrom(place.moment(going=going))
     if _interruptible(place, attempt):
         made.metadata.instance_class = event.TaskExecutionMetadata.INTERRUPTIBLE
     if why is not None:
-        made.error.CopyFrom(error(why, now))
+        context = place.change.context
+        made.error.CopyFrom(error(why, place.change.now))
         attempted = AttemptId(context.run, place.path, attempt)
         made.error.error_uri = layout.error_uri(context.root, attempted)
     elif phase == TASK.SUCCEEDED:
@@ -90,15 +94,13 @@ def task_event(
 def _common(place: Place) -> event.TaskExecutionEvent:
     """What all events of a node's attempts in one step have alike, made once."""
     if place.attempts is None:
-        context = place.change.context
-        place.attempts = event.TaskExecutionEvent(
-            task_id=place.task,
-            parent_node_execution_id=place.id,
-            producer_id=PRODUCER,
-            reported_at=stamp(place.change.now),
-            task_type=place.node.task_type,
-            input_uri=layout.inputs_uri(context.root, context.run, place.path),
-        )
+        made = place.attempts = event.TaskExecutionEvent()
+        made.CopyFrom(place.change.task)
+        if place.task is not None:
+            made.task_id.CopyFrom(place.task)
+        made.parent_node_execution_id.node_id = path_text(place.path)
+        made.task_type = place.node.task_type
+        made.input_uri = place.inputs
     return place.attempts
 
 
@@ -115,11 +117,11 @@ def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
     if isinstance(state, Nested):
         # The attempt that left the graph has done its work.
         return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING, TASK.SUCCEEDED)
-    if isinstance(state, Running | Collecting):
+    if isinstance(state, _RUNNING):
         return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING)
     if isinstance(state, IN_FLIGHT):
         return state.tries.attempt, (TASK.QUEUED,)
-    if isinstance(state, Ready | BackingOff):
+    if isinstance(state, _NOT_BEGUN):
         return state.tries.attempt, ()
     return None, ()
 
@@ -128,7 +130,7 @@ def _ended_attempt(after: Kept, number: int | None, *, began: bool) -> int | Non
     """The attempt with which a node ended; None when it ended without one."""
     if isinstance(after, Succeeded):
         return None if after.cached or after.recovered else after.attempt
-    if isinstance(after, Failed | Aborted) and (began or after.attempt > (number or 0)):
+    if isinstance(after, _UNSUCCESSFUL) and (began or after.attempt > (number or 0)):
         return after.attempt
     return None
 
@@ -143,7 +145,7 @@ def _ended(
     ran = isinstance(after, Succeeded) or (isinstance(after, Failed) and after.ran > 0)
     missing = (TASK.QUEUED, TASK.RUNNING) if ran else (TASK.QUEUED,)
     for phase in missing[len(already) :]:
-        yield task_event(place, attempt, phase, when=place.when(going=True))
+        yield task_event(place, attempt, phase, going=True)
     if isinstance(after, Failed):
         yield task_event(place, attempt, TASK.FAILED, after.failure)
     elif isinstance(after, Aborted):
@@ -165,5 +167,5 @@ def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
         return
     made = task_event(place, attempt, STAGES[after.stage])
     made.reason = after.reason
-    made.reasons.add(reason=after.reason, occurred_at=stamp(place.change.now))
+    made.reasons.add(reason=after.reason, occurred_at=place.change.stamp)
     yield made

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from json import encoder as json_encoder
+from operator import attrgetter
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from flyte_jupyter.engine.core.actions import Action
@@ -22,6 +23,7 @@ from flyte_jupyter.engine.core.state import Kept, Ready, RunSummary
 
 VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
+_BOOLEANS: Mapping[bool, str] = {False: "false", True: "true"}
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
 
@@ -108,8 +110,9 @@ def decode_action(data: bytes) -> Action:
 
 
 def _encode(value: Any) -> bytes:
-    record = {"v": VERSION, "t": type(value).__name__, "f": _fields_out(value)}
-    return _text(record).encode("utf-8", "surrogatepass")
+    of: Any = type(value)
+    record = f'{{"v":{VERSION},"t":"{of.__name__}","f":{_fields_writer(of)(value)}}}'
+    return record.encode("utf-8", "surrogatepass")
 
 
 def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
@@ -144,54 +147,66 @@ def _named(classes: tuple[type, ...]) -> Mapping[str, type]:
     return {each.__name__: each for each in classes}
 
 
-def _fields_out(value: Any) -> dict[str, Any]:
-    return {name: out(getattr(value, name)) for name, out, _ in _shape(cast("Any", type(value)))}
+@cache
+def _fields_writer(of: Any) -> Callable[[Any], str]:
+    """What writes the fields of such a value: a form to be filled in, since a commit has many."""
+    hints, fields = get_type_hints(of), dataclasses.fields(of)
+    form = "{" + ",".join(f'"{f.name}":%s' for f in fields) + "}"
+    writers = tuple(_converters(hints[f.name])[0] for f in fields)
+    if len(fields) > 1:
+        read = attrgetter(*(f.name for f in fields))
+        return lambda value: form % tuple([w(v) for w, v in zip(writers, read(value), strict=True)])
+    return lambda value: (
+        form % tuple([w(getattr(value, f.name)) for w, f in zip(writers, fields, strict=True)])
+    )
 
 
 def _fields_in(of: type[T], fields: Mapping[str, Any]) -> T:
     return of(
-        **{name: into(fields[name]) for name, _, into in _shape(cast("Any", of)) if name in fields}
+        **{name: into(fields[name]) for name, into in _shape(cast("Any", of)) if name in fields}
     )
 
 
 @cache
-def _shape(of: Any) -> tuple[tuple[str, _Convert, _Convert], ...]:
+def _shape(of: Any) -> tuple[tuple[str, _Convert], ...]:
     hints = get_type_hints(of)
-    return tuple((f.name, *_converters(hints[f.name])) for f in dataclasses.fields(of))
+    return tuple((f.name, _converters(hints[f.name])[1]) for f in dataclasses.fields(of))
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _converters(hint: Any) -> tuple[_Convert, _Convert]:
-    """How values of this type go out and come back."""
+def _converters(hint: Any) -> tuple[Callable[[Any], str], _Convert]:
+    """How values of this type are written as JSON, and how they come back."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType) and type(None) in get_args(hint):
         inner = [each for each in get_args(hint) if each is not type(None)]
         out, into = _converters(inner[0])
         return (
-            lambda v: None if v is None else out(v),
+            lambda v: "null" if v is None else out(v),
             lambda v: None if v is None else into(v),
         )
     if origin is tuple:
-        return list, tuple
+        return _text, tuple
     if origin is frozenset:
         return _attempts_out, _attempts_in
     if dataclasses.is_dataclass(hint):
         of = cast("type", hint)
-        return _fields_out, lambda v: _fields_in(of, v)
+        return _fields_writer(cast("Any", of)), lambda v: _fields_in(of, v)
     if hint is datetime:
-        return datetime.isoformat, datetime.fromisoformat
+        return lambda v: f'"{v.isoformat()}"', datetime.fromisoformat
     if hint is timedelta:
-        return lambda v: v // _MICROSECOND, lambda v: timedelta(microseconds=v)
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return str, hint
-    return _same, _same
+        return lambda v: str(v // _MICROSECOND), lambda v: timedelta(microseconds=v)
+    if isinstance(hint, type) and issubclass(hint, str):
+        return json_encoder.encode_basestring, hint if issubclass(hint, StrEnum) else _same
+    if hint is bool:
+        return _BOOLEANS.__getitem__, _same
+    return int.__repr__ if hint is int else _text, _same
 
 
-def _attempts_out(value: frozenset[tuple[Any, int]]) -> list[list[Any]]:
-    return sorted([list(path), attempt] for path, attempt in value)
+def _attempts_out(value: frozenset[tuple[Any, int]]) -> str:
+    return _text(sorted([list(path), attempt] for path, attempt in value))
 
 
 def _attempts_in(value: list[list[Any]]) -> frozenset[tuple[Any, int]]:

@@ -26,19 +26,19 @@ from flyte_jupyter.engine.core.state import (
 from flyte_jupyter.engine.core.wording import (
     ATTEMPT_BEGUN,
     NODE,
-    PRODUCER,
     RunEvent,
     cache_status,
     error,
     execution,
     source,
-    stamp,
     tries_of,
 )
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import child_run, path_text
 
 _GOING = (NODE.QUEUED, NODE.RUNNING)
+_NOT_CACHED = core.CatalogCacheStatus.CACHE_DISABLED
+_ASKED = (Probing, Reserved)
 _BEGUN = (*ATTEMPT_BEGUN, Mapped, Gathering, Waiting)
 
 
@@ -99,7 +99,7 @@ def _going(state: Kept) -> tuple[int, ...]:
     if tries is not None:
         waiting = isinstance(state, Ready) and not state.digest
         return _GOING if tries.attempt else () if waiting else (NODE.QUEUED,)
-    return (NODE.QUEUED,) if isinstance(state, Probing | Reserved) else ()
+    return (NODE.QUEUED,) if isinstance(state, _ASKED) else ()
 
 
 def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
@@ -107,12 +107,16 @@ def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
     made = event.NodeExecutionEvent()
     made.CopyFrom(_common(place))
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
-    made.occurred_at.CopyFrom(stamp(place.when(going=phase in _GOING)))
+    made.occurred_at.CopyFrom(place.moment(going=phase in _GOING))
     if place.node.kind is NodeKind.TASK:
-        _add_task(place, made, phase)
+        if place.node.cache is not None:
+            _add_cache(place, made, phase)
+        if place.inside is not None and phase not in _GOING:
+            _add_graph(place, made, phase, place.inside)
     if phase in (NODE.SUCCEEDED, NODE.RECOVERED) and isinstance(after, Succeeded):
         made.output_uri = after.outputs or place.outputs(after.attempt)
-        made.deck_uri = after.deck
+        if after.deck:
+            made.deck_uri = after.deck
     elif phase in (NODE.FAILED, NODE.TIMED_OUT) and isinstance(after, Failed):
         made.error.CopyFrom(error(after.failure, now))
         made.deck_uri = after.deck
@@ -125,21 +129,23 @@ def _common(place: Place) -> event.NodeExecutionEvent:
     """What all events of a node in one step have alike, made once."""
     if place.common is not None:
         return place.common
-    context, node = place.change.context, place.node
-    made = place.common = event.NodeExecutionEvent(
-        id=place.id,
-        producer_id=PRODUCER,
-        reported_at=stamp(place.change.now),
-        spec_node_id=node.id,
-        node_name=node.task_name or node.id,
-        is_parent=node.kind is NodeKind.WORKFLOW,
-        is_array=node.kind is NodeKind.ARRAY,
-    )
+    node = place.node
+    made = place.common = event.NodeExecutionEvent()
+    made.CopyFrom(place.change.node)
+    made.id.node_id = path_text(place.path)
+    made.spec_node_id = node.id
+    made.node_name = node.task_name or node.id
     if len(place.path) > 1:
         _add_parent(place, made)
     if node.kind is not NodeKind.START:
-        made.input_uri = layout.inputs_uri(context.root, context.run, place.path)
-    if node.kind is NodeKind.LAUNCH_PLAN:
+        made.input_uri = place.inputs
+    if node.kind is NodeKind.TASK:
+        made.task_node_metadata.cache_status = _NOT_CACHED
+    elif node.kind is NodeKind.WORKFLOW:
+        made.is_parent = True
+    elif node.kind is NodeKind.ARRAY:
+        made.is_array = True
+    elif node.kind is NodeKind.LAUNCH_PLAN:
         _add_child(place, made)
     return made
 
@@ -156,22 +162,19 @@ def _add_parent(place: Place, made: event.NodeExecutionEvent) -> None:
     made.is_in_dynamic_chain = any(isinstance(each, Scope) and each.plan for each in scopes)
 
 
-def _add_task(place: Place, made: event.NodeExecutionEvent, phase: int) -> None:
+def _add_cache(place: Place, made: event.NodeExecutionEvent, phase: int) -> None:
     metadata, after = made.task_node_metadata, place.after
-    if place.node.cache is None:
-        metadata.cache_status = core.CatalogCacheStatus.CACHE_DISABLED
-    else:
-        said = cache_status(after, ended=phase == NODE.SUCCEEDED)
-        metadata.cache_status = said  # type: ignore[assignment]  # enum values are ints
-        whose = source(after.cached, place.task) if isinstance(after, Succeeded) else None
-        if whose is not None and phase == NODE.SUCCEEDED:
-            metadata.catalog_key.source_task_execution.CopyFrom(whose)
-    inside = place.inside
-    if inside is None or phase in _GOING:
-        return
+    said = cache_status(after, ended=phase == NODE.SUCCEEDED)
+    metadata.cache_status = said  # type: ignore[assignment]  # enum values are ints
+    whose = source(after.cached, place.task) if isinstance(after, Succeeded) else None
+    if whose is not None and phase == NODE.SUCCEEDED:
+        metadata.catalog_key.source_task_execution.CopyFrom(whose)
+
+
+def _add_graph(place: Place, made: event.NodeExecutionEvent, phase: int, inside: Scope) -> None:
     made.is_parent = made.is_dynamic = True
     if phase == NODE.DYNAMIC_RUNNING:
-        context, graph = place.change.context, metadata.dynamic_workflow
+        context, graph = place.change.context, made.task_node_metadata.dynamic_workflow
         graph.id.resource_type = core.ResourceType.WORKFLOW
         graph.id.project, graph.id.domain = context.run.project, context.run.domain
         graph.id.name, graph.id.version = f"dynamic_{place.node.id}", inside.plan

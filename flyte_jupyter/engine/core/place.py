@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.plan import NodeKind, NodePlan, Plans
 from flyte_jupyter.engine.core.scopes import Walk
@@ -15,15 +17,19 @@ from flyte_jupyter.engine.core.state import (
     Collecting,
     Failed,
     Kept,
+    RunState,
     Scope,
     Succeeded,
 )
-from flyte_jupyter.engine.core.wording import execution, tries_of
+from flyte_jupyter.engine.core.wording import PRODUCER, execution, stamp, tries_of
 from flyte_jupyter.idl import core, event
-from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
+from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 TaskOf = Callable[[str, str], "core.Identifier | None"]
 _UNTOUCHED = Blocked(0)
+# Asked for each node of each step, and a union would be made anew each time.
+_RAN = (Collecting, Succeeded, Failed)
+_ATTEMPTED = (Succeeded, Failed, Aborted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,20 @@ class Change:
     after: Mapping[Path, Kept]
     walk: Walk
     now: datetime
+    stamp: Timestamp
+    node: event.NodeExecutionEvent
+    """What all events of nodes in the step have alike; `task`: those of attempts."""
+    task: event.TaskExecutionEvent
+
+    @staticmethod
+    def of(context: ReportContext, before: RunState, after: RunState, now: datetime) -> Change:
+        """The step between two states."""
+        walk, at, run = Walk(context.plans, after.nodes.get), stamp(now), execution(context.run)
+        node = event.NodeExecutionEvent(producer_id=PRODUCER, reported_at=at)
+        node.id.execution_id.CopyFrom(run)
+        task = event.TaskExecutionEvent(producer_id=PRODUCER, reported_at=at)
+        task.parent_node_execution_id.execution_id.CopyFrom(run)
+        return Change(context, before.nodes, after.nodes, walk, now, at, node, task)
 
 
 @dataclass(slots=True)
@@ -62,25 +82,33 @@ class Place:
     before: Kept
     after: Kept
     items: Sequence[int]
-    id: core.NodeExecutionIdentifier
+    number: int
+    """The attempt that the node is at, or ended with."""
+    inside: Scope | None
+    """What runs or ran inside the node at this attempt; None where nothing did."""
     common: event.NodeExecutionEvent | None = None
     """What the events of the node have alike, once one of them was made; `attempts`: those of its attempts."""
     attempts: event.TaskExecutionEvent | None = None
+    start: Timestamp | None = None
 
     @staticmethod
     def of(change: Change, path: Path, items: Sequence[int]) -> Place | None:
         """The node at this path; None when the plan has none there."""
-        node, graph = change.walk.node(path), change.walk.graph(path[:-1])
+        graph = change.walk.graph(path[:-1])
         after = change.after.get(path)
-        if node is None or graph is None or after is None:
+        if graph is None or after is None:
+            return None
+        node = graph.node(str(path[-1]))
+        if node is None:
             return None
         task = None
         if node.kind in (NodeKind.TASK, NodeKind.ARRAY):
             task = change.context.task_of(graph.template, node.id)
-        run = change.context.run
-        name = core.NodeExecutionIdentifier(node_id=path_text(path), execution_id=execution(run))
         before = change.before.get(path, _UNTOUCHED)
-        return Place(change, path, node, task, before, after, items, name)
+        number = _number(after)
+        scope = change.after.get((*path, number))
+        inside = scope if isinstance(scope, Scope) else None
+        return Place(change, path, node, task, before, after, items, number, inside)
 
     @property
     def moved(self) -> bool:
@@ -88,23 +116,9 @@ class Place:
         return self.before is not self.after
 
     @property
-    def number(self) -> int:
-        """The attempt that the node is at, or ended with."""
-        if isinstance(self.after, Succeeded | Failed | Aborted):
-            return self.after.attempt
-        tries = tries_of(self.after)
-        return 0 if tries is None else tries.attempt
-
-    @property
     def attempt(self) -> AttemptId:
         """The same, by name."""
         return AttemptId(self.change.context.run, self.path, self.number)
-
-    @property
-    def inside(self) -> Scope | None:
-        """What runs or ran inside the node at this attempt; None where nothing did."""
-        scope = self.change.after.get((*self.path, self.number))
-        return scope if isinstance(scope, Scope) else None
 
     @property
     def expands(self) -> bool:
@@ -113,11 +127,24 @@ class Place:
             return False
         return (*self.path, self.number) not in self.change.before
 
-    def when(self, *, going: bool) -> datetime:
-        """Now; or when the process started, of a start that is heard of together with its end."""
-        if going and isinstance(self.after, Collecting | Succeeded | Failed):
+    def moment(self, *, going: bool) -> Timestamp:
+        """When it happened: now; or when the process started, of a start that is heard of together with its end."""
+        if not going:
+            return self.change.stamp
+        if self.start is None:
+            self.start = stamp(self._start())
+        return self.start
+
+    def _start(self) -> datetime:
+        if isinstance(self.after, _RAN):
             return self.change.now - timedelta(seconds=self.after.ran)
         return self.change.now
+
+    @property
+    def inputs(self) -> str:
+        """Where the node's inputs stand."""
+        context = self.change.context
+        return layout.inputs_uri(context.root, context.run, self.path)
 
     def outputs(self, attempt: int) -> str:
         """Where the node's outputs stand when nobody said so."""
@@ -125,3 +152,10 @@ class Place:
         if self.node.kind is NodeKind.START and len(self.path) > 1:
             return layout.inputs_uri(context.root, context.run, self.path[:-2])
         return layout.outputs_uri(context.root, AttemptId(context.run, self.path, attempt))
+
+
+def _number(state: Kept) -> int:
+    if isinstance(state, _ATTEMPTED):
+        return state.attempt
+    tries = tries_of(state)
+    return 0 if tries is None else tries.attempt

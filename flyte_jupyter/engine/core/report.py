@@ -14,7 +14,6 @@ from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.node_events import node_events
 from flyte_jupyter.engine.core.place import Change, Place, ReportContext
 from flyte_jupyter.engine.core.plan import END, START
-from flyte_jupyter.engine.core.scopes import Walk
 from flyte_jupyter.engine.core.state import Failure, RunPhase, RunState, RunSummary, Scope
 from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp
 from flyte_jupyter.idl import core, event
@@ -45,8 +44,7 @@ def tell(
     """The same events one by one, for who must not be away long: a large step has many thousands."""
     begun, ended = _run_events(context, before.summary, after.summary, now)
     yield from begun
-    change = Change(context, before.nodes, after.nodes, Walk(context.plans, after.nodes.get), now)
-    yield from _node_events(change, changed)
+    yield from _node_events(Change.of(context, before, after, now), changed)
     yield from ended
 
 
@@ -54,13 +52,11 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
     items: dict[Path, list[int]] = {}
     paths: set[Path] = set()
     for path in changed:
-        if isinstance(change.after.get(path), Scope):
-            continue
-        if isinstance(path[-1], int):
+        if isinstance(path[-1], str):
+            paths.add(path)
+        elif not isinstance(change.after.get(path), Scope):
             items.setdefault(path[:-1], []).append(path[-1])
             paths.add(path[:-1])
-        else:
-            paths.add(path)
     around: list[tuple[Path, list[RunEvent]]] = []
     for path in sorted(paths, key=_in_order):
         while around and path[: len(around[-1][0])] != around[-1][0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +31,8 @@ from flyte_jupyter.idl.ids import RunId
 
 RunEvent = event.WorkflowExecutionEvent | event.NodeExecutionEvent | event.TaskExecutionEvent
 PRODUCER = "flyte-jupyter"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_A_DAY = 86_400
 NODE = core.NodeExecution
 TASK = core.TaskExecution
 TRYING = (Ready, BackingOff, Nested, *IN_FLIGHT)
@@ -72,11 +74,12 @@ def error(why: Failure, now: datetime) -> core.ExecutionError:
 )  # one moment for all events of a step, or two; a message that takes it copies it
 def stamp(now: datetime) -> Timestamp:
     """A moment."""
-    made = Timestamp()
-    made.FromDatetime(now)
-    return made
+    since = now - _EPOCH
+    seconds = since.days * _SECONDS_A_DAY + since.seconds
+    return Timestamp(seconds=seconds, nanos=since.microseconds * 1_000)
 
 
+@lru_cache(maxsize=16)  # likewise copied by who takes it
 def execution(run: RunId) -> core.WorkflowExecutionIdentifier:
     """The execution's identifier."""
     return core.WorkflowExecutionIdentifier(project=run.project, domain=run.domain, name=run.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -65,6 +66,8 @@ class Commit:
     """Compiled closures that dynamic tasks made, by digest: kept for as long as the run."""
     literals: Mapping[str, bytes] = field(default_factory=dict)
     """Small inputs and outputs of nodes by the URI that they are known by: no file of them is made."""
+    begun: AbstractSet[Path] = frozenset()
+    """Those of `nodes` that had no state at `expect`, so that nothing was ever told of them; may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
