@@ -66,8 +66,10 @@ def figures(peers: dict[str, dict[str, object]], quick: bool) -> Iterator[Figure
     yield Figure("M2 chain of 40, durable, a forked process each", took, "ms", 15, alone)
     took = ours.launched(workflows.executed_chain, 10, repeats=2)
     yield Figure("M2 chain of 10, durable, an exec'd process each", took, "ms", None, alone)
-    took = ours.launched(workflows.wide, workflows.WIDE)
-    yield Figure("M1 fan-out of 1,000, durable, reused, a node", took, "ms", 0.5)
+    for at_once in (workflows.AT_ONCE, workflows.PLATFORMS):
+        took = ours.launched(workflows.wide, workflows.WIDE, at_once=at_once)
+        name = f"M1 fan-out of 1,000, durable, reused, {at_once} at once, a node"
+        yield Figure(name, took, "ms", 0.5)
     if quick:
         return
     p50, p99 = ours.status_latency()

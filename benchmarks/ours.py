@@ -52,12 +52,17 @@ def kernel_chain() -> float:
     return min(timed(lambda: kernel_chain(x=0)) for _ in range(5)) / SHORT * 1000
 
 
-def launched(workflow: Any, nodes: int, repeats: int = 3) -> float:
-    """Milliseconds a node, from launch to the end, on the control plane. The first run warms the workers."""
+def launched(workflow: Any, nodes: int, repeats: int = 3, at_once: int = 0) -> float:
+    """Milliseconds a node, from launch to the end, on the control plane. The first run warms the workers.
+
+    `at_once` is how many nodes may be under way; 0 leaves it to the platform, as Flyte does at 25.
+    """
     import flyte_jupyter
 
+    options = flyte_jupyter.LaunchOptions(max_parallelism=at_once)
+
     def run() -> None:
-        execution = flyte_jupyter.launch(workflow, x=0)
+        execution = flyte_jupyter.launch(workflow, x=0, options=options)
         execution.wait()
         assert str(execution.phase).upper().endswith("SUCCEEDED"), execution.error
 

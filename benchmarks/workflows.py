@@ -6,6 +6,8 @@ from flyte_jupyter import map_task, task, workflow
 
 SHORT, LONG, WIDE = 40, 500, 1000
 VERY_WIDE, ITEMS = 10_000, 100_000
+AT_ONCE, PLATFORMS = 256, 25
+"""How many nodes of a fan-out are under way: as many as one commit begins, and as many as Flyte lets without being asked."""
 
 
 @task
