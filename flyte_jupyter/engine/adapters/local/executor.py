@@ -51,7 +51,7 @@ from flyte_jupyter.engine.ports import (
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId
 
-_AHEAD = 32
+_AHEAD = 96
 """How many attempts may be with their zygotes before there are slots for them."""
 
 

@@ -23,8 +23,8 @@ from flyte_jupyter.idl.ids import AttemptId, RunId
 
 _END = ".journal"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-_MOST_SPARE = 64
-"""How many empty directories wait for their next attempt."""
+_MOST_SPARE = 512
+"""How many empty directories wait for their next attempt: as many as a wide graph has begun, and some more."""
 _LEAST_BYTES = 4 * 1024 * 1024
 """A journal is not written anew before it is larger than this."""
 
@@ -270,6 +270,8 @@ def _line(said: Mapping[str, Any]) -> bytes:
 
 
 def _begun(key: str, live: _Live) -> bytes:
+    if not live.devices:  # every launch writes one; a directory is named like a key
+        return b'{"key": "%s", "work": "%s", "devices": []}\n' % (key.encode(), live.work.encode())
     return _line({"key": key, "work": live.work, "devices": live.devices})
 
 

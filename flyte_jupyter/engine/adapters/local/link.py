@@ -21,6 +21,7 @@ _PATIENCE = 30.0
 _POST_SECONDS = 0.02
 _MOST_ENVIRONMENTS = 64
 _text = json.JSONEncoder(separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
 
 
 class LinkFailed(Exception):
@@ -192,7 +193,7 @@ class Link(asyncio.Protocol):
         end = _LENGTH.size + length
         if len(self._held) < end:
             return None
-        message: Message = json.loads(bytes(self._held[_LENGTH.size : end]))
+        message: Message = _read(self._held[_LENGTH.size : end].decode())
         del self._held[:end]
         return message
 
