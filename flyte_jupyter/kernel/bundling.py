@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,6 +109,11 @@ def content_version(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
+def is_in_its_module(entity: Entity) -> bool:
+    """Whether the entity is what its module calls by its name, so that an attempt finds it there."""
+    return getattr(sys.modules.get(entity.module), entity.name, None) is entity
+
+
 def bundle_of_module(entity: Entity) -> Bundle:
     """The bundle of an entity defined in a module: its package (or file) and what it imports from beside it.
 
@@ -123,7 +129,7 @@ def bundle_of_module(entity: Entity) -> Bundle:
             f"{entity.name} is defined in {entity.module}, which has no source file. In a notebook, run "
             "%load_ext flyte_jupyter first; elsewhere, put it into a module"
         )
-    if getattr(module, entity.name, None) is not entity:
+    if not is_in_its_module(entity):
         raise BundlingError(
             f"{entity.name} is not what {entity.module} calls {entity.name}: define it at the module's top level"
         )
@@ -137,6 +143,18 @@ def bundle_of_module(entity: Entity) -> Bundle:
             found.add(each)
     found.add(path)
     return pack(found.files, name)
+
+
+@lru_cache(maxsize=256)  # each launch asks, and most files are as they were
+def _imports_of(source: bytes) -> tuple[str, ...]:
+    """What a module imports by whole names. Raises `SyntaxError`."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 class _Sources:
@@ -155,25 +173,15 @@ class _Sources:
             key = each.relative_to(self._root).as_posix()
             if key in self.files:
                 continue
-            self.files[key] = each.read_bytes()
-            waiting += self._imported(each)
+            self.files[key] = source = each.read_bytes()
+            waiting += self._imported(each, source)
 
-    def _imported(self, path: Path) -> list[Path]:
+    def _imported(self, path: Path, source: bytes) -> list[Path]:
         try:
-            tree = ast.parse(path.read_bytes())
+            names = _imports_of(source)
         except SyntaxError as error:
             raise BundlingError(f"{path}, line {error.lineno}: {error.msg}") from None
-        found = []
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            for name in names:
-                found += self._resolve(name)
-        return found
+        return [file for name in names for file in self._resolve(name)]
 
     def _resolve(self, name: str) -> list[Path]:
         found: list[Path] = []

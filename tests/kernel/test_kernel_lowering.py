@@ -21,11 +21,15 @@ from flyte_jupyter.kernel.lowering import (
     lower_task,
     lower_workflow,
     task_version,
-    workflow_version,
+    versioned_workflow,
 )
 
 TARGET = Target("p", "d", "/usr/bin/python3", "env1")
 CODE = Code("kernel_jobs", "jobs", "d" * 64, "s3://b/bundle.tar.gz", "cell-1")
+
+
+def version_of(workflow, code, tasks):
+    return versioned_workflow(workflow, TARGET, code, tasks).template.id.version
 
 
 def lowered_tasks(flow, code=CODE):
@@ -215,10 +219,10 @@ def test_a_version_follows_source_and_environment_and_nothing_else():
     edited = Code(CODE.module, CODE.namespace, "e" * 64)
     assert task_version(jobs.scale, TARGET, edited) != version
     assert task_version(jobs.scale, Target("p", "d", "/usr/bin/python3", "env2"), CODE) != version
-    flow = workflow_version(jobs.pipeline, TARGET, CODE, identifiers(jobs.pipeline))
-    assert workflow_version(jobs.pipeline, TARGET, moved, identifiers(jobs.pipeline, moved)) == flow
+    flow = version_of(jobs.pipeline, CODE, identifiers(jobs.pipeline))
+    assert version_of(jobs.pipeline, moved, identifiers(jobs.pipeline, moved)) == flow
     changed_child = identifiers(jobs.pipeline, edited)
-    assert workflow_version(jobs.pipeline, TARGET, CODE, changed_child) != flow
+    assert version_of(jobs.pipeline, CODE, changed_child) != flow
 
 
 # Bundles
@@ -294,3 +298,10 @@ def test_what_has_no_place_in_a_module_is_refused():
     homeless.function.__module__ = "nowhere_at_all"
     with pytest.raises(BundlingError, match="no source file"):
         bundle_of_module(homeless)
+
+
+def test_a_version_is_the_only_thing_that_a_workflow_has_of_it():
+    tasks = identifiers(jobs.pipeline)
+    spec = versioned_workflow(jobs.pipeline, TARGET, CODE, tasks)
+    again = lower_workflow(jobs.pipeline, TARGET, CODE, spec.template.id.version, tasks)
+    assert again == spec

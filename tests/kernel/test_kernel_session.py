@@ -7,7 +7,8 @@ import sys
 import kernel_jobs as jobs
 import pytest
 
-from flyte_jupyter.kernel.bundling import pack
+from flyte_jupyter import task
+from flyte_jupyter.kernel.bundling import BundlingError, pack
 from flyte_jupyter.kernel.launching.registration import Modules, provider_of
 
 
@@ -38,6 +39,30 @@ ASK = (
 def test_a_module_knows_its_own_source():
     assert isinstance(provider_of(jobs.scale), Modules)
     assert "kernel_jobs.py" in provider_of(jobs.scale).bundle_of(jobs.scale).files
+
+
+def test_the_entities_of_a_module_have_one_bundle_in_one_registration_and_a_stranger_has_none():
+    modules = Modules()
+    assert modules.bundle_of(jobs.scale) is modules.bundle_of(jobs.pipeline)
+
+    @task
+    def scale() -> None: ...
+
+    scale.function.__module__ = "kernel_jobs"
+    with pytest.raises(BundlingError, match="top level"):
+        modules.bundle_of(scale)
+
+
+def test_an_edited_module_is_read_anew_by_the_next_registration(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "from flyte_jupyter import task\n@task\ndef f() -> None: ...\n"
+    (tmp_path / "kj_edited.py").write_text(text)
+    (tmp_path / "kj_beside.py").write_text("")
+    import kj_edited
+
+    assert Modules().bundle_of(kj_edited.f).files == ("kj_edited.py",)
+    (tmp_path / "kj_edited.py").write_text(f"import kj_beside\n{text}")
+    assert Modules().bundle_of(kj_edited.f).files == ("kj_beside.py", "kj_edited.py")
 
 
 def test_a_notebooks_session_captures_what_its_cells_define():

@@ -9,7 +9,12 @@ from typing import Any
 
 from flyte_jupyter.idl import core
 from flyte_jupyter.kernel.authoring import Task, Workflow
-from flyte_jupyter.kernel.bundling import Bundle, BundleProvider, bundle_of_module
+from flyte_jupyter.kernel.bundling import (
+    Bundle,
+    BundleProvider,
+    bundle_of_module,
+    is_in_its_module,
+)
 from flyte_jupyter.kernel.client import Client, NotFound
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.launching.around import session_around, shell_around
@@ -19,9 +24,8 @@ from flyte_jupyter.kernel.lowering import (
     Target,
     lower_launch_plan,
     lower_task,
-    lower_workflow,
     task_version,
-    workflow_version,
+    versioned_workflow,
 )
 
 PROJECT = "flytesnacks"
@@ -46,14 +50,21 @@ class Registered:
 
 
 class Modules:
-    """Bundles of entities that are defined in modules."""
+    """Bundles of entities that are defined in modules, each read once: the tasks of a workflow mostly share theirs."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Bundle] = {}
 
     def bundle_of(self, entity: Any) -> Bundle:
         """The module's files."""
-        return bundle_of_module(entity)
+        known = self._known.get(entity.module)
+        if known is not None and is_in_its_module(entity):
+            return known
+        made = self._known[entity.module] = bundle_of_module(entity)
+        return made
 
 
-def provider_of(entity: Task | Workflow) -> BundleProvider:
+def provider_of(entity: Task | Workflow, modules: Modules | None = None) -> BundleProvider:
     """Who knows the entity's source: the notebook's session for what cells define, else its module's files."""
     session = session_around()
     if entity.module == "__main__" and shell_around() is not None:
@@ -63,7 +74,7 @@ def provider_of(entity: Task | Workflow) -> BundleProvider:
             )
         provider: BundleProvider = session
         return provider
-    return Modules()
+    return modules or Modules()
 
 
 def target_here(project: str | None, domain: str | None) -> Target:
@@ -86,6 +97,7 @@ class Registration:
         self._client = client
         self._target = target
         self._provider = provider
+        self._modules = Modules()
         self._uris: dict[str, str] = {}
 
     def register(self, entity: Task | Workflow) -> Registered:
@@ -114,9 +126,8 @@ class Registration:
     def _workflow(self, workflow: Workflow) -> Registered:
         _, code = self._code(workflow)
         tasks = {task: self._named_task(task)[2] for task in workflow.graph.tasks}
-        version = workflow_version(workflow, self._target, code, tasks)
-        spec = lower_workflow(workflow, self._target, code, version, tasks)
-        identifier = spec.template.id
+        spec = versioned_workflow(workflow, self._target, code, tasks)
+        identifier, version = spec.template.id, spec.template.id.version
         plan = core.Identifier()
         plan.CopyFrom(identifier)
         plan.resource_type = core.ResourceType.LAUNCH_PLAN
@@ -141,7 +152,7 @@ class Registration:
         return bundle, code, identifier
 
     def _code(self, entity: Task | Workflow) -> tuple[Bundle, Code]:
-        bundle = (self._provider or provider_of(entity)).bundle_of(entity)
+        bundle = (self._provider or provider_of(entity, self._modules)).bundle_of(entity)
         code = Code(
             module=bundle.entry_module,
             namespace=bundle.namespace or bundle.entry_module,

@@ -5,7 +5,7 @@ from flyte_jupyter.kernel.lowering.tasks import lower_task, task_version
 from flyte_jupyter.kernel.lowering.workflows import (
     lower_launch_plan,
     lower_workflow,
-    workflow_version,
+    versioned_workflow,
 )
 
 __all__ = [
@@ -15,5 +15,5 @@ __all__ = [
     "lower_task",
     "lower_workflow",
     "task_version",
-    "workflow_version",
+    "versioned_workflow",
 ]

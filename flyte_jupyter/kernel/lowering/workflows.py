@@ -58,16 +58,20 @@ def lower_workflow(
     return admin.WorkflowSpec(template=template)
 
 
-def workflow_version(
+def versioned_workflow(
     workflow: Workflow, target: Target, code: Code, tasks: Mapping[Task, core.Identifier]
-) -> str:
-    """The version of a workflow: a digest of its source, its graph, its default inputs and its tasks' versions."""
+) -> admin.WorkflowSpec:
+    """The specification of a workflow under the version that it has by its content.
+
+    That is a digest of its source, its graph, its default inputs and its tasks' versions.
+    """
     spec = lower_workflow(workflow, target, code, "", tasks)
     plan = lower_launch_plan(workflow, spec.template.id)
     message = spec.SerializeToString(deterministic=True) + plan.SerializeToString(
         deterministic=True
     )
-    return digest_of(message, code)
+    spec.template.id.version = digest_of(message, code)
+    return spec
 
 
 def lower_launch_plan(workflow: Workflow, identifier: core.Identifier) -> admin.LaunchPlanSpec:
