@@ -86,24 +86,30 @@ class Zygote:
         self.bell.hang(self.selector)
         self.peers.listen(self.listener)
         while not self._done():
-            for key, events in self.selector.select(self._patience()):
+            due_at = self._next_at()
+            patience = None if due_at is None else max(0.0, due_at - time.monotonic())
+            for key, events in self.selector.select(patience):
                 key.data(events)
             if self.bell.heard():
                 self._reap_children()
             self.records.flush()
-            self.peers.send_due()
-            self._judge()
-            self.idle.end_due()
-            self.sweep.if_due(self.processes)
+            if due_at is not None and due_at <= time.monotonic():
+                self._do_due()
             self.spares.refill()
 
-    def _patience(self) -> float | None:
+    def _next_at(self) -> float | None:
         soonest = None if self._busy() else self._since + self.linger
-        for part in (self.sweep, self.watch, self.peers, self.idle):
+        for part in (self.peers, self.watch, self.idle, self.sweep):
             at = part.next_at
             if at is not None and (soonest is None or at < soonest):
                 soonest = at
-        return None if soonest is None else max(0.0, soonest - time.monotonic())
+        return soonest
+
+    def _do_due(self) -> None:
+        self.peers.send_due()
+        self._judge()
+        self.idle.end_due()
+        self.sweep.if_due(self.processes)
 
     def _busy(self) -> bool:
         return bool(self.peers) or any(p.key for p in self.processes.values())
