@@ -35,6 +35,8 @@ class Job:
     Its environment is `own` laid over `shared`, which many attempts have in common, came as number `of` and never changes.
     `anew` says that it must be no fork, `chooses` that it has variables which libraries that were preloaded here have not seen.
     `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
+    `ours` says that the command is this runtime's own, which a worker can run; `flytekits` that it is one of flytekit's, which a
+    fork can run without exec too.
     """
 
     key: str
@@ -55,6 +57,8 @@ class Job:
     slot: str = ""
     anew: bool = False
     chooses: bool = False
+    ours: bool = False
+    flytekits: bool = False
 
     @classmethod
     def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
@@ -83,6 +87,8 @@ class Job:
             slot=str(given("slot", "")),
             anew=bool(given("anew")),
             chooses=bool(given("chooses")),
+            ours=is_ours(argv),
+            flytekits=pyflyte.is_command(argv[0]),
         )
 
     @property
@@ -98,16 +104,6 @@ class Job:
     def apart(self) -> bool:
         """Whether its process is started anew: it has to be, or its author asks for it."""
         return self.anew or self.variable("FLYTE_JUPYTER_NO_FORK") == "1"
-
-    @property
-    def ours(self) -> bool:
-        """Whether the command is this runtime's own, so that a worker can run it."""
-        return is_ours(self.argv)
-
-    @property
-    def flytekits(self) -> bool:
-        """Whether the command is flytekit's, which a fork can run without exec too."""
-        return pyflyte.is_command(self.argv[0])
 
     @property
     def shares(self) -> bool:
