@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -124,14 +125,48 @@ def do_wait(inputs):
 """
 
 
-def test_a_worker_without_work_goes_after_a_while_and_no_other(tmp_path):
+@pytest.fixture
+def task(tmp_path):
     code = bundle(tmp_path / "code", WAITS)
 
-    def task(name: str) -> list[str]:
+    def command(name: str) -> list[str]:
         options = {"inputs": "", "output-prefix": str(tmp_path), "entity": f"steps:{name}"}
         words = [f"--{option}={value}" for option, value in {**options, "bundle": code}.items()]
         return ["flyte-jupyter-execute", *words]
 
+    return command
+
+
+def test_an_end_is_on_disk_before_it_is_told(tmp_path, task):
+    def codes() -> dict[str, int | None]:
+        """Those of which there is a record, each with its exit status."""
+        found: dict[str, int | None] = {}
+        for line in (tmp_path / "records" / "journal").read_text().splitlines():
+            said = json.loads(line)
+            found[said["key"]] = (said.get("exit") or {}).get("code")
+            if said.get("gone"):
+                del found[said["key"]]
+        return found
+
+    with parent(tmp_path, environ={"HOME": str(tmp_path)}) as p:
+        assert p.run("first", task("nothing"), reuse=True)["code"] == 0
+        assert codes() == {"first": 0}
+        p.launch("works", task("wait"), reuse=True)
+        p.launch("next", task("nothing"), reuse=True, ahead=True)
+        assert p.hear("started", "works")["mode"] == "reused"
+        assert codes() == {"first": 0, "works": None}
+        (tmp_path / "go").touch()
+        assert p.hear("ended", "works")["next"] == "next"
+        assert codes().keys() == {"first", "works", "next"}
+        assert codes()["works"] == 0
+        p.hear("ended", "next")
+        assert codes() == {"first": 0, "works": 0, "next": 0}
+        for key in ("first", "works"):
+            p.send(op="reap", key=key)
+        eventually(lambda: codes() == {"next": 0})
+
+
+def test_a_worker_without_work_goes_after_a_while_and_no_other(tmp_path, task):
     with parent(tmp_path, "--idle", "0.2", environ={"HOME": str(tmp_path)}) as p:
         assert p.run("first", task("nothing"), reuse=True)["code"] == 0
         p.launch("works", task("wait"), reuse=True)

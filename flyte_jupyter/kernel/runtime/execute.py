@@ -108,7 +108,8 @@ def _leave(arguments: Arguments, context: Context, what: core.LiteralMap | Probl
     while True:
         problem = what if isinstance(what, Problem) else None
         try:
-            _write_deck(arguments, context)
+            if context.decks.pages:
+                _write_deck(arguments, context)
             if isinstance(what, core.LiteralMap):
                 outputs.write_outputs(arguments.output_prefix, what)
                 return 0

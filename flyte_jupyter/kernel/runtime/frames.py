@@ -13,7 +13,7 @@ _LENGTH = struct.Struct(">I")
 MOST_BYTES = 64 * 1024 * 1024
 # Made once: the functions of `json` make an encoder for each message, and look for its encoding.
 _text = json.JSONEncoder(separators=(",", ":")).encode
-_value = json.JSONDecoder().raw_decode
+_value = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class BadFrame(Exception):
@@ -42,11 +42,12 @@ class Decoder:
                 return
             data = bytes(held)
             held.clear()
-        at = 0
-        while len(data) - at >= _LENGTH.size and (end := _end(data, at)) <= len(data):
+        at, size = 0, len(data)
+        while size - at >= _LENGTH.size and (end := _end(data, at)) <= size:
             body, at = data[at + _LENGTH.size : end], end
             yield _parsed(body)
-        held += data[at:]
+        if at < size:
+            held += data[at:]
 
 
 def _end(data: bytes | bytearray, at: int) -> int:
@@ -61,10 +62,10 @@ def _end(data: bytes | bytearray, at: int) -> int:
 def _parsed(body: bytes) -> Message:
     try:
         text = body.decode().strip()
-        message, end = _value(text)
+        message, end = _value(text, 0)
         if end < len(text):
             raise BadFrame("a frame with something after its JSON")
-    except ValueError as e:
+    except (ValueError, StopIteration) as e:
         raise BadFrame(f"a frame that is not JSON: {e}") from e
     if not isinstance(message, dict):
         raise BadFrame("a frame that is not a JSON object")

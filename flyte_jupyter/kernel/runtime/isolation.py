@@ -64,8 +64,6 @@ class Preloads:
 
         Gives whether anything was imported.
         """
-        if not modules:
-            return False
         fresh = [m for m in modules if m not in self._tried]
         if not fresh:
             return False

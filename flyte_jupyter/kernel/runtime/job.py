@@ -37,6 +37,8 @@ class Job:
     `inputs` are those that it is handed, in base64; without them they stand where its command line says.
     `anew` says that it must be no fork, `chooses` that it has variables which libraries that were preloaded here have not seen.
     `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
+    `ours` says that the command is this runtime's own, which a worker can run; `flytekits` that it is one of flytekit's, which a
+    fork can run without exec too.
     """
 
     key: str
@@ -58,6 +60,8 @@ class Job:
     anew: bool = False
     chooses: bool = False
     inputs: str | None = None
+    ours: bool = False
+    flytekits: bool = False
 
     @classmethod
     def read(cls, message: Mapping[str, Any], environments: Environments) -> Job:
@@ -88,6 +92,8 @@ class Job:
             anew=bool(given("anew")),
             chooses=bool(given("chooses")),
             inputs=None if inputs is None else str(inputs),
+            ours=is_ours(argv),
+            flytekits=pyflyte.is_command(argv[0]),
         )
 
     @property
@@ -108,16 +114,6 @@ class Job:
     def given(self) -> bytes | None:
         """The inputs that it is handed. Raises `ValueError` when they are not base64."""
         return None if self.inputs is None else b64decode(self.inputs, validate=True)
-
-    @property
-    def ours(self) -> bool:
-        """Whether the command is this runtime's own, so that a worker can run it."""
-        return is_ours(self.argv)
-
-    @property
-    def flytekits(self) -> bool:
-        """Whether the command is flytekit's, which a fork can run without exec too."""
-        return pyflyte.is_command(self.argv[0])
 
     @property
     def shares(self) -> bool:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,10 @@ class Peer:
         """Whether it has said anything. Until then it is told nothing: an answer to its greeting comes first."""
         self.replaced = False
         """Whether another one has come after it, whose word counts from then on."""
+        self.waiting = False
+        """Whether something could not be sent yet."""
         self.wants_write = False
         """Whether the selector has been asked to tell when more can be sent."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something could not be sent yet."""
-        return bool(self._unsent) and self.send_at is None
 
     def receive(self) -> Iterable[frames.Message]:
         """The messages that have arrived. Raises `ConnectionError` at the end, `frames.BadFrame` for nonsense."""
@@ -53,17 +51,7 @@ class Peer:
 
     def send(self, message: Mapping[str, Any] | str) -> None:
         """Send now what can be sent now. A broken connection shows when it is read."""
-        data = frames.encode(message)
-        if not self._unsent:
-            try:
-                data = data[self.socket.send(data) :]
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
-            if not data:
-                return
-        self._unsent += data
+        self._unsent += frames.encode(message)
         self.flush()
 
     def post(self, message: Mapping[str, Any] | str) -> None:
@@ -98,9 +86,11 @@ class Peer:
                 sent = self.socket.send(self._unsent)
                 del self._unsent[:sent]
         except BlockingIOError:
+            self.waiting = True
             return
         except OSError:
             self._unsent.clear()
+        self.waiting = False
 
 
 class Peers:
@@ -115,11 +105,9 @@ class Peers:
         self._selector = selector
         self._answer = answer
         self._gone = gone
-        self._peers: list[Peer] = []
+        self.all: list[Peer] = []
+        """Those that there are now."""
         self._listener: socket.socket | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._peers)
 
     def listen(self, listener: socket.socket) -> None:
         """Take in whoever connects."""
@@ -131,7 +119,7 @@ class Peers:
     def next_at(self) -> float | None:
         """When something posted has to go, on the monotonic clock; None when nothing has."""
         soonest = None
-        for peer in self._peers:
+        for peer in self.all:
             at = peer.send_at
             if at is not None and (soonest is None or at < soonest):
                 soonest = at
@@ -139,26 +127,26 @@ class Peers:
 
     def send_due(self) -> None:
         """Send what was posted long enough ago."""
-        for peer in self._peers:
+        for peer in self.all:
             if peer.send_at is not None and peer.send_at <= time.monotonic():
                 peer.flush()
                 peer.want_write(self._selector)
 
     def tell_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody who listens now."""
-        for peer in self._peers:
+        for peer in self.all:
             if peer.spoken:
                 peer.send(message)
                 peer.want_write(self._selector)
 
     def replace(self, by: Peer) -> None:
         """From now on only this one's word counts; the others are told what happens, and may come again."""
-        for peer in self._peers:
+        for peer in self.all:
             peer.replaced = peer is not by
 
     def post_all(self, message: Mapping[str, Any] | str) -> None:
         """Send to everybody soon."""
-        for peer in self._peers:
+        for peer in self.all:
             if peer.spoken:
                 peer.post(message)
 
@@ -166,7 +154,7 @@ class Peers:
         """Close everything in a forked child, whose selector is its parent's."""
         if self._listener:
             self._listener.close()
-        for peer in self._peers:
+        for peer in self.all:
             peer.socket.close()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -174,10 +162,9 @@ class Peers:
         with suppress(OSError):
             connection, _address = listener.accept()
             peer = Peer(connection)
-            self._peers.append(peer)
-            self._selector.register(
-                connection, selectors.EVENT_READ, lambda events: self._converse(peer, events)
-            )
+            self.all.append(peer)
+            hear = partial(self._converse, peer)
+            self._selector.register(connection, selectors.EVENT_READ, hear)
 
     def _converse(self, peer: Peer, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -195,7 +182,7 @@ class Peers:
     def _drop(self, peer: Peer) -> None:
         self._selector.unregister(peer.socket)
         peer.socket.close()
-        self._peers.remove(peer)
+        self.all.remove(peer)
         self._gone(peer)
 
 

@@ -63,24 +63,25 @@ class Record:
     identity: str
     started: float
     exit: Ended | None = None
+    how: str = "null"
+    """`exit` in JSON."""
 
     def end(self, ended: Ended) -> None:
         """Its process has ended."""
         ended.ran = int(max(0.0, time.time() - self.started) * 1e6) / 1e6
-        self.exit = ended
+        self.exit, self.how = ended, ended.text()
 
     def farewell(self, following: str = "") -> str:
-        """The ``ended`` message, in JSON; `following` is the attempt that its slot goes to."""
+        """The ``ended`` message of one that is over, in JSON; `following` is the attempt that its slot goes to."""
         text = f'{{"op":"ended","key":"{self.key}","pid":{self.pid}'
         if following:
             text += f',"next":"{following}"'
-        return f"{text},{self.exit.text()[1:]}" if self.exit else f"{text}}}"
+        return f"{text},{self.how[1:]}"
 
     def line(self) -> str:
         """As it is kept: what `wire` gives, in JSON. A key needs no quoting, since it is one (`is_key`)."""
-        how = self.exit.text() if self.exit else "null"
         who = f'"key": "{self.key}", "pid": {self.pid}, "identity": {_quoted(self.identity)}'
-        return f'{{{who}, "started": {self.started!r}, "exit": {how}}}'
+        return f'{{{who}, "started": {self.started!r}, "exit": {self.how}}}'
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""

@@ -47,9 +47,12 @@ class Before:
             sys.stdin, sys.stdout, sys.stderr = self._streams
             self._flush()
         try:
-            return not any(stream.closed for stream in self._streams if stream)
+            for stream in self._streams:
+                if stream and stream.closed:
+                    return False
         except ValueError:  # detached from what is below it
             return False
+        return True
 
     def _restore_handlers(self) -> bool:
         found = _handlers()

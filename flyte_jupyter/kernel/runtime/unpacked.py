@@ -17,22 +17,23 @@ _BLOCK = 4096
 PART, GONE = ".part-", ".gone-"
 UNFINISHED = (PART, GONE)
 # A lock ends with the process that has it, however that ends.
-_held: dict[Path, int] = {}
+_held: dict[str, int] = {}
 
 
 def hold(folder: Path) -> bool:
     """Keep a bundle for as long as this process lives, and note that it is used now. False when it is gone."""
+    name = str(folder)
     try:
-        if folder not in _held:
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            _held[folder] = fd
+        if name not in _held:
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            _held[name] = fd
             # Where there are no locks there is a time of last use.
             with suppress(OSError):
                 fcntl.flock(fd, fcntl.LOCK_SH)
-        os.utime(folder)
+        os.utime(name)
     except FileNotFoundError:
-        if folder in _held:
-            os.close(_held.pop(folder))
+        if name in _held:
+            os.close(_held.pop(name))
         return False
     return True
 

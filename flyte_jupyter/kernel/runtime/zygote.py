@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,34 +86,37 @@ class Zygote:
         """Until there is nothing to stay for. Raises `InChild` in every child it forks."""
         self.bell.hang(self.selector)
         self.peers.listen(self.listener)
-        while not self._done():
-            for key, events in self.selector.select(self._patience()):
+        while True:
+            now = time.monotonic()
+            busy = bool(self.peers.all) or any(p.key for p in self.processes.values())
+            if busy:
+                self._since = now
+            elif now >= self._since + self.linger:
+                return
+            due_at = self._next_at(None if busy else self._since + self.linger)
+            for key, events in self.selector.select(
+                None if due_at is None else max(0.0, due_at - now)
+            ):
                 key.data(events)
             if self.bell.heard():
                 self._reap_children()
             self.records.flush()
-            self.peers.send_due()
-            self._judge()
-            self.idle.end_due()
-            self.sweep.if_due(self.processes)
+            if due_at is not None and due_at <= time.monotonic():
+                self._do_due()
             self.spares.refill()
 
-    def _patience(self) -> float | None:
-        soonest = None if self._busy() else self._since + self.linger
-        for part in (self.sweep, self.watch, self.peers, self.idle):
+    def _next_at(self, soonest: float | None) -> float | None:
+        for part in (self.peers, self.watch, self.idle, self.sweep):
             at = part.next_at
             if at is not None and (soonest is None or at < soonest):
                 soonest = at
-        return None if soonest is None else max(0.0, soonest - time.monotonic())
+        return soonest
 
-    def _busy(self) -> bool:
-        return bool(self.peers) or any(p.key for p in self.processes.values())
-
-    def _done(self) -> bool:
-        if self._busy():
-            self._since = time.monotonic()
-            return False
-        return time.monotonic() >= self._since + self.linger
+    def _do_due(self) -> None:
+        self.peers.send_due()
+        self._judge()
+        self.idle.end_due()
+        self.sweep.if_due(self.processes)
 
     # -- connections --
 
@@ -131,16 +135,18 @@ class Zygote:
         elif op == "env":
             with suppress(KeyError, TypeError, ValueError):  # who launches with it is refused
                 self.environments.keep(message)
-        elif is_key(key):
-            self._order(peer, str(key), message)
-        else:
+        elif not is_key(key):
             why = f"bad key {key!r}"
             peer.send({"op": "refused", "key": key, "code": "BadKey", "message": why})
+        elif op == "launch":
+            self._launch(peer, message)
+        elif op == "reap":
+            self.attempts.forget(str(key))
+        else:
+            self._order(peer, str(key), message)
 
     def _order(self, peer: Peer, key: str, message: frames.Message) -> None:
         match message.get("op"):
-            case "launch":
-                self._launch(peer, message)
             case "begin":
                 waited = self.waiting.take(key)
                 if waited:
@@ -151,8 +157,6 @@ class Zygote:
                     peer.send(failed)
             case "kill":
                 self._kill(key)
-            case "reap":
-                self.attempts.forget(key)
 
     def _hello(self) -> frames.Message:
         return {
@@ -175,7 +179,8 @@ class Zygote:
                 self.processes[record.pid].retired = True
             kill_group(record.pid)
         if self.waiting.take(key):
-            never = Record(key, 0, "", time.time(), Ended(None, signal.SIGKILL))
+            never = Record(key, 0, "", time.time())
+            never.end(Ended(None, signal.SIGKILL))
             self.peers.tell_all(never.farewell())
         self.trials.stop(key)
 
@@ -224,12 +229,12 @@ class Zygote:
         peer.post(f'{{"op":"started","key":"{job.key}","pid":{process.pid},"mode":"{mode}"}}')
 
     def _process_for(self, job: Job) -> tuple[Process, str]:
-        why = "" if job.ours or not job.flytekits else pyflyte.missing()
+        why = pyflyte.missing() if job.flytekits else ""
         if why:
             raise ModuleNotFoundError(why)
         if job.chooses and self.preloads:
             job = replace(job, anew=True)
-        elif self.preloads.have(job.preload):
+        elif job.preload and self.preloads.have(job.preload):
             self.spares.drop()
         if job.shares:
             idle = self.idle.take(job)
@@ -246,7 +251,8 @@ class Zygote:
 
     def _give(self, process: Process, job: Job) -> None:
         process.give(job)
-        self._want_write(process)
+        if process.channel and process.channel.waiting:
+            self._want_write(process)
 
     def _meet(self, process: Process, events: int) -> None:
         assert process.channel is not None
@@ -258,18 +264,16 @@ class Zygote:
 
     def _want_write(self, process: Process) -> None:
         """A large environment goes to a worker in parts."""
-        channel = process.channel
-        assert channel is not None
-        if channel.waiting is not channel.wants_write:
-            with suppress(KeyError):
-                channel.want_write(self.selector)
+        assert process.channel is not None
+        with suppress(KeyError):
+            process.channel.want_write(self.selector)
 
     def _watch(self, process: Process) -> Process:
         self.processes[process.pid] = process
         read, register = selectors.EVENT_READ, self.selector.register
         register(process.capture.reader, read, lambda _: self._pump(process))
         if process.channel:
-            register(process.channel.socket, read, lambda events: self._meet(process, events))
+            register(process.channel.socket, read, partial(self._meet, process))
         return process
 
     def _pump(self, process: Process) -> None:
@@ -361,9 +365,10 @@ class Zygote:
         record = self.attempts.end(key, self.watch.explained(process.pid, ended, process.verdict))
         if record is None:
             return
-        following = self.waiting.next_for(process.serves) if process.idle else None
+        idle = process.idle
+        following = self.waiting.next_for(process.serves) if idle else None
         if following is None:
-            if process.idle:
+            if idle:
                 self.idle.add(process)
             self.peers.tell_all(record.farewell())
             return
