@@ -105,12 +105,14 @@ def fold_node_execution(
     before: admin.NodeExecution | None, *events: event.NodeExecutionEvent
 ) -> admin.NodeExecution | None:
     """The node execution after the events; its first one makes it."""
-    after, changed = admin.NodeExecution(), before is None
+    after, new = admin.NodeExecution(), before is None
+    changed = new
     if before is not None:
         after.CopyFrom(before)
     for seen in events:
         phase = after.closure.phase
-        if before is None and seen is events[0]:
+        if new:
+            new = False
             after.id.CopyFrom(seen.id)
             after.closure.created_at.CopyFrom(seen.occurred_at)
         elif phase == seen.phase and _NODE_RANKS.get(phase) != _FINAL:
@@ -150,8 +152,9 @@ def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecution
                 kept.catalog_key.CopyFrom(given.catalog_key)
             if given.checkpoint_uri:
                 kept.checkpoint_uri = given.checkpoint_uri
-            if given.dynamic_workflow.dynamic_job_spec_uri:
-                closure.dynamic_job_spec_uri = given.dynamic_workflow.dynamic_job_spec_uri
+            if given.HasField("dynamic_workflow"):
+                uri = given.dynamic_workflow.dynamic_job_spec_uri
+                closure.dynamic_job_spec_uri = uri or closure.dynamic_job_spec_uri
         case "workflow_node_metadata":
             closure.workflow_node_metadata.executionId.CopyFrom(
                 seen.workflow_node_metadata.execution_id
@@ -181,12 +184,14 @@ def fold_task_execution(
     before: admin.TaskExecution | None, *events: event.TaskExecutionEvent
 ) -> admin.TaskExecution | None:
     """The task execution after the events; its first one makes it. In the same phase, news is added (logs, reasons)."""
-    after, changed = admin.TaskExecution(), before is None
+    after, new = admin.TaskExecution(), before is None
+    changed = new
     if before is not None:
         after.CopyFrom(before)
     for seen in events:
         phase = after.closure.phase
-        if before is None and seen is events[0]:
+        if new:
+            new = False
             after.id.task_id.CopyFrom(seen.task_id)
             after.id.node_execution_id.CopyFrom(seen.parent_node_execution_id)
             after.id.retry_attempt = seen.retry_attempt
