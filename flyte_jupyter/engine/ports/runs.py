@@ -65,7 +65,7 @@ class Commit:
     closures: Mapping[str, bytes] = field(default_factory=dict)
     """Compiled closures that dynamic tasks made, by digest: kept for as long as the run."""
     begun: AbstractSet[Path] = frozenset()
-    """Those of `nodes` that had no state at `expect`, so that nothing was ever told of them; may be left out."""
+    """Those of `nodes` of which no event told anything up to `expect`; they may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
