@@ -27,7 +27,7 @@ from flyte_jupyter.engine.core.observations import (
     Observation,
 )
 from flyte_jupyter.engine.core.plan import START
-from flyte_jupyter.engine.core.report import ReportContext, tell
+from flyte_jupyter.engine.core.report import ReportContext, tell, untold
 from flyte_jupyter.engine.core.state import (
     IN_FLIGHT,
     BackingOff,
@@ -289,7 +289,7 @@ class RunActor:
             events=events,
             closures=dict(self.context.unsaved),
             literals=dict(self.context.literals),
-            begun={path for path in thought.changed if path not in self.state.nodes},
+            begun={path for path in thought.changed if untold(self.state.nodes.get(path))},
         )
         try:
             committed = await self._world.runs.commit(commit)

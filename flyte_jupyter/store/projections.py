@@ -56,7 +56,7 @@ _TASK_RANKS: Mapping[int, int] = {
     _T.RETRYABLE_FAILED: _FINAL,
 }
 
-Record = TypeVar("Record", admin.NodeExecution, admin.TaskExecution)
+_GOING = (_N.RUNNING, _N.DYNAMIC_RUNNING)
 Closure = TypeVar(
     "Closure", admin.ExecutionClosure, admin.NodeExecutionClosure, admin.TaskExecutionClosure
 )
@@ -87,9 +87,9 @@ def fold_execution(
     after.CopyFrom(before)
     closure = after.closure
     closure.phase = seen.phase
-    _stamp(closure, seen.occurred_at, running=seen.phase == _W.RUNNING)
-    if execution_is_final(seen.phase):
-        _finish(closure, seen.occurred_at)
+    closure.updated_at.CopyFrom(seen.occurred_at)
+    rank = _WORKFLOW_RANKS.get(seen.phase, 0)
+    _note_times(closure, seen.occurred_at, rank, running=seen.phase == _W.RUNNING)
     match seen.WhichOneof("output_result"):
         case "output_uri":
             closure.outputs.uri = seen.output_uri
@@ -105,33 +105,35 @@ def fold_node_execution(
     before: admin.NodeExecution | None, *events: event.NodeExecutionEvent
 ) -> admin.NodeExecution | None:
     """The node execution after the events; its first one makes it."""
-    after, changed = admin.NodeExecution(), before is None
-    if before is not None:
+    after = admin.NodeExecution()
+    closure, new = after.closure, before is None
+    if before is None:
+        after.id.CopyFrom(events[0].id)
+        closure.created_at.CopyFrom(events[0].occurred_at)
+    else:
         after.CopyFrom(before)
+    phase, moved, changed = closure.phase, None, False
     for seen in events:
-        phase = after.closure.phase
-        if before is None and seen is events[0]:
-            after.id.CopyFrom(seen.id)
-            after.closure.created_at.CopyFrom(seen.occurred_at)
-        elif phase == seen.phase and _NODE_RANKS.get(phase) != _FINAL:
+        to = seen.phase
+        if not new and phase == to and _NODE_RANKS.get(to) != _FINAL:
             told = admin.NodeExecution()
             told.CopyFrom(after)
-            _apply_to_node(after, seen)
-            changed = not _unchanged(told, after) or changed
-            continue
-        elif not _forward(_NODE_RANKS, phase, seen.phase):
-            continue
-        _apply_to_node(after, seen)
-        changed = True
-    return after if changed else None
+            _add_to_node(after, closure, seen)
+            changed = changed or after != told
+        elif new or _forward(_NODE_RANKS, phase, to):
+            new, phase, moved = False, to, seen
+            closure.phase = to
+            _note_times(closure, seen.occurred_at, _NODE_RANKS.get(to, 0), running=to in _GOING)
+            _add_to_node(after, closure, seen)
+    if moved is None:
+        return after if changed else None
+    closure.updated_at.CopyFrom(moved.occurred_at)
+    return after
 
 
-def _apply_to_node(after: admin.NodeExecution, seen: event.NodeExecutionEvent) -> None:
-    closure, phase = after.closure, seen.phase
-    closure.phase = phase
-    _stamp(closure, seen.occurred_at, running=phase in (_N.RUNNING, _N.DYNAMIC_RUNNING))
-    if node_is_final(phase):
-        _finish(closure, seen.occurred_at)
+def _add_to_node(
+    after: admin.NodeExecution, closure: admin.NodeExecutionClosure, seen: event.NodeExecutionEvent
+) -> None:
     _node_results(closure, seen)
     _node_facts(after, seen)
 
@@ -150,8 +152,9 @@ def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecution
                 kept.catalog_key.CopyFrom(given.catalog_key)
             if given.checkpoint_uri:
                 kept.checkpoint_uri = given.checkpoint_uri
-            if given.dynamic_workflow.dynamic_job_spec_uri:
-                closure.dynamic_job_spec_uri = given.dynamic_workflow.dynamic_job_spec_uri
+            if given.HasField("dynamic_workflow"):
+                uri = given.dynamic_workflow.dynamic_job_spec_uri
+                closure.dynamic_job_spec_uri = uri or closure.dynamic_job_spec_uri
         case "workflow_node_metadata":
             closure.workflow_node_metadata.executionId.CopyFrom(
                 seen.workflow_node_metadata.execution_id
@@ -181,35 +184,38 @@ def fold_task_execution(
     before: admin.TaskExecution | None, *events: event.TaskExecutionEvent
 ) -> admin.TaskExecution | None:
     """The task execution after the events; its first one makes it. In the same phase, news is added (logs, reasons)."""
-    after, changed = admin.TaskExecution(), before is None
-    if before is not None:
+    after = admin.TaskExecution()
+    closure, new = after.closure, before is None
+    if before is None:
+        first, named = events[0], after.id
+        named.task_id.CopyFrom(first.task_id)
+        named.node_execution_id.CopyFrom(first.parent_node_execution_id)
+        named.retry_attempt = first.retry_attempt
+        closure.created_at.CopyFrom(first.occurred_at)
+    else:
         after.CopyFrom(before)
+    phase, moved, changed = closure.phase, None, False
     for seen in events:
-        phase = after.closure.phase
-        if before is None and seen is events[0]:
-            after.id.task_id.CopyFrom(seen.task_id)
-            after.id.node_execution_id.CopyFrom(seen.parent_node_execution_id)
-            after.id.retry_attempt = seen.retry_attempt
-            after.closure.created_at.CopyFrom(seen.occurred_at)
-        elif phase == seen.phase and _TASK_RANKS.get(phase) != _FINAL:
+        to = seen.phase
+        if not new and phase == to and _TASK_RANKS.get(to) != _FINAL:
             told = admin.TaskExecution()
             told.CopyFrom(after)
-            _apply_to_task(after, seen)
-            changed = not _unchanged(told, after) or changed
-            continue
-        elif not _forward(_TASK_RANKS, phase, seen.phase):
-            continue
-        _apply_to_task(after, seen)
-        changed = True
-    return after if changed else None
+            _add_to_task(after, closure, seen)
+            changed = changed or after != told
+        elif new or _forward(_TASK_RANKS, phase, to):
+            new, phase, moved = False, to, seen
+            closure.phase = to
+            _note_times(closure, seen.occurred_at, _TASK_RANKS.get(to, 0), running=to == _T.RUNNING)
+            _add_to_task(after, closure, seen)
+    if moved is None:
+        return after if changed else None
+    closure.updated_at.CopyFrom(moved.occurred_at)
+    return after
 
 
-def _apply_to_task(after: admin.TaskExecution, seen: event.TaskExecutionEvent) -> None:
-    closure, phase = after.closure, seen.phase
-    closure.phase = phase
-    _stamp(closure, seen.occurred_at, running=phase == _T.RUNNING)
-    if task_is_final(phase):
-        _finish(closure, seen.occurred_at)
+def _add_to_task(
+    after: admin.TaskExecution, closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent
+) -> None:
     if seen.input_uri:
         after.input_uri = seen.input_uri
     _results(closure, seen)
@@ -232,7 +238,8 @@ def _results(
 def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
     if seen.task_type:
         closure.task_type = seen.task_type
-    closure.event_version = max(closure.event_version, seen.event_version)
+    if seen.event_version:
+        closure.event_version = max(closure.event_version, seen.event_version)
     if seen.HasField("custom_info"):
         closure.custom_info.MergeFrom(seen.custom_info)
     if seen.HasField("metadata"):
@@ -290,21 +297,14 @@ def _forward(ranks: Mapping[int, int], old: int, new: int) -> bool:
     return ranks.get(new, 0) > ranks.get(old, 0)
 
 
-def _unchanged(before: Record, after: Record) -> bool:
-    after.closure.updated_at.CopyFrom(before.closure.updated_at)
-    return before == after
+def _note_times(closure: Closure, at: Timestamp, rank: int, *, running: bool) -> None:
+    """Note when it first ran, and how long once it has ended.
 
-
-def _stamp(closure: Closure, at: Timestamp, *, running: bool) -> None:
-    """Note when the closure changed and when it first ran."""
-    closure.updated_at.CopyFrom(at)
+    Never less than nothing, whatever the clocks said. What never ran has no duration.
+    """
     if running and not closure.HasField("started_at"):
         closure.started_at.CopyFrom(at)
-
-
-def _finish(closure: Closure, at: Timestamp) -> None:
-    """Note how long it ran; never less than nothing, whatever the clocks said. What never ran has no duration."""
-    if closure.HasField("started_at"):
+    if rank == _FINAL and closure.HasField("started_at"):
         began, length = closure.started_at, closure.duration
         ran = (at.seconds - began.seconds) * _NANOS + at.nanos - began.nanos
         length.seconds, length.nanos = divmod(max(0, ran), _NANOS)

@@ -312,5 +312,9 @@ class Recording:
 
 
 def _paths(nodes: Mapping[Path, Kept]) -> dict[str, str]:
-    """Where the nodes stand that a commit changes, by the ids that clients know; scopes and items have no id of a node."""
-    return {path_text(path): path_key(path) for path in nodes if isinstance(path[-1], str)}
+    """Where the nodes inside others stand that a commit changes, by the ids that clients know; scopes and items have no id of a node."""
+    return {
+        path_text(path): path_key(path)
+        for path in nodes
+        if len(path) > 1 and isinstance(path[-1], str)
+    }

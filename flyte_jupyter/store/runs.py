@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, or_, select, true
@@ -321,13 +323,14 @@ def _write_state(connection: Connection, head: Head, commit: Commit) -> None:
         )
     literals.keep(connection, commit.literals)
     if commit.log:
-        _log.run(
-            connection,
-            (
-                (run_id, version, position, moment(at), codec.encode_observation(seen))
-                for position, (at, seen) in enumerate(commit.log)
-            ),
-        )
+        told = enumerate(_told(commit.log))
+        _log.run(connection, ((run_id, version, place, *row) for place, row in told))
+
+
+def _told(heard: Sequence[tuple[datetime, Observation]]) -> Iterator[tuple[int, bytes]]:
+    """A row for each moment: a commit hears mostly at one."""
+    for at, group in groupby(heard, itemgetter(0)):
+        yield moment(at), codec.encode_observations([seen for _, seen in group])
 
 
 def _delete(

@@ -113,7 +113,10 @@ log = Table(
     _blob("observation"),
     sqlite_with_rowid=False,
 )
-"""What each commit of a run was told, and when it was judged. Never read by the engine: it is for people who ask why."""
+"""What each commit of a run was told, and when it was judged. Never read by the engine: it is for people who ask why.
+
+`observation` is a JSON list of all that was told at one moment. In rows of earlier versions of the program it is one record.
+"""
 
 outbox = Table(
     "outbox",

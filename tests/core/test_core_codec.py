@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flyte_jupyter.engine.core import codec
 from flyte_jupyter.engine.core.actions import Action, Kill
 from flyte_jupyter.engine.core.errors import CoreError, UnreadableRecord
-from flyte_jupyter.engine.core.observations import Live, Observation, Tick
+from flyte_jupyter.engine.core.observations import AbortRequested, Live, Observation, Tick
 from flyte_jupyter.engine.core.state import (
     Blocked,
     Failure,
@@ -106,6 +106,15 @@ def test_a_record_is_as_documented():
     assert json.loads(codec.encode_observation(Tick(timedelta(seconds=2))))["f"] == {
         "gap": 2_000_000
     }
+
+
+def test_what_is_heard_together_is_a_list_of_what_is_heard_alone():
+    heard = [Tick(timedelta(seconds=2)), AbortRequested('"\n', "\ud800")]
+    said = codec.encode_observations(heard)
+    assert json.loads(said.decode("utf-8", "surrogatepass")) == [
+        json.loads(codec.encode_observation(seen).decode("utf-8", "surrogatepass"))
+        for seen in heard
+    ]
 
 
 def test_equal_listings_are_equal_bytes():

@@ -23,7 +23,7 @@ from flyte_jupyter.engine.core.plan import (
     Plan,
     Plans,
 )
-from flyte_jupyter.engine.core.report import ReportContext, report
+from flyte_jupyter.engine.core.report import ReportContext, report, untold
 from flyte_jupyter.engine.core.scopes import plans_of
 from flyte_jupyter.engine.core.state import Blame, Failure, Tries
 from flyte_jupyter.engine.core.step import fold, initial
@@ -330,6 +330,20 @@ def test_any_two_states_make_a_legal_sequence(before):
             assert not set(admin.nodes.values()) & {NODE.QUEUED, NODE.RUNNING}
             if not getattr(after, "cached", ""):
                 assert not set(admin.tasks.values()) & {TASK.QUEUED, TASK.RUNNING}
+
+
+@pytest.mark.parametrize(
+    "state", [*OPEN, *ENDED, s.Reserved("d", at(1)), s.Waiting("d", at(1))], ids=repr
+)
+def test_a_node_of_which_nothing_was_told_is_known_by_its_state(state):
+    context = ReportContext(
+        RunId("p", "d", "x"), "file:///b", plans_of(plain()), lambda *_: TASK_ID
+    )
+    none, one = (s.RunState(s.RunSummary(), nodes) for nodes in ({}, {N0: state}))
+    told = report(context, none, one, [N0], at(1))
+    # Who has ended has nothing more to tell, also when nothing was told.
+    assert untold(state) == (not told and not isinstance(state, s.TERMINAL))
+    assert untold(None)
 
 
 # -- nodes around nodes --

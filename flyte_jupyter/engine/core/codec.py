@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -92,6 +92,11 @@ def decode_summary(data: bytes) -> RunSummary:
 def encode_observation(seen: Observation) -> bytes:
     """Something heard."""
     return _encode(seen)
+
+
+def encode_observations(seen: Sequence[Observation]) -> bytes:
+    """What was heard at one moment: a JSON list of its records."""
+    return b"[" + b",".join(map(_encode, seen)) + b"]"
 
 
 def decode_observation(data: bytes) -> Observation:

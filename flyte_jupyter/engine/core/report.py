@@ -15,11 +15,11 @@ from flyte_jupyter.engine.core.node_events import node_events
 from flyte_jupyter.engine.core.place import Change, Place, ReportContext
 from flyte_jupyter.engine.core.plan import END, START
 from flyte_jupyter.engine.core.state import Failure, RunPhase, RunState, RunSummary, Scope
-from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp
+from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp, untold
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path
 
-__all__ = ["ReportContext", "RunEvent", "report", "tell"]
+__all__ = ["ReportContext", "RunEvent", "report", "tell", "untold"]
 _Run = core.WorkflowExecution
 
 

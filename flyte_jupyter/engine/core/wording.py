@@ -13,6 +13,7 @@ from flyte_jupyter.engine.core.state import (
     Aborted,
     BackingOff,
     Blame,
+    Blocked,
     CacheOutcome,
     Collecting,
     Failed,
@@ -21,6 +22,7 @@ from flyte_jupyter.engine.core.state import (
     Nested,
     Queued,
     Ready,
+    Resolving,
     Running,
     Stage,
     Succeeded,
@@ -37,6 +39,7 @@ NODE = core.NodeExecution
 TASK = core.TaskExecution
 TRYING = (Ready, BackingOff, Nested, *IN_FLIGHT)
 """States that know how many attempts there were."""
+_UNTOLD = (Blocked, Resolving)
 ATTEMPT_BEGUN = (Running, Collecting, Nested)
 """States of a node whose attempt has run, or runs."""
 _KIND: Mapping[Blame, int] = {
@@ -88,6 +91,13 @@ def execution(run: RunId) -> core.WorkflowExecutionIdentifier:
 def tries_of(state: Kept | None) -> Tries | None:
     """How often a node was tried that is still on its way; None when it was not."""
     return state.tries if isinstance(state, TRYING) else None
+
+
+def untold(state: Kept | None) -> bool:
+    """Whether clients have heard nothing yet of a node in this state, nor of its attempts."""
+    if isinstance(state, Ready):
+        return not state.digest and not state.tries.attempt
+    return state is None or isinstance(state, _UNTOLD)
 
 
 def cache_status(state: Kept | None, *, ended: bool) -> int:

@@ -67,7 +67,7 @@ class Commit:
     literals: Mapping[str, bytes] = field(default_factory=dict)
     """Small inputs and outputs of nodes by the URI that they are known by: no file of them is made."""
     begun: AbstractSet[Path] = frozenset()
-    """Those of `nodes` that had no state at `expect`, so that nothing was ever told of them; may be left out."""
+    """Those of `nodes` of which no event told anything up to `expect`; they may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
