@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ class Ended:
     def of(cls, status: int) -> Ended:
         """From a status as `os.waitstatus_to_exitcode` gives it."""
         return cls(status, None) if status >= 0 else cls(None, -status)
+
+    @classmethod
+    def heard(cls, message: Mapping[str, Any]) -> Ended:
+        """From what a worker says of an attempt. Raises `KeyError`, `TypeError` or `ValueError`."""
+        outputs = message.get("outputs")
+        return cls(int(message["code"]), None, outputs=None if outputs is None else str(outputs))
 
     def wire(self) -> dict[str, Any]:
         """As it travels."""

@@ -313,9 +313,7 @@ class Zygote:
         try:
             for message in process.channel.receive():
                 process.retired = process.retired or bool(message["retire"])
-                handed = message.get("outputs")
-                outputs = None if handed is None else str(handed)
-                self._end(process, Ended(int(message["code"]), None, outputs=outputs))
+                self._end(process, Ended.heard(message))
         except (OSError, frames.BadFrame, KeyError, TypeError, ValueError) as e:
             process.retired = True
             with suppress(KeyError):
