@@ -461,6 +461,63 @@ def test_what_is_wrong_is_refused_by_name(server, method, path, body, wanted):
     assert b"Traceback" not in got.body
 
 
+def test_a_time_that_no_text_can_say_keeps_nobody_from_reading_the_list(server):
+    """Binary messages may hold any seconds; text goes from the year 1 to 9999."""
+    register(server)
+    run_to_end(server, "good")
+    slow = task("slow")
+    slow.spec.template.metadata.timeout.seconds = 2**62
+    binary(server, "POST", "/api/v1/tasks", slow, admin.TaskCreateResponse)
+    late = launch("late", x=integer(3))
+    late.spec.metadata.scheduled_at.seconds = 2**60
+    late.spec.quality_of_service.spec.queueing_budget.FromSeconds(-5)
+    late.spec.quality_of_service.spec.queueing_budget.nanos = 7
+    binary(server, "POST", "/api/v1/executions", late, admin.ExecutionCreateResponse)
+    wait_for_end(server, "late")
+
+    listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=10")["executions"]
+    assert {each["id"]["name"] for each in listed} == {"good", "late"}
+    told = server.ok("GET", f"/api/v1/executions/{AT}/late")["spec"]
+    assert told["metadata"]["scheduled_at"] == "9999-12-31T23:59:59Z"
+    assert told["quality_of_service"]["spec"]["queueing_budget"] == "-5s"
+    (template,) = (
+        each["closure"]["compiled_task"]["template"]
+        for each in server.ok("GET", f"/api/v1/tasks/{AT}?limit=10")["tasks"]
+        if each["id"]["name"] == "slow"
+    )
+    assert template["metadata"]["timeout"] == "315576000000s"
+
+
+def test_a_structure_with_what_json_cannot_say_is_read_all_the_same(server):
+    given = task("structured")
+    given.spec.template.custom.update({"ratio": float("nan"), "most": [float("inf"), 1.5, None]})
+    binary(server, "POST", "/api/v1/tasks", given, admin.TaskCreateResponse)
+    got = server.ok("GET", f"/api/v1/tasks/{AT}/structured/v1")
+    custom = got["closure"]["compiled_task"]["template"]["custom"]
+    assert custom == {"ratio": "NaN", "most": ["Infinity", 1.5, None]}
+
+
+@pytest.mark.parametrize("seconds", [2**62, -(2**62)])
+def test_lengths_of_time_beyond_all_bounds_are_no_defect(server, seconds):
+    request = service.CreateUploadLocationRequest(
+        project=PROJECT, domain=DOMAIN, filename="f", filename_root="r"
+    )
+    request.expires_in.seconds = seconds
+    got = server.raw(
+        "POST",
+        "/api/v1/dataproxy/artifact_urn",
+        request.SerializeToString(),
+        Content_Type=BINARY,
+        Accept="application/json",
+    )
+    assert (got.status, json.loads(got.body)["code"]) == (400, 3)
+    register(server)
+    patient = launch("patient", x=integer(3))
+    patient.spec.quality_of_service.spec.queueing_budget.seconds = seconds
+    binary(server, "POST", "/api/v1/executions", patient, admin.ExecutionCreateResponse)
+    assert wait_for_end(server, "patient")["closure"]["phase"] == "SUCCEEDED"
+
+
 def test_random_bytes_are_refused_and_the_server_lives(server):
     dice = random.Random(7)
     for row in routes():

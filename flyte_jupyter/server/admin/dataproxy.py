@@ -115,10 +115,10 @@ class DataProxyCases:
 
     def _expiry(self, asked: Duration) -> datetime:
         longest = self._platform.upload_expiry
-        wanted = asked.ToTimedelta() if asked.ByteSize() else longest
-        if not timedelta(0) < wanted <= longest:
+        wanted = asked.seconds + asked.nanos / 1e9 if asked.ByteSize() else longest.total_seconds()
+        if not 0 < wanted <= longest.total_seconds():
             raise InvalidArgument(f"expires_in must be positive and at most {longest}")
-        return self._platform.now() + wanted
+        return self._platform.now() + timedelta(seconds=wanted)
 
 
 def safe_key_of(*parts: str) -> str:
