@@ -57,6 +57,10 @@ def test_a_launch_runs_to_its_end_and_every_reading_shows_it(server):
     assert node_data["full_inputs"]["literals"]["x"]["scalar"]["primitive"]["integer"] == "6"
     assert node_data["flyte_urls"]["outputs"] == f"flyte://v1/{AT}/first/n1/o"
 
+    inside = f"/api/v1/node_executions/{AT}/first?limit=100&unique_parent_id="
+    assert server.ok("GET", inside + "n0")["node_executions"] == []
+    assert server.call("GET", inside + "n9")[0] == 404
+
     tries = server.ok("GET", f"/api/v1/task_executions/{AT}/first/n0?limit=10")["task_executions"]
     assert len(tries) == 1
     place = f"{AT}/first/n0/{AT}/double/v1/0"
@@ -353,6 +357,48 @@ def test_projects(server):
     status, value = server.call("POST", "/api/v1/tasks", as_json(moved))
     assert (status, value["code"]) == (400, 3)
     assert "archived" in value["message"]
+
+
+def test_what_an_update_of_a_project_does_not_say_stays(server):
+    """`flytectl update project --archive` sends the id and the state."""
+    mine = {"id": "mine", "name": "Mine", "description": "Ours", "labels": {"values": {"a": "b"}}}
+    server.ok("POST", "/api/v1/projects", {"project": mine})
+    server.ok("PUT", "/api/v1/projects/mine", {"state": "ARCHIVED"})
+    got = server.ok("GET", "/api/v1/projects/mine")
+    assert {name: got[name] for name in mine} == mine
+    assert got["state"] == "ARCHIVED"
+    server.ok("PUT", "/api/v1/projects/mine", {"description": "Theirs", "labels": {}})
+    got = server.ok("GET", "/api/v1/projects/mine")
+    told = (got["name"], got["description"], got["labels"]["values"], got["state"])
+    assert told == ("Mine", "Theirs", {}, "ACTIVE")
+
+
+def test_a_state_that_there_is_not_is_refused(server):
+    register(server)
+    run_to_end(server, "kept")
+    for path in (f"executions/{AT}/kept", f"launch_plans/{AT}/twice/v1", f"projects/{PROJECT}"):
+        status, value = server.call("PUT", f"/api/v1/{path}", {"state": 7})
+        assert (status, value["code"]) == (400, 3), path
+        assert "ACTIVE" in value["message"]
+    assert server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
+
+
+def test_a_parallelism_with_which_nothing_would_begin_is_refused(server):
+    register(server)
+    request = launch("stuck", x=integer(1))
+    request.spec.max_parallelism = -1
+    plan = launch_plan("idle")
+    plan.spec.max_parallelism = -1
+    for path, body in (("executions", request), ("launch_plans", plan)):
+        status, value = server.call("POST", f"/api/v1/{path}", as_json(body))
+        assert (status, value["code"]) == (400, 3), path
+        assert "max_parallelism=-1" in value["message"]
+
+
+def test_a_name_without_a_version_is_told_without_one(server):
+    status, value = server.call("GET", f"/api/v1/active_launch_plans/{AT}/nothing")
+    assert (status, value["code"]) == (404, 5)
+    assert "@" not in value["message"]
 
 
 def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):

@@ -6,7 +6,7 @@ from flyte_jupyter.idl import admin
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.data import read_data
 from flyte_jupyter.server.admin.listing import query_of
-from flyte_jupyter.server.admin.names import required, run_id
+from flyte_jupyter.server.admin.names import known_state, required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 
 
@@ -58,7 +58,8 @@ class ExecutionCases:
     async def update(
         self, request: admin.ExecutionUpdateRequest, caller: Caller
     ) -> admin.ExecutionUpdateResponse:
-        """Archive the execution or bring it back."""
+        """Archive the execution or bring it back. Raises `InvalidArgument` for a state that there is not."""
+        known_state(request, "state")
         await self._platform.executions.update_state(
             run_id(request.id),
             admin.ExecutionStateChangeDetails(

@@ -26,12 +26,14 @@ class NodeExecutionCases:
     async def list(
         self, request: admin.NodeExecutionListRequest, _: Caller
     ) -> admin.NodeExecutionList:
-        """The top-level nodes of an execution, or the children of `unique_parent_id`."""
-        page = await self._platform.executions.node_executions(
-            run_id(request.workflow_execution_id),
-            query_of(request, self._platform.max_listing),
-            parent=request.unique_parent_id,
-        )
+        """The top-level nodes of an execution, or the children of `unique_parent_id`, which must have begun."""
+        run, parent = run_id(request.workflow_execution_id), request.unique_parent_id
+        query = query_of(request, self._platform.max_listing)
+        if parent:
+            await self._platform.executions.node_execution(
+                run, required(parent, "unique_parent_id")
+            )
+        page = await self._platform.executions.node_executions(run, query, parent=parent)
         return admin.NodeExecutionList(node_executions=page.items, token=page.token)
 
     async def data(
