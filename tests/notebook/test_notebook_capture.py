@@ -207,7 +207,15 @@ def test_the_bundle_says_which_cell_defines_what(notebook):
 
 @pytest.mark.parametrize(
     ("path", "slug"),
-    [("/a/Quick start-2.ipynb", "quick_start_2"), ("7 steps.ipynb", "_7_steps"), ("", "notebook")],
+    [
+        ("/a/Quick start-2.ipynb", "quick_start_2"),
+        ("7 steps.ipynb", "_7_steps"),
+        ("", "notebook"),
+        ("/a/Модель 2.ipynb", "модель_2"),
+        ("/a/数据.ipynb", "数据"),
+        ("/a/Cafe\u0301.ipynb", "café"),
+        ("/a/---.ipynb", "notebook"),
+    ],
 )
 def test_registered_names_begin_with_the_notebooks_own(notebook, monkeypatch, path, slug):
     monkeypatch.setenv("JPY_SESSION_NAME", path)

@@ -73,6 +73,13 @@ class Client:
         """A registered task."""
         return self._call("GET", f"{_API}/tasks/{_entity(identifier)}", admin.Task)
 
+    def latest_task(self, identifier: core.Identifier) -> admin.Task | None:
+        """The version of a task's name that was registered last; None when there is none."""
+        parts = (identifier.project, identifier.domain, identifier.name)
+        path = f"{_API}/tasks/{'/'.join(_quoted(part) for part in parts)}"
+        found = self._call("GET", path, admin.TaskList, query={"limit": 1}).tasks
+        return found[0] if found else None
+
     def get_workflow(self, identifier: core.Identifier) -> admin.Workflow:
         """A registered workflow with its compiled closure."""
         return self._call("GET", f"{_API}/workflows/{_entity(identifier)}", admin.Workflow)
