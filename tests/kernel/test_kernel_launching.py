@@ -155,6 +155,18 @@ def test_what_is_no_entity_is_refused():
         flyte_jupyter.launch(len, x=1)
 
 
+@pytest.mark.parametrize("options", [None, 3, {"name": "x"}])
+def test_options_that_are_none_are_refused(options):
+    with pytest.raises(LaunchingError, match=r"options=LaunchOptions\(\.\.\.\)"):
+        flyte_jupyter.launch(jobs.pipeline, options=options)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001, 2.0, "3", True])
+def test_a_count_of_executions_that_makes_no_sense_is_refused(count):
+    with pytest.raises(LaunchingError, match="whole number from 1 to 1000"):
+        flyte_jupyter.recent(count)
+
+
 def test_an_input_called_options_is_refused():
     @task
     def choose(options: int) -> int:

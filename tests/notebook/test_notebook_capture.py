@@ -70,6 +70,7 @@ REFUSED = [
     ("a global set by a function", ["N = 1\ndef bump():\n    global N\n    N = 2", "bump()", "def f():\n    return N"], ["`N`", "changed it afterwards"]),
     ("an undefined name", ["def f():\n    return nowhere"], ["`nowhere`", "nothing defines it"]),
     ("IPython's own names", ["def f():\n    return get_ipython()"], ["`get_ipython`", "session"]),
+    ("a line for the shell", ["def f():\n    !ls\n    return 1"], ["magic", "subprocess.run"]),
     ("an open file", ["handle = open('x', 'w')\nhandle.close()", "def f():\n    return handle"], ["`handle`", "TextIOWrapper"]),
     ("input", ["import builtins\nbuiltins.input = lambda *a: 'x'\nname = input('?')", "def f():\n    return name"], ["`name`", "input()"]),
 ]  # fmt: skip

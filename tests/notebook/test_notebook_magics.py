@@ -153,6 +153,38 @@ def test_a_helpful_word_for_wrong_commands(notebook):
     assert "no task or workflow" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run f --x", "--x has no value; write --x VALUE, of type int"),
+        ("run f --x --flag", "--x has no value"),
+        ("recent 0", "number from 1 to"),
+        ("recent ²", "number from 1 to"),
+        ("recent 10000000000000000", "number from 1 to"),
+        ("recent 1 2", "number from 1 to"),
+        ("abort one two", "name one execution, not 2"),
+        ("status one two", "name one execution, not 2"),
+        ("logs n0 one two", "name one execution, not 2"),
+    ],
+)
+def test_a_line_with_a_word_too_few_or_too_many_does_nothing(notebook, line, said):
+    notebook(
+        "from flyte_jupyter import task\n@task\ndef f(x: int, flag: bool = False) -> int:\n    return x"
+    )
+    error = notebook.run(f"%flyte {line}", fails=True).error_in_exec
+    assert type(error).__name__ == "UsageError"
+    assert said in str(error)
+
+
+def test_a_wrong_option_is_shown_where_its_author_wrote_it(notebook):
+    error = notebook.run(
+        "from flyte_jupyter import Resources\nResources(mem='500MB')", fails=True
+    ).error_in_exec
+    shown = "".join(error._render_traceback_())
+    assert "is not a quantity" in shown
+    assert "__init__" not in shown
+
+
 def test_unknown_inputs_are_told_before_anything_runs(notebook):
     notebook("from flyte_jupyter import workflow, task\n@task\ndef f(x: int) -> int:\n    return x")
     error = notebook.run("%flyte run f --y 1", fails=True).error_in_exec
