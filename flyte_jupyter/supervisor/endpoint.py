@@ -44,6 +44,11 @@ def is_address(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
 
 
+def is_port(text: str) -> bool:
+    """Whether a text is the number of a TCP port; sockets take a larger one for another."""
+    return text.isascii() and text.isdecimal() and len(text) <= len("65535") and int(text) < 1 << 16
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A whole answer."""
