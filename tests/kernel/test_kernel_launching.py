@@ -186,6 +186,15 @@ def test_a_failure_says_node_and_traceback():
     assert "kernel_jobs.py" in str(caught.value)
 
 
+def test_a_long_failure_is_told_whole():
+    """A list of nodes has only the ends of it."""
+    execution = flyte_jupyter.launch(jobs.wordy, x=4).wait(LONG)
+    assert "no luck with 4" in execution.error
+    with pytest.raises(ExecutionFailed, match="no luck with 4"):
+        execution.outputs  # noqa: B018 - asking is the point
+    assert "no luck with 4" in execution.node("n0").error
+
+
 def test_the_node_that_failed_is_named_not_those_it_took_along(tmp_path):
     execution = flyte_jupyter.launch(jobs.one_of_two, go=str(tmp_path / "never")).wait(LONG)
     with pytest.raises(ExecutionFailed, match="no luck with 1") as caught:

@@ -24,6 +24,7 @@ from server_specs import (
     workflow,
 )
 
+from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import admin, core, service
 from flyte_jupyter.server.admin.table import use_cases
 from flyte_jupyter.server.routes import routes
@@ -399,6 +400,31 @@ def test_a_name_without_a_version_is_told_without_one(server):
     status, value = server.call("GET", f"/api/v1/active_launch_plans/{AT}/nothing")
     assert (status, value["code"]) == (404, 5)
     assert "@" not in value["message"]
+
+
+def test_a_list_has_the_ends_of_a_long_error_and_one_execution_all_of_it(server):
+    register(server)
+    long = "Traceback:\n" + "x" * 100_000 + "\nValueError: too late"
+
+    async def fail(spec):
+        error = core.ContainerError(code="USER:ValueError", message=long)
+        document = core.ErrorDocument(error=error).SerializeToString()
+        await server.attempts.blobs.put(f"{spec.output_prefix}/error.pb", document)
+        return Exit(code=1)
+
+    server.attempts.work = fail
+    assert run_to_end(server, "broken")["closure"]["phase"] == "FAILED"
+    listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
+    nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/broken?limit=9")["node_executions"]
+    cut = [each["closure"]["error"] for each in (*listed, *nodes) if each["closure"].get("error")]
+    assert len(cut) == 2
+    for error in cut:
+        assert len(error["message"]) < 5000
+        assert "Traceback:" in error["message"]
+        assert error["message"].endswith("ValueError: too late")
+        assert error["code"]
+    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0"):
+        assert len(server.ok("GET", f"/api/v1/{one}")["closure"]["error"]["message"]) > 50_000
 
 
 def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):

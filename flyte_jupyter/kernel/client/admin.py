@@ -141,7 +141,7 @@ class Client:
     def list_node_executions(
         self, run: core.WorkflowExecutionIdentifier
     ) -> Iterator[admin.NodeExecution]:
-        """All nodes of an execution, start and end included, page by page."""
+        """All nodes of an execution, start and end included, page by page; of a long error the two ends."""
         path, token = f"{_API}/node_executions/{_run(run)}", ""
         while True:
             query: dict[str, str | int] = {"limit": _PAGE} | ({"token": token} if token else {})
@@ -150,6 +150,10 @@ class Client:
             token = page.token
             if not token:
                 return
+
+    def get_node_execution(self, node: core.NodeExecutionIdentifier) -> admin.NodeExecution:
+        """One node as it stands, with all of its error."""
+        return self._call("GET", f"{_API}/node_executions/{_node(node)}", admin.NodeExecution)
 
     def node_execution_data(
         self, node: core.NodeExecutionIdentifier
