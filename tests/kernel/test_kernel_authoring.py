@@ -171,6 +171,14 @@ def test_outputs_declared_as_a_tuple_of_types_are_told_how():
         task(pair)
 
 
+def test_two_outputs_of_one_name_are_refused():
+    with pytest.raises(AuthoringError, match="two outputs are called a"):
+
+        @task(output_names=("a", "a"))
+        def pair(x: int) -> tuple[int, int]:
+            return x, x
+
+
 def test_none_by_default_is_told_how_to_say_it():
     def maybe(x: int = None) -> int:  # noqa: RUF013 - that is the case
         return 1
@@ -232,6 +240,7 @@ def test_a_signature_that_cannot_travel_is_refused_where_it_is_written(function)
         {"environment": {"A": "1\0"}},
         {"output_names": ["a", "b"]},
         {"output_names": ["not a name"]},
+        {"retries": 2**31},
         {"output_names": "o"},
         {"output_names": [1]},
         {"preload": "pandas"},

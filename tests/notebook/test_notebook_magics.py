@@ -73,6 +73,11 @@ def test_a_task_from_a_cell_is_called_in_a_workflow(notebook):
     assert notebook.elsewhere("pipeline", "pipeline(n=5)") == "48"
 
 
+def test_what_a_pattern_captures_is_assigned(notebook):
+    notebook('%%flyte_task f --outputs "y: int"\nmatch 3:\n    case y:\n        pass')
+    assert notebook.names["y"] == 3
+
+
 def test_a_single_output_is_no_tuple(notebook):
     notebook('%%flyte_task one --inputs "x: int = 2" --outputs "y: int"\ny = x + 1')
     assert notebook.names["y"] == 3
@@ -128,6 +133,9 @@ def test_a_traceback_points_at_the_cells_own_line(notebook):
         ('%%flyte_task f --outputs "y: int"\ny = 1\nreturn y', "return has no place"),
         ('%%flyte_task f --inputs "df: nowhere.Frame"\npass', "'nowhere'"),
         ("%%flyte_task 1f\npass", "must be a Python name"),
+        ("%%flyte_task class\npass", "must be a Python name"),
+        ('%%flyte_task f --inputs "x: int = nowhere"\npass', "default names 'nowhere'"),
+        ('%%flyte_task f --outputs "y: int, y: int"\ny = 1', "two outputs are called y"),
         ("%%flyte_task f --inputs 'x: int\npass", "No closing quotation"),
         ("%%flyte_task f --timeout soon\npass", "soon"),
         ("%%flyte_task f --colour red\npass", "--colour"),

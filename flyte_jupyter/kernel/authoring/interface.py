@@ -256,6 +256,8 @@ def _outputs(
     for name in names:
         if not name.isidentifier():
             raise AuthoringError(f"{entity}: output name {name!r} is not a Python name")
+        if names.count(name) > 1:
+            raise AuthoringError(f"{entity}: two outputs are called {name}")
     given = names or tuple(f"o{index}" for index in range(len(types)))
     return dict(zip(given, types, strict=True)), None, is_tuple
 

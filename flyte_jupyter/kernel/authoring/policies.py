@@ -15,6 +15,7 @@ _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _LONGEST = 10**9
 """Seconds: thirty years; what is more, or not a number, is a mistake."""
+_MOST_RETRIES = 2**31 - 1
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -127,8 +128,9 @@ def policy_of(**given: Any) -> TaskPolicy:
         AuthoringError: a value makes no sense; the message names it.
     """
     retries = given.get("retries", 0)
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise AuthoringError(f"retries={retries!r}: give a whole number from 0 on")
+    whole = isinstance(retries, int) and not isinstance(retries, bool)
+    if not whole or not 0 <= retries <= _MOST_RETRIES:
+        raise AuthoringError(f"retries={retries!r}: give a whole number from 0 to {_MOST_RETRIES}")
     return TaskPolicy(
         retries=retries,
         timeout=duration(given.get("timeout")),
