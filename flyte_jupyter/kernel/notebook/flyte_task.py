@@ -18,6 +18,8 @@ from flyte_jupyter.kernel.notebook.problems import NotebookError
 from flyte_jupyter.kernel.notebook.statements import Cell
 
 _INDENT = "    "
+_NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar)
+"""Nodes whose `name` they bind."""
 
 
 class FlyteTaskError(NotebookError):
@@ -182,7 +184,7 @@ def _check_body(task: str, body: str, inputs: set[str], outputs: list[str]) -> N
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     for node in _own_scope(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or (isinstance(node, ast.MatchAs | ast.MatchStar) and node.name):
+        if isinstance(node, _NAMING) and node.name is not None:
             assigned.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             assigned |= {(a.asname or a.name).partition(".")[0] for a in node.names}
