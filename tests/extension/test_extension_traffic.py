@@ -275,9 +275,16 @@ def test_two_servers_of_one_user_share_a_control_plane(tmp_path):
         assert control_plane(second) == pid
 
 
-def test_kernels_meet_at_the_same_control_plane(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        (("--FlyteJupyter.data_dir=elsewhere",), {}),
+        ((), {"FLYTE_JUPYTER_DATA_DIR": "elsewhere"}),
+    ],
+)
+def test_kernels_meet_at_the_same_control_plane(tmp_path, options, environ):
     """What the extension is told, its kernels hear, also where it was told relative to the server's folder."""
-    with run_jupyter(tmp_path, options=("--FlyteJupyter.data_dir=elsewhere",)) as running:
+    with run_jupyter(tmp_path, options=options, environ=environ) as running:
         try:
             said = eventually(lambda: running.request("GET", STATUS)).json()
             assert said["data_dir"] == str(tmp_path / "elsewhere")
