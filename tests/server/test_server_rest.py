@@ -293,6 +293,32 @@ def test_the_same_name_again_exists(server):
     assert data["full_inputs"]["literals"]["x"]["scalar"]["primitive"]["integer"] == "3"
 
 
+def test_inputs_that_something_wrote_over_are_named(server):
+    register(server)
+    run_to_end(server, "spoilt")
+    (inputs,) = (server.data / "blobs").rglob("inputs-*.pb")
+    inputs.write_bytes(b"\xff\xff")
+    again = {"id": {"project": PROJECT, "domain": DOMAIN, "name": "spoilt"}}
+    for method, path, body in (
+        ("GET", f"data/executions/{AT}/spoilt", None),
+        ("POST", "executions/relaunch", again),
+    ):
+        status, value = server.call(method, f"/api/v1/{path}", body)
+        assert (status, value["code"]) == (500, 15), path
+        assert inputs.name in value["message"]
+
+
+def test_a_task_with_the_longest_name_is_launched_and_its_workflow_read(server):
+    name = "t" * 255
+    server.ok("POST", "/api/v1/tasks", as_json(task(name)))
+    request = launch("long", name, core.ResourceType.TASK, x=integer(1))
+    server.ok("POST", "/api/v1/executions", as_json(request))
+    of = wait_for_end(server, "long")["closure"]["workflow_id"]
+    path = f"/api/v1/workflows/{AT}/{of['name']}/{of['version']}"
+    primary = server.ok("GET", path)["closure"]["compiled_workflow"]["primary"]
+    assert primary["template"]["id"]["name"] == of["name"]
+
+
 def test_relaunch_runs_the_same_again(server):
     register(server)
     run_to_end(server, "one", value=5)
