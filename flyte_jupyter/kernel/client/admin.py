@@ -13,10 +13,12 @@ from flyte_jupyter.idl import admin, core, service
 from flyte_jupyter.kernel.client.errors import AlreadyExists
 from flyte_jupyter.kernel.client.transport import Transport
 from flyte_jupyter.supervisor import Endpoint
+from flyte_jupyter.supervisor.endpoint import Body
 
 _API = "/api/v1"
 _OURS = "/x/v1"
 _PAGE = 100
+_PART = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -195,9 +197,9 @@ class Client:
             return inline
         return core.LiteralMap.FromString(self._transport.fetch(url.url))
 
-    def upload(self, project: str, domain: str, data: bytes, filename: str) -> str:
-        """Store bytes where the control plane says, and give their URI: the same for the same content and name."""
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
+    def upload(self, project: str, domain: str, data: Body, filename: str) -> str:
+        """Store bytes, or an open file, where the control plane says, and give their URI: the same for the same content and name."""
+        size, digest = _measured(data)
         place = self._call(
             "POST",
             f"{_API}/dataproxy/artifact_urn",
@@ -207,12 +209,22 @@ class Client:
             ),
         )
         headers = {
-            "Content-Length": str(len(data)),
+            "Content-Length": str(size),
             "Content-MD5": base64.b64encode(digest).decode(),
             **place.headers,
         }
         self._transport.put(place.signed_url, data, headers)
         return place.native_url
+
+
+def _measured(data: Body) -> tuple[int, bytes]:
+    """The size and the MD5, of a file read a part at a time."""
+    digest = hashlib.md5(usedforsecurity=False)
+    size = 0
+    for part in (data,) if isinstance(data, bytes) else iter(lambda: data.read(_PART), b""):
+        digest.update(part)
+        size += len(part)
+    return size, digest.digest()
 
 
 def _quoted(text: str) -> str:
