@@ -14,6 +14,7 @@ from typing import Any
 from flyte_jupyter._version import __version__
 from flyte_jupyter.cli import engine
 from flyte_jupyter.supervisor import SupervisorError, find, find_or_start, places, status, stop
+from flyte_jupyter.supervisor.endpoint import is_port
 from flyte_jupyter.supervisor.finding import command_for
 
 FAILED, REFUSED = 1, 3
@@ -139,7 +140,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     if arguments.token:
         environ["FLYTE_JUPYTER_TOKEN"] = arguments.token
     if arguments.tcp:
-        if not arguments.tcp.rpartition(":")[2].isdecimal():
+        if not is_port(arguments.tcp.rpartition(":")[2]):
             arguments.refuse(
                 f"--tcp takes HOST:PORT, such as 127.0.0.1:8090; not {arguments.tcp!r}"
             )

@@ -93,4 +93,5 @@ class EntityId:
     version: str
 
     def __str__(self) -> str:
-        return f"{self.kind.value} {self.project}/{self.domain}/{self.name}@{self.version}"
+        version = f"@{self.version}" if self.version else ""
+        return f"{self.kind.value} {self.project}/{self.domain}/{self.name}{version}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LISTED_ERROR = 4000
+"""Characters of an error's message in a list of many; who wants all of it asks for the one by its name."""
+
 
 def both_ends(text: str, most: int) -> str:
     """The two ends of a text of more than `most` characters: they say what happened and where, as Flyte's own messages are cut."""

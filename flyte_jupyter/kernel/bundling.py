@@ -58,6 +58,8 @@ class Bundle:
     """What registered names begin with; the entry module when empty."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """For notebooks: the id of the cell that defines each name."""
+    notebook: str = ""
+    """For notebooks: what tells this one from another of its name; no part of the version."""
 
 
 class BundleProvider(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 
 _OWN_FOLDER = __file__.rpartition("/")[0].rpartition("/")[0] + "/"
 
@@ -26,13 +26,20 @@ def _without_own(trace: TracebackType | None) -> TracebackType | None:
     """The traceback without the frames of this library."""
     frames = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        if not _is_own(trace.tb_frame):
             frames.append(trace)
         trace = trace.tb_next
     kept: TracebackType | None = None
     for each in reversed(frames):
         kept = TracebackType(kept, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return kept
+
+
+def _is_own(frame: FrameType) -> bool:
+    file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))
+    # The methods that dataclasses make are in no file, only in a module.
+    made = file == "<string>" and module.startswith("flyte_jupyter.")
+    return made or file.startswith(_OWN_FOLDER)
 
 
 class RecoverableError(FlyteJupyterError):

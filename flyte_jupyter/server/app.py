@@ -27,6 +27,7 @@ from flyte_jupyter.server.configuration import BadConfiguration, read_configurat
 from flyte_jupyter.server.control_plane import NotReady, PortTaken
 from flyte_jupyter.server.settings import Settings, TcpSettings
 from flyte_jupyter.store.errors import DatabaseBusy, StoreError
+from flyte_jupyter.supervisor.endpoint import is_port
 
 log = logging.getLogger(__name__)
 ANOTHER_OWNS_IT, DATABASE_UNUSABLE, CANNOT_LISTEN, NOT_READY = 3, 4, 5, 6
@@ -64,8 +65,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     tcp = settings.tcp
     if given.tcp:
         host, _, port = given.tcp.rpartition(":")
-        if not port.isdecimal():
-            parser.error(f"--tcp takes [HOST:]PORT, not {given.tcp!r}")
+        if not is_port(port):
+            parser.error(f"--tcp takes [HOST:]PORT, a port from 0 to 65535, not {given.tcp!r}")
         tcp = TcpSettings(host.strip("[]") or "127.0.0.1", int(port), given.token)
     if tcp and not tcp.token:
         parser.error("--tcp wants a --token (or FLYTE_JUPYTER_TOKEN): anybody could connect")

@@ -20,7 +20,12 @@ from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound, TooLarg
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import safe_key
 from flyte_jupyter.server.blob_places import BlobPlace, Upload
-from flyte_jupyter.server.handlers import ControlHandler, Listener, StreamingHandler
+from flyte_jupyter.server.handlers import (
+    ControlHandler,
+    Listener,
+    StreamingHandler,
+    whole_number,
+)
 
 HTML_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
@@ -58,7 +63,9 @@ class BlobHandler(StreamingHandler):
         if method == "PUT":
             self.wanted_md5 = _md5(query["md5"] or self.request.headers.get("Content-Md5", ""))
             self.request.connection.set_max_body_size(self.limit)  # type: ignore[union-attr]
-            self._check_size(_length(self.request.headers.get("Content-Length", "")))
+            self._check_size(
+                whole_number(self.request.headers.get("Content-Length", "0"), "Content-Length")
+            )
             self.upload = await _to_disk(self.place.upload, self.key)
 
     async def receive(self, chunk: bytes) -> None:
@@ -137,7 +144,7 @@ class DeckHandler(ControlHandler):
         uri = found.closure.deck_uri
         attempt = self.get_query_argument("attempt", "")
         if attempt:
-            uri = _of_attempt(uri, _length(attempt))
+            uri = _of_attempt(uri, whole_number(attempt, "attempt"))
         missing = NotFound(f"{project}/{domain}/{name}: node {node} has no deck")
         if not key_of(self.platform, uri):
             raise missing
@@ -167,12 +174,6 @@ def _md5(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
         raise InvalidArgument("Content-MD5 must be base64") from error
-
-
-def _length(text: str) -> int:
-    if text and not (text.isascii() and text.isdecimal()):
-        raise InvalidArgument(f"{text!r} is not a number")
-    return int(text or 0)
 
 
 async def _to_disk(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -13,6 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound
+
+_IN_THE_WAY = (
+    "{} cannot be stored: another upload has put a file where this one needs a folder, or a folder where this one is "
+    "a file: choose another filename or filename_root"
+)
 
 
 class Upload:
@@ -66,10 +72,21 @@ class BlobFolder:
     root: Path
 
     def upload(self, key: str) -> Upload:
-        """Write beside the place and rename."""
+        """Write beside the place and rename. Raises `InvalidArgument` for a place that no file can have here."""
         target = self.path(key)
-        partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
-        return Upload(partial, lambda whole: _rename(whole, target))
+        partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+        try:
+            if target.is_dir():
+                raise InvalidArgument(_IN_THE_WAY.format(key))
+            return Upload(partial, lambda whole: _rename(whole, target))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InvalidArgument(_IN_THE_WAY.format(key)) from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise InvalidArgument(
+                f"The file system has no room for a path as long as that of {key[:80]}...: choose shorter names"
+            ) from error
 
     def open(self, key: str) -> tuple[BinaryIO, int]:
         """The file of the key."""

@@ -10,7 +10,7 @@ from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.catalog import CatalogCases, to_json
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.server.admin.lineage import LineageCases
-from flyte_jupyter.server.handlers import ControlHandler, Listener
+from flyte_jupyter.server.handlers import ControlHandler, Listener, whole_number
 from flyte_jupyter.server.messages import from_json
 from flyte_jupyter.store.query import Query
 
@@ -27,11 +27,12 @@ class CatalogHandler(ControlHandler):
 
     async def get(self, project: str, domain: str) -> None:
         """One page, newest first."""
-        limit = self.get_query_argument("limit", str(_LISTED))
-        if not (limit.isascii() and limit.isdecimal() and 0 < int(limit) <= 10 * _LISTED):
-            raise InvalidArgument(f"limit={limit!r} is not a number from 1 to {10 * _LISTED}")
+        asked = self.get_query_argument("limit", str(_LISTED))
+        limit = whole_number(asked, "limit", 10 * _LISTED)
+        if not limit:
+            raise InvalidArgument(f"limit={asked!r} is not a number from 1 to {10 * _LISTED}")
         query = Query(
-            limit=int(limit),
+            limit=limit,
             token=self.get_query_argument("token", ""),
             filters=self.get_query_argument("filters", ""),
         )

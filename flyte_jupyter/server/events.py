@@ -14,6 +14,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.errors import AdminError, InvalidArgument, ResourceExhausted
+from flyte_jupyter.server.admin.names import required
 from flyte_jupyter.server.handlers import ControlHandler, Listener
 from flyte_jupyter.server.logs import LogOf
 from flyte_jupyter.server.messages import escape_html
@@ -30,6 +31,7 @@ from flyte_jupyter.server.subscriptions import (
 
 log = logging.getLogger(__name__)
 _DEFAULT_LIMIT = 50
+_LONGEST_NAME = 255
 _LARGEST_NUMBER = 2**53
 """What JSON numbers hold exactly."""
 
@@ -136,7 +138,7 @@ def _filter(request: Mapping[str, Any], sources: Sources) -> ExecutionFilter:
     if not isinstance(phases, list) or any(phase not in known for phase in phases):
         raise InvalidArgument(f"phases must be a list of {', '.join(known)}")
     name = request.get("name") or ""
-    if not isinstance(name, str) or any(c in "(),+;" for c in name):
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or any(c in "(),+;" for c in name):
         raise InvalidArgument("name must be a part of an execution's name")
     limit = _number(request, "limit", _DEFAULT_LIMIT)
     return ExecutionFilter(
@@ -160,9 +162,9 @@ def _parse(message: str | bytes) -> Mapping[str, Any]:
 
 def _text(request: Mapping[str, Any], name: str) -> str:
     value = request.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise InvalidArgument(f"{name} must be a text")
-    return value
+    return required(value, name)
 
 
 def _number(request: Mapping[str, Any], name: str, default: int | None = None) -> int:

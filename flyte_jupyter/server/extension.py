@@ -47,14 +47,12 @@ class FlyteJupyter(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """Make what is configured here known to kernels too: they find the control plane by the same variables."""
+        folder = self.data_dir or os.environ.get("FLYTE_JUPYTER_DATA_DIR", "")
         for variable, value in (
             ("FLYTE_JUPYTER_ENDPOINT", self.endpoint),
             ("FLYTE_JUPYTER_TOKEN", self.token),
             # Kernels have folders of their own: what is relative here would be another place there.
-            (
-                "FLYTE_JUPYTER_DATA_DIR",
-                self.data_dir and str(Path(self.data_dir).expanduser().absolute()),
-            ),
+            ("FLYTE_JUPYTER_DATA_DIR", folder and str(Path(folder).expanduser().absolute())),
         ):
             if value:
                 os.environ[variable] = value

@@ -34,7 +34,7 @@ PASSED_BACK = (
 )
 METHODS = ("GET", "POST", "PUT", "DELETE")
 EXECUTE = {"executions", "signals"}
-READS_BY_POST = {"api/v1/dataproxy/artifact_link"}
+READS_BY_POST = {"api/v1/dataproxy/artifact_link", "x/v1/catalog/preview"}
 UNAVAILABLE = 14
 """gRPC's code for: nobody is there."""
 
@@ -279,4 +279,5 @@ def routes(upstream: Upstream) -> Iterator[tuple[str, type[Any], dict[str, Any]]
     """Every route, below ``<base url>flyte-jupyter/``. `x/v1/stop` is not among them."""
     given = {"upstream": upstream}
     yield r"/flyte-jupyter/x/v1/events", PassEvents, given
-    yield r"/flyte-jupyter/(api/v1/.+|x/v1/(?:status|blobs/.+|decks/.+|logs/.+))", PassOn, given
+    ours = "status|(?:blobs|decks|logs|catalog|lineage)/.+"
+    yield rf"/flyte-jupyter/(api/v1/.+|x/v1/(?:{ours}))", PassOn, given

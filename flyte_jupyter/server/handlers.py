@@ -15,12 +15,14 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from flyte_jupyter.engine.ports import BlobFailure
 from flyte_jupyter.server.admin.calls import Caller
-from flyte_jupyter.server.admin.errors import AdminError, Unauthenticated
+from flyte_jupyter.server.admin.errors import AdminError, InvalidArgument, Unauthenticated
 from flyte_jupyter.server.messages import Json, escape_html
 from flyte_jupyter.server.presence import Presence
 from flyte_jupyter.server.problems import is_ours, problem_of
 
 log = logging.getLogger(__name__)
+_LARGEST_NUMBER = 2**63 - 1
+"""What the database's columns hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,15 @@ class ControlHandler(RequestHandler):
     def _given_token(self) -> str:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def whole_number(text: str, what: str, most: int = _LARGEST_NUMBER) -> int:
+    """A number of a path, a query or a header. Raises `InvalidArgument` naming it."""
+    digits = text.lstrip("0") or "0"
+    plain = text.isascii() and text.isdecimal() and len(digits) <= len(str(most))
+    if not plain or int(digits) > most:
+        raise InvalidArgument(f"{what}={text[:40]!r} is not a whole number from 0 to {most}")
+    return int(digits)
 
 
 @stream_request_body

@@ -11,15 +11,15 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.projections import execution_is_final
 
 LONGEST_CHARACTER = 4
 _OVER = {
     core.TaskExecution.SUCCEEDED,
     core.TaskExecution.FAILED,
     core.TaskExecution.ABORTED,
+    core.TaskExecution.RETRYABLE_FAILED,
 }
-
-_ITEM_OVER = {*_OVER, core.TaskExecution.RETRYABLE_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class Logs:
         """Up to `limit` bytes (at least 4) from `offset`, decoded with replacement.
 
         Raises:
-            NotFound: there is no such execution, or it has no such node.
+            NotFound: there is no such execution, or it has ended without such an attempt.
         """
         # Asked before the read: what an attempt wrote before it was over is then in what we read.
         over = await self._over(of)
         limit = max(limit, LONGEST_CHARACTER)
         part = await self._executor.read_log(await self._attempt(of), offset, limit)
-        ends = (part.complete or over) and len(part.data) < limit
+        ends = over and len(part.data) < limit
         text, used = whole_characters(part.data, final=ends)
         return LogText(text, offset, offset + used, ends)
 
@@ -81,21 +81,29 @@ class Logs:
         return AttemptId(of.run, path if of.item is None else (*path, of.item), of.attempt)
 
     async def _over(self, of: LogOf) -> bool:
-        try:
-            if of.item is not None:
-                tries = await self._executions.items(of.run, of.node, 0, of.item, of.item + 1)
-                return any(t.retry_attempt == of.attempt and t.phase in _ITEM_OVER for t in tries)
-            found = await self._executions.task_execution(of.run, of.node, of.attempt)
-        except NotFound:
-            # The run must exist; an attempt that has not begun has an empty log that may grow.
-            run = await self._executions.get(of.run)
-            return run.closure.phase in (
-                core.WorkflowExecution.SUCCEEDED,
-                core.WorkflowExecution.FAILED,
-                core.WorkflowExecution.ABORTED,
-                core.WorkflowExecution.TIMED_OUT,
+        """Whether nothing more will be written; the executor alone cannot tell, which may not have been told to begin."""
+        if await self._phase(of) in _OVER:
+            return True
+        run = await self._executions.get(of.run)
+        if not execution_is_final(run.closure.phase):
+            return False  # an attempt that has not begun has an empty log that may grow
+        if await self._phase(of) is None:
+            where = f"node {of.node}" if of.item is None else f"item {of.item} of node {of.node}"
+            raise NotFound(
+                f"{of.run} has ended without an attempt {of.attempt} at {where}: list its nodes and their attempts"
             )
-        return found.closure.phase in _OVER
+        return True
+
+    async def _phase(self, of: LogOf) -> int | None:
+        """How far the attempt is; None while there is none."""
+        try:
+            if of.item is None:
+                found = await self._executions.task_execution(of.run, of.node, of.attempt)
+                return found.closure.phase
+            tries = await self._executions.items(of.run, of.node, 0, of.item, of.item + 1)
+        except NotFound:
+            return None
+        return next((each.phase for each in tries if each.retry_attempt == of.attempt), None)
 
 
 def whole_characters(data: bytes, *, final: bool) -> tuple[str, int]:

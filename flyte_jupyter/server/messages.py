@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from flyte_jupyter.server.admin.errors import InvalidArgument
+from flyte_jupyter.server.well_known import float_text, time_text, well_known
 
 MOST_NESTING = 100
 _LONG = {
@@ -35,7 +35,7 @@ def to_json(message: Message) -> Json:
     Members of a oneof and optional scalars appear only when they are set, as grpc-gateway has it.
     """
     if message.DESCRIPTOR.full_name.startswith("google.protobuf."):
-        return json_format.MessageToDict(message, preserving_proto_field_name=True)
+        return well_known(message)
     out: dict[str, Json] = {}
     for name, presence, nullable, write in _writers(message.DESCRIPTOR):
         if presence and not message.HasField(name):
@@ -168,32 +168,21 @@ def _writer(field: Any) -> Writer:
 def _single(field: Any) -> Writer:
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_MESSAGE:
-        return _text if field.message_type.full_name in _TIMES else to_json
+        return time_text if field.message_type.full_name in _TIMES else to_json
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         names = field.enum_type.values_by_number
         return lambda number: names[number].name if number in names else number
     if kind in _LONG:
         return str
     if kind in _FLOATS:
-        return _float
+        return float_text
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda data: base64.b64encode(data).decode()
     return lambda value: value
 
 
-def _text(message: Any) -> str:
-    text: str = message.ToJsonString()
-    return text
-
-
 def _key(key: object) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
-
-
-def _float(number: float) -> float | str:
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _short(error: BaseException) -> str:

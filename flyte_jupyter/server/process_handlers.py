@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.idl.ids import RunId
-from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound
-from flyte_jupyter.server.handlers import ControlHandler, Listener
+from flyte_jupyter.server.admin.errors import NotFound
+from flyte_jupyter.server.handlers import ControlHandler, Listener, whole_number
 from flyte_jupyter.server.logs import LogOf, Logs
 
 
@@ -66,19 +66,14 @@ class LogHandler(ControlHandler):
     async def get(self, *place: str) -> None:
         """A part of the log. Raises `NotFound` and `InvalidArgument`."""
         project, domain, name, node, attempt = place
-        if not (attempt.isascii() and attempt.isdecimal()):
-            raise InvalidArgument(f"{attempt!r} is not the number of an attempt")
         item = self._number("item", 0) if self.get_query_argument("item", "") else None
-        of = LogOf(RunId(project, domain, name), node, int(attempt), item)
+        of = LogOf(RunId(project, domain, name), node, whole_number(attempt, "attempt"), item)
         offset = self._number("offset", 0)
         limit = min(self._number("limit", self.limit), self.limit)
         self.answer((await self.logs.read(of, offset, limit)).to_json())
 
     def _number(self, name: str, default: int) -> int:
-        text = self.get_query_argument(name, str(default))
-        if not (text.isascii() and text.isdecimal() and len(text) < len(str(2**63))):
-            raise InvalidArgument(f"{name}={text!r} is not a whole number")
-        return int(text)
+        return whole_number(self.get_query_argument(name, str(default)), name)
 
 
 class NowhereHandler(ControlHandler):

@@ -21,6 +21,10 @@ class TcpSettings:
     token: str
     """What a client sends as ``Authorization: Bearer <token>``; never empty."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 1 << 16:  # the system would take another one for it
+            raise ValueError(f"port {self.port} is none from 0 to 65535")
+
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:

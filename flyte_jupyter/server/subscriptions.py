@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.server.admin.listing import for_a_list
 from flyte_jupyter.server.logs import LogOf, Logs
 from flyte_jupyter.server.messages import escape_html, to_json
 from flyte_jupyter.server.settings import Settings
@@ -174,7 +175,7 @@ class ExecutionsTopic(Changes):
         )
         for execution in reversed(page.items):
             self._show(execution.id.name)
-        return [(ChangeKind.EXECUTION, execution) for execution in page.items]
+        return [(ChangeKind.EXECUTION, execution) for execution in for_a_list(page.items)]
 
     async def changed(self, cursor: int) -> Sequence[Change]:
         """Changes of executions; those of nodes only move the cursor."""
@@ -185,7 +186,9 @@ class ExecutionsTopic(Changes):
     async def look_up(self, changes: Sequence[Change]) -> Sequence[Item]:
         """The executions that match, or did."""
         wanted = [change for change in changes if change.kind is ChangeKind.EXECUTION]
-        return [item for item in await super().look_up(wanted) if self._is_wanted(item[1])]
+        items = await super().look_up(wanted)
+        for_a_list(run for _, run in items if isinstance(run, admin.Execution))
+        return [item for item in items if self._is_wanted(item[1])]
 
     def _is_wanted(self, execution: Message) -> bool:
         assert isinstance(execution, admin.Execution)

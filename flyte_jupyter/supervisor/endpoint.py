@@ -6,10 +6,14 @@ import http.client
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from flyte_jupyter.supervisor.errors import ControlPlaneUnreachable
 
+Body = bytes | BinaryIO
+"""What a request sends: in memory, or a file from where it stands, a part at a time."""
+_PART = 256 * 1024
 HOST = "flyte-jupyter"
 """What clients of the Unix socket send as ``Host``."""
 
@@ -44,6 +48,11 @@ def is_address(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
 
 
+def is_port(text: str) -> bool:
+    """Whether a text is the number of a TCP port; sockets take a larger one for another."""
+    return text.isascii() and text.isdecimal() and len(text) <= len("65535") and int(text) < 1 << 16
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A whole answer."""
@@ -55,7 +64,7 @@ class Response:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
-        super().__init__(HOST, timeout=timeout)
+        super().__init__(HOST, timeout=timeout, blocksize=_PART)
         self._path = path
 
     def connect(self) -> None:
@@ -70,7 +79,7 @@ def connect(endpoint: Endpoint, timeout: float = 60.0) -> http.client.HTTPConnec
         return _UnixConnection(endpoint.socket_path, timeout)
     parts = urlsplit(endpoint.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout, blocksize=_PART)
 
 
 def headers_for(endpoint: Endpoint, headers: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -84,7 +93,7 @@ def request(
     method: str,
     path: str,
     *,
-    body: bytes = b"",
+    body: Body = b"",
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
 ) -> Response:

@@ -109,17 +109,25 @@ def status(endpoint: Endpoint, *, timeout: float = 10.0) -> dict[str, Any]:
         )
     try:
         said = json.loads(answer.body)
-    except ValueError as error:
-        raise ControlPlaneUnreachable(
-            f"{endpoint.url} is not a flyte-jupyter control plane"
-        ) from error
-    return dict(said)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise ControlPlaneUnreachable(f"{endpoint.url} is not a flyte-jupyter control plane")
+    return said
 
 
 def stop(endpoint: Endpoint, *, force: bool = False) -> bool:
-    """Ask the control plane to stop; False when it refuses because runs are active."""
+    """Ask the control plane to stop; False when it refuses because runs are active.
+
+    Raises:
+        ControlPlaneUnreachable: it does not answer, or refuses for another reason.
+    """
     answer = request(endpoint, "POST", "/x/v1/stop" + ("?force=1" if force else ""))
-    return answer.status != HTTP_CONFLICT
+    if answer.status not in (HTTP_OK, HTTP_CONFLICT):
+        raise ControlPlaneUnreachable(
+            f"{endpoint.url} answers {answer.status} to a request to stop, and goes on: is its token right?"
+        )
+    return answer.status == HTTP_OK
 
 
 def check(said: Mapping[str, Any]) -> None:
@@ -149,6 +157,11 @@ def _named() -> Endpoint | None:
     url = os.environ.get("FLYTE_JUPYTER_ENDPOINT")
     if not url:
         return None
+    if "@" in url.rpartition("://")[2].partition("/")[0]:
+        raise WrongEndpoint(  # without the address: it would stand in notebooks and logs
+            "FLYTE_JUPYTER_ENDPOINT names a user or a password: write http://host:port, and give the control plane's token in "
+            "FLYTE_JUPYTER_TOKEN"
+        )
     if not is_address(url):
         raise WrongEndpoint(
             f"FLYTE_JUPYTER_ENDPOINT={url!r} is no address of a control plane: write unix:///path or http://host:port, "

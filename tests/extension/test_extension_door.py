@@ -23,6 +23,8 @@ READS = [
     "flyte-jupyter/x/v1/logs/flytesnacks/development/x/n0/0",
     "flyte-jupyter/x/v1/decks/flytesnacks/development/x/n0",
     "flyte-jupyter/x/v1/blobs/x",
+    "flyte-jupyter/x/v1/catalog/flytesnacks/development",
+    "flyte-jupyter/x/v1/lineage/flytesnacks/development/x",
 ]
 
 AUTHORIZER = """

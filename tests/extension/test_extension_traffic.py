@@ -22,8 +22,9 @@ from tornado.websocket import websocket_connect
 
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.server.gateway import action_of, plain
+from flyte_jupyter.server.gateway import routes as gateway_routes
 from flyte_jupyter.server.ownership import load_secret
-from flyte_jupyter.server.routes import routes
+from flyte_jupyter.server.routes import OWN_ROUTES, routes
 
 BASE = "/user/ada/"
 STATUS = "flyte-jupyter/x/v1/status"
@@ -97,6 +98,28 @@ def test_the_gateway_and_the_table_agree_on_what_a_request_does():
         assert action_of(row.method, row.template.removeprefix("/")) == row.action or (
             row.resource == "events"
         ), row.rpc
+
+
+def test_the_gateway_passes_on_what_the_table_says_and_nothing_else():
+    offered = [pattern for pattern, *_ in gateway_routes(None)]
+    for row in OWN_ROUTES:
+        path = re.sub(r"{\w+}", "name", row.template)
+        passed = any(re.fullmatch(pattern, f"/flyte-jupyter{path}") for pattern in offered)
+        assert passed == row.passed_on, row.name
+        if passed:
+            assert action_of(row.method, path.removeprefix("/")) == row.action, row.name
+
+
+def test_the_catalog_and_lineage_are_there_through_jupyter(server):
+    place = "flytesnacks/development"
+    assert server.request("GET", f"flyte-jupyter/x/v1/catalog/{place}").json()["artifacts"] == []
+    nobody = server.request("GET", f"flyte-jupyter/x/v1/lineage/{place}/nobody")
+    assert (nobody.status, nobody.json()["code"]) == (404, 5)
+    forget = {"task": {"project": "flytesnacks", "domain": "development", "task": "none"}}
+    body, headers = json.dumps(forget).encode(), {"Content-Type": "application/json"}
+    evict = "flyte-jupyter/x/v1/catalog/evict"
+    assert server.request("POST", evict, body=body, headers=headers).json() == {"evicted": 0}
+    assert server.request("POST", evict, body=body, token=False).status in (401, 403)
 
 
 def test_plain_paths():
@@ -252,9 +275,16 @@ def test_two_servers_of_one_user_share_a_control_plane(tmp_path):
         assert control_plane(second) == pid
 
 
-def test_kernels_meet_at_the_same_control_plane(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        (("--FlyteJupyter.data_dir=elsewhere",), {}),
+        ((), {"FLYTE_JUPYTER_DATA_DIR": "elsewhere"}),
+    ],
+)
+def test_kernels_meet_at_the_same_control_plane(tmp_path, options, environ):
     """What the extension is told, its kernels hear, also where it was told relative to the server's folder."""
-    with run_jupyter(tmp_path, options=("--FlyteJupyter.data_dir=elsewhere",)) as running:
+    with run_jupyter(tmp_path, options=options, environ=environ) as running:
         try:
             said = eventually(lambda: running.request("GET", STATUS)).json()
             assert said["data_dir"] == str(tmp_path / "elsewhere")

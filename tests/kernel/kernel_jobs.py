@@ -51,6 +51,16 @@ def failing(x: int) -> int:
 
 
 @task
+def rambling(x: int) -> int:
+    raise ValueError(f"{'a' * 10_000} no luck with {x} {'b' * 10_000}")
+
+
+@workflow
+def wordy(x: int) -> int:
+    return rambling(x)
+
+
+@task
 def endless(go: str) -> None:
     import os
     import time

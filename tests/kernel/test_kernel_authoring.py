@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from flyte_jupyter import Cache, FlyteFile, Resources, task, workflow
+from flyte_jupyter import Cache, FlyteFile, Resources, map_task, task, workflow
 from flyte_jupyter.idl import core
 from flyte_jupyter.kernel.authoring import (
     AuthoringError,
@@ -36,6 +36,11 @@ class Scores(NamedTuple):
 def add(a: int, b: int = 1) -> int:
     """Adds."""
     return a + b
+
+
+@workflow
+def doubled(x: int) -> int:
+    return add(a=x, b=x)
 
 
 @task
@@ -134,6 +139,66 @@ def test_an_undeclared_result_is_not_lost_in_silence():
         forgot(1)
 
 
+def test_a_workflow_that_forgot_its_result_is_told_what_to_declare():
+    @task
+    def pair(x: int) -> tuple[int, str]:
+        return x, str(x)
+
+    def single(x: int):
+        return add(x)
+
+    def several(x: int):
+        return pair(x)
+
+    def own(x: int):
+        return add(x), pair(x).o1
+
+    for body, said in (
+        (single, "-> int"),
+        (several, "-> tuple[int, str]"),
+        (own, "tuple[int, str]"),
+    ):
+        with pytest.raises(TypeMismatch) as caught:
+            workflow(body)
+        assert str(caught.value).endswith(said)
+
+
+def test_outputs_declared_as_a_tuple_of_types_are_told_how():
+    def pair(x: int) -> (int, str):
+        return x, "a"
+
+    with pytest.raises(AuthoringError, match=r"tuple\[int, str\]"):
+        task(pair)
+
+
+def test_two_outputs_of_one_name_are_refused():
+    with pytest.raises(AuthoringError, match="two outputs are called a"):
+
+        @task(output_names=("a", "a"))
+        def pair(x: int) -> tuple[int, int]:
+            return x, x
+
+
+def test_none_by_default_is_told_how_to_say_it():
+    def maybe(x: int = None) -> int:  # noqa: RUF013 - that is the case
+        return 1
+
+    with pytest.raises(TypeMismatch, match=r"Write x: int \| None = None"):
+        task(maybe)
+
+
+@pytest.mark.parametrize("outer", [task, workflow])
+@pytest.mark.parametrize("inner", [add, doubled, map_task(add), int, 3])
+def test_a_decorator_stands_above_a_function_and_nothing_else(outer, inner):
+    with pytest.raises(AuthoringError, match=f"@{outer.__name__} stands above a function"):
+        outer(inner)
+
+
+def test_a_failure_policy_that_there_is_not_is_told_with_those_that_there_are():
+    with pytest.raises(AuthoringError, match=r"FailurePolicy\.FAIL_IMMEDIATELY"):
+        workflow(failure_policy="immediately")
+
+
 def test_a_wrong_number_of_results_is_refused():
     @task
     def three(x: int) -> tuple[int, int]:
@@ -175,6 +240,16 @@ def test_a_signature_that_cannot_travel_is_refused_where_it_is_written(function)
         {"environment": {"A": "1\0"}},
         {"output_names": ["a", "b"]},
         {"output_names": ["not a name"]},
+        {"retries": 2**31},
+        {"output_names": "o"},
+        {"output_names": [1]},
+        {"preload": "pandas"},
+        {"preload": [1]},
+        {"preload": 1},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": 1e20},
+        {"timeout": "99999999999d"},
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(options):

@@ -4,6 +4,8 @@ import _thread
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from flyte_jupyter.kernel.launching import (
     WaitTimeout,
 )
 from flyte_jupyter.kernel.types import TypeMismatch
+from flyte_jupyter.kernel.types.storage import StorageError
 from flyte_jupyter.supervisor import Endpoint, find, status
 
 LONG = 120
@@ -155,6 +158,18 @@ def test_what_is_no_entity_is_refused():
         flyte_jupyter.launch(len, x=1)
 
 
+@pytest.mark.parametrize("options", [None, 3, {"name": "x"}])
+def test_options_that_are_none_are_refused(options):
+    with pytest.raises(LaunchingError, match=r"options=LaunchOptions\(\.\.\.\)"):
+        flyte_jupyter.launch(jobs.pipeline, options=options)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1001, 2.0, "3", True])
+def test_a_count_of_executions_that_makes_no_sense_is_refused(count):
+    with pytest.raises(LaunchingError, match="whole number from 1 to 1000"):
+        flyte_jupyter.recent(count)
+
+
 def test_an_input_called_options_is_refused():
     @task
     def choose(options: int) -> int:
@@ -172,6 +187,15 @@ def test_a_failure_says_node_and_traceback():
     assert (caught.value.node, caught.value.phase) == ("n0", "FAILED")
     assert "no luck with 4" in str(caught.value)
     assert "kernel_jobs.py" in str(caught.value)
+
+
+def test_a_long_failure_is_told_whole():
+    """A list of nodes has only the ends of it."""
+    execution = flyte_jupyter.launch(jobs.wordy, x=4).wait(LONG)
+    assert "no luck with 4" in execution.error
+    with pytest.raises(ExecutionFailed, match="no luck with 4"):
+        execution.outputs  # noqa: B018 - asking is the point
+    assert "no luck with 4" in execution.node("n0").error
 
 
 def test_the_node_that_failed_is_named_not_those_it_took_along(tmp_path):
@@ -252,6 +276,40 @@ def test_uploads_are_the_same_for_the_same_content(tmp_path):
     storage.get(one, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == b"abc"
     assert storage.scratch() != storage.scratch()
+
+
+def test_a_large_file_is_uploaded_a_part_at_a_time(tmp_path):
+    """In a process of its own, whose peak of memory is that of the upload."""
+    large, said = tmp_path / "large.bin", tmp_path / "said"
+    with large.open("wb") as file:
+        file.truncate(256 * 2**20)
+    code = f"""if True:
+        from pathlib import Path
+        from resource import RUSAGE_SELF, getrusage
+        from flyte_jupyter.kernel.client import Client, UploadStorage
+        storage = UploadStorage(Client(), "flytesnacks", "development")
+        small = Path({str(tmp_path / "small.bin")!r})
+        small.write_bytes(b"x")
+        storage.put(small, "small.bin")
+        before = getrusage(RUSAGE_SELF).ru_maxrss
+        uri = storage.put(Path({str(large)!r}), "large.bin")
+        grown = getrusage(RUSAGE_SELF).ru_maxrss - before
+        Path({str(said)!r}).write_text(f"{{grown}} {{uri}}")
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+    grown, uri = said.read_text().split(maxsplit=1)
+    assert int(grown) < 64 * 1024
+    assert Path(uri.removeprefix("file://")).stat().st_size == 256 * 2**20
+
+
+def test_an_empty_file_is_uploaded_and_one_that_is_gone_is_named(tmp_path):
+    storage = UploadStorage(Client(), "flytesnacks", "development")
+    (tmp_path / "empty").touch()
+    assert (
+        Path(storage.put(tmp_path / "empty", "empty").removeprefix("file://")).read_bytes() == b""
+    )
+    with pytest.raises(StorageError, match="nowhere"):
+        storage.put(tmp_path / "nowhere", "nowhere")
 
 
 def test_a_launch_the_server_refuses_says_why():

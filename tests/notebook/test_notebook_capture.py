@@ -70,6 +70,7 @@ REFUSED = [
     ("a global set by a function", ["N = 1\ndef bump():\n    global N\n    N = 2", "bump()", "def f():\n    return N"], ["`N`", "changed it afterwards"]),
     ("an undefined name", ["def f():\n    return nowhere"], ["`nowhere`", "nothing defines it"]),
     ("IPython's own names", ["def f():\n    return get_ipython()"], ["`get_ipython`", "session"]),
+    ("a line for the shell", ["def f():\n    !ls\n    return 1"], ["magic", "subprocess.run"]),
     ("an open file", ["handle = open('x', 'w')\nhandle.close()", "def f():\n    return handle"], ["`handle`", "TextIOWrapper"]),
     ("input", ["import builtins\nbuiltins.input = lambda *a: 'x'\nname = input('?')", "def f():\n    return name"], ["`name`", "input()"]),
 ]  # fmt: skip
@@ -207,7 +208,15 @@ def test_the_bundle_says_which_cell_defines_what(notebook):
 
 @pytest.mark.parametrize(
     ("path", "slug"),
-    [("/a/Quick start-2.ipynb", "quick_start_2"), ("7 steps.ipynb", "_7_steps"), ("", "notebook")],
+    [
+        ("/a/Quick start-2.ipynb", "quick_start_2"),
+        ("7 steps.ipynb", "_7_steps"),
+        ("", "notebook"),
+        ("/a/Модель 2.ipynb", "модель_2"),
+        ("/a/数据.ipynb", "数据"),
+        ("/a/Cafe\u0301.ipynb", "café"),
+        ("/a/---.ipynb", "notebook"),
+    ],
 )
 def test_registered_names_begin_with_the_notebooks_own(notebook, monkeypatch, path, slug):
     monkeypatch.setenv("JPY_SESSION_NAME", path)

@@ -73,6 +73,11 @@ def test_a_task_from_a_cell_is_called_in_a_workflow(notebook):
     assert notebook.elsewhere("pipeline", "pipeline(n=5)") == "48"
 
 
+def test_what_a_pattern_captures_is_assigned(notebook):
+    notebook('%%flyte_task f --outputs "y: int"\nmatch 3:\n    case y:\n        pass')
+    assert notebook.names["y"] == 3
+
+
 def test_a_single_output_is_no_tuple(notebook):
     notebook('%%flyte_task one --inputs "x: int = 2" --outputs "y: int"\ny = x + 1')
     assert notebook.names["y"] == 3
@@ -128,6 +133,9 @@ def test_a_traceback_points_at_the_cells_own_line(notebook):
         ('%%flyte_task f --outputs "y: int"\ny = 1\nreturn y', "return has no place"),
         ('%%flyte_task f --inputs "df: nowhere.Frame"\npass', "'nowhere'"),
         ("%%flyte_task 1f\npass", "must be a Python name"),
+        ("%%flyte_task class\npass", "must be a Python name"),
+        ('%%flyte_task f --inputs "x: int = nowhere"\npass', "default names 'nowhere'"),
+        ('%%flyte_task f --outputs "y: int, y: int"\ny = 1', "two outputs are called y"),
         ("%%flyte_task f --inputs 'x: int\npass", "No closing quotation"),
         ("%%flyte_task f --timeout soon\npass", "soon"),
         ("%%flyte_task f --colour red\npass", "--colour"),
@@ -151,6 +159,38 @@ def test_a_helpful_word_for_wrong_commands(notebook):
     assert "try run, register" in str(error)
     error = notebook.run("%flyte run nothing", fails=True).error_in_exec
     assert "no task or workflow" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run f --x", "--x has no value; write --x VALUE, of type int"),
+        ("run f --x --flag", "--x has no value"),
+        ("recent 0", "number from 1 to"),
+        ("recent ²", "number from 1 to"),
+        ("recent 10000000000000000", "number from 1 to"),
+        ("recent 1 2", "number from 1 to"),
+        ("abort one two", "name one execution, not 2"),
+        ("status one two", "name one execution, not 2"),
+        ("logs n0 one two", "name one execution, not 2"),
+    ],
+)
+def test_a_line_with_a_word_too_few_or_too_many_does_nothing(notebook, line, said):
+    notebook(
+        "from flyte_jupyter import task\n@task\ndef f(x: int, flag: bool = False) -> int:\n    return x"
+    )
+    error = notebook.run(f"%flyte {line}", fails=True).error_in_exec
+    assert type(error).__name__ == "UsageError"
+    assert said in str(error)
+
+
+def test_a_wrong_option_is_shown_where_its_author_wrote_it(notebook):
+    error = notebook.run(
+        "from flyte_jupyter import Resources\nResources(mem='500MB')", fails=True
+    ).error_in_exec
+    shown = "".join(error._render_traceback_())
+    assert "is not a quantity" in shown
+    assert "__init__" not in shown
 
 
 def test_unknown_inputs_are_told_before_anything_runs(notebook):

@@ -14,6 +14,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from processes import eventually, stop_control_plane
 
+from flyte_jupyter.kernel.launching import SharedCache
 from flyte_jupyter.kernel.notebook.snapshot import MIME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +111,31 @@ def test_registering_again_is_a_no_op_and_an_edit_a_new_version(notebook, capsys
     edited = capsys.readouterr().out
     assert "unchanged" not in edited
     assert first[2] not in edited
+
+
+CACHED = """from flyte_jupyter import task
+
+@task(cache={cache!r})
+def kept(x: int) -> int:
+    return x + {more}
+"""
+
+
+def test_notebooks_of_one_name_are_warned_that_they_share_a_cache(notebook, monkeypatch):
+    """What another notebook remembered under the version that one's author chose is taken for one's own."""
+
+    def given(folder, cache, more):
+        monkeypatch.setenv("JPY_SESSION_NAME", f"/{folder}/same name.ipynb")
+        notebook(CACHED.format(cache=cache, more=more), "run = %flyte run kept --x 1 --wait")
+        return notebook.names["run"].outputs.o0
+
+    assert given("here", "1.0", 10) == 11
+    assert given("here", "1.0", 20) == 11  # the same notebook: its author says that it is as good
+    with pytest.warns(SharedCache, match=r"same_name\.kept.*'1\.0'.*cache=True"):
+        given("there", "1.0", 30)
+    assert given("there", "1.1", 40) == 41
+    assert given("here", True, 50) == 51
+    assert given("there", True, 60) == 61
 
 
 def test_a_task_that_raises_points_at_its_cell_and_line(notebook, capsys):

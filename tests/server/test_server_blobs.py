@@ -7,7 +7,7 @@ import hashlib
 import http.client
 import json
 import socket
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from server_specs import AT, DOMAIN, PROJECT, register, run_to_end
@@ -139,6 +139,36 @@ def test_a_location_that_leads_out_is_never_signed(server, part):
         assert (status, value["code"]) == (400, 3), value
 
 
+@pytest.mark.parametrize("name", ["a" * 256, "ä" * 128, "folder/" + "b" * 300])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_sent(server, name):
+    request = {"project": PROJECT, "domain": DOMAIN, "filename": name, "filename_root": "root"}
+    status, said = server.call("POST", "/api/v1/dataproxy/artifact_urn", request)
+    assert (status, said["code"]) == (400, 3)
+    assert "255" in said["message"]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ä" * 127])
+def test_a_name_as_long_as_a_file_can_have_is_taken(server, name):
+    assert put(server, location(server, filename=name, filename_root="root")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(("r", "f"), ("r/f", "g")), (("r/f", "g"), ("r", "f")), (("r", "f"), ("r/f/g", "h"))],
+)
+def test_an_upload_in_the_way_of_another_is_refused_by_name(server, first, then):
+    for (root, name), wanted in ((first, 200), (then, 400)):
+        got = put(server, location(server, b"x", filename=name, filename_root=root), b"x")
+        assert got.status == wanted, got.body
+    assert "choose another filename" in json.loads(got.body)["message"]
+
+
+def test_a_place_deeper_than_the_file_system_goes_is_refused_by_name(server):
+    where = location(server, b"x", filename_root="/".join(["d" * 200] * 25))
+    got = put(server, where, b"x")
+    assert (got.status, json.loads(got.body)["code"]) == (400, 3)
+
+
 def test_a_link_out_of_the_folder_is_not_followed(server):
     (server.data / "blobs").mkdir(exist_ok=True)
     (server.data / "outside").write_text("secret")
@@ -204,6 +234,8 @@ def test_a_deck_is_html_that_can_do_nothing_but_draw(server):
     for path in (f"{AT}/decks/start-node", f"{AT}/decks/no", f"{AT}/no/n0"):
         assert server.raw("GET", f"/x/v1/decks/{path}").status == 404
     assert server.raw("GET", f"/x/v1/decks/{AT}/decks/n0?attempt=9").status == 404
+    for attempt in ("9" * 5000, "one", "-1"):
+        assert server.raw("GET", f"/x/v1/decks/{AT}/decks/n0?attempt={attempt}").status == 400
 
     request = {
         "artifact_type": "ARTIFACT_TYPE_DECK",
@@ -242,6 +274,14 @@ def test_logs_are_cut_at_characters(server):
         if part["complete"]:
             break
     assert (read, offset) == (text, len(data))
-    for path in (f"{AT}/no/n0/0", f"{AT}/logs/n0/one", f"{AT}/logs/n0/0?offset=-1"):
-        assert server.raw("GET", f"/x/v1/logs/{path}").status in (400, 404), path
-    assert quote(text)
+    for path in (f"{AT}/logs/n0/one", f"{AT}/logs/n0/0?offset=-1"):
+        assert server.raw("GET", f"/x/v1/logs/{path}").status == 400, path
+
+
+@pytest.mark.parametrize("path", ["no/n0/0", "one/n9/0", "one/n0/1", "one/n0/0?item=3"])
+def test_a_log_that_nobody_will_ever_write_is_not_found(server, path):
+    register(server)
+    run_to_end(server, "one")
+    status, said = server.call("GET", f"/x/v1/logs/{AT}/{path}")
+    assert (status, said["code"]) == (404, 5)
+    assert "list" in said["message"]

@@ -168,9 +168,34 @@ def test_a_log_is_followed_while_it_grows_and_ends(server):
         frame = await hear(line)
         assert (frame["text"], frame["offset"]) == ("½ second", 6)
         logs.log_open.clear()
+        await elsewhere(lambda: server.on_loop(logs.go.set))
         frame = await hear(line)
         assert frame["complete"]
         assert frame["next"] == len(logs.logs["n0"])
+
+    follow(server, talk)
+
+
+def test_a_log_that_nobody_has_begun_to_write_is_not_complete(server):
+    """An executor knows nothing of an attempt before it is told to begin, or before it has adopted it after a restart."""
+    register(server)
+    logs = server.attempts
+    server.on_loop(logs.go.clear)
+    start(server, "coming")
+
+    async def talk(line):
+        await say(line, id=1, op="subscribe", topic="log", node="n1", name="coming", **WHERE)
+        await say(line, id=2, op="subscribe", topic="execution", name="coming", **WHERE)
+        assert (await hear(line))["id"] == 2
+        await elsewhere(lambda: logs.logs.update(n1=b"at last"))
+        await elsewhere(lambda: server.on_loop(logs.go.set))
+        text = ""
+        while True:
+            frame = await hear(line)
+            text += frame.get("text", "")
+            if frame.get("complete"):
+                break
+        assert text == "at last"
 
     follow(server, talk)
 
@@ -233,6 +258,9 @@ def test_a_log_goes_on_from_an_offset(server):
         ('{"id": 1, "op": "subscribe", "topic": "execution", "project": "p", "domain": "d", "name": "no"}', 5),
         ('{"id": 1, "op": "subscribe", "topic": "log", "project": "p", "domain": "d", "name": "no", "node": "n"}', 5),
         ('{"id": 1, "op": "subscribe", "topic": "log", "project": "p", "domain": "d", "name": "n", "node": "n", "offset": -1}', 3),
+        ('{"id": 1, "op": "subscribe", "topic": "executions", "project": "\\ud800", "domain": "d"}', 3),
+        ('{"id": 1, "op": "subscribe", "topic": "execution", "project": "p", "domain": "d", "name": "\\udfff"}', 3),
+        ('{"id": 1, "op": "subscribe", "topic": "executions", "project": "p", "domain": "d", "name": "%s"}' % ("x" * 60_000), 3),
     ],
 )  # fmt: skip
 def test_a_bad_request_is_told_and_the_connection_goes_on(server, request_, code):

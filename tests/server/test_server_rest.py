@@ -24,6 +24,7 @@ from server_specs import (
     workflow,
 )
 
+from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import admin, core, service
 from flyte_jupyter.server.admin.table import use_cases
 from flyte_jupyter.server.routes import routes
@@ -56,6 +57,10 @@ def test_a_launch_runs_to_its_end_and_every_reading_shows_it(server):
     node_data = server.ok("GET", f"/api/v1/data/node_executions/{AT}/first/n1")
     assert node_data["full_inputs"]["literals"]["x"]["scalar"]["primitive"]["integer"] == "6"
     assert node_data["flyte_urls"]["outputs"] == f"flyte://v1/{AT}/first/n1/o"
+
+    inside = f"/api/v1/node_executions/{AT}/first?limit=100&unique_parent_id="
+    assert server.ok("GET", inside + "n0")["node_executions"] == []
+    assert server.call("GET", inside + "n9")[0] == 404
 
     tries = server.ok("GET", f"/api/v1/task_executions/{AT}/first/n0?limit=10")["task_executions"]
     assert len(tries) == 1
@@ -288,6 +293,32 @@ def test_the_same_name_again_exists(server):
     assert data["full_inputs"]["literals"]["x"]["scalar"]["primitive"]["integer"] == "3"
 
 
+def test_inputs_that_something_wrote_over_are_named(server):
+    register(server)
+    run_to_end(server, "spoilt")
+    (inputs,) = (server.data / "blobs").rglob("inputs-*.pb")
+    inputs.write_bytes(b"\xff\xff")
+    again = {"id": {"project": PROJECT, "domain": DOMAIN, "name": "spoilt"}}
+    for method, path, body in (
+        ("GET", f"data/executions/{AT}/spoilt", None),
+        ("POST", "executions/relaunch", again),
+    ):
+        status, value = server.call(method, f"/api/v1/{path}", body)
+        assert (status, value["code"]) == (500, 15), path
+        assert inputs.name in value["message"]
+
+
+def test_a_task_with_the_longest_name_is_launched_and_its_workflow_read(server):
+    name = "t" * 255
+    server.ok("POST", "/api/v1/tasks", as_json(task(name)))
+    request = launch("long", name, core.ResourceType.TASK, x=integer(1))
+    server.ok("POST", "/api/v1/executions", as_json(request))
+    of = wait_for_end(server, "long")["closure"]["workflow_id"]
+    path = f"/api/v1/workflows/{AT}/{of['name']}/{of['version']}"
+    primary = server.ok("GET", path)["closure"]["compiled_workflow"]["primary"]
+    assert primary["template"]["id"]["name"] == of["name"]
+
+
 def test_relaunch_runs_the_same_again(server):
     register(server)
     run_to_end(server, "one", value=5)
@@ -353,6 +384,73 @@ def test_projects(server):
     status, value = server.call("POST", "/api/v1/tasks", as_json(moved))
     assert (status, value["code"]) == (400, 3)
     assert "archived" in value["message"]
+
+
+def test_what_an_update_of_a_project_does_not_say_stays(server):
+    """`flytectl update project --archive` sends the id and the state."""
+    mine = {"id": "mine", "name": "Mine", "description": "Ours", "labels": {"values": {"a": "b"}}}
+    server.ok("POST", "/api/v1/projects", {"project": mine})
+    server.ok("PUT", "/api/v1/projects/mine", {"state": "ARCHIVED"})
+    got = server.ok("GET", "/api/v1/projects/mine")
+    assert {name: got[name] for name in mine} == mine
+    assert got["state"] == "ARCHIVED"
+    server.ok("PUT", "/api/v1/projects/mine", {"description": "Theirs", "labels": {}})
+    got = server.ok("GET", "/api/v1/projects/mine")
+    told = (got["name"], got["description"], got["labels"]["values"], got["state"])
+    assert told == ("Mine", "Theirs", {}, "ACTIVE")
+
+
+def test_a_state_that_there_is_not_is_refused(server):
+    register(server)
+    run_to_end(server, "kept")
+    for path in (f"executions/{AT}/kept", f"launch_plans/{AT}/twice/v1", f"projects/{PROJECT}"):
+        status, value = server.call("PUT", f"/api/v1/{path}", {"state": 7})
+        assert (status, value["code"]) == (400, 3), path
+        assert "ACTIVE" in value["message"]
+    assert server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
+
+
+def test_a_parallelism_with_which_nothing_would_begin_is_refused(server):
+    register(server)
+    request = launch("stuck", x=integer(1))
+    request.spec.max_parallelism = -1
+    plan = launch_plan("idle")
+    plan.spec.max_parallelism = -1
+    for path, body in (("executions", request), ("launch_plans", plan)):
+        status, value = server.call("POST", f"/api/v1/{path}", as_json(body))
+        assert (status, value["code"]) == (400, 3), path
+        assert "max_parallelism=-1" in value["message"]
+
+
+def test_a_name_without_a_version_is_told_without_one(server):
+    status, value = server.call("GET", f"/api/v1/active_launch_plans/{AT}/nothing")
+    assert (status, value["code"]) == (404, 5)
+    assert "@" not in value["message"]
+
+
+def test_a_list_has_the_ends_of_a_long_error_and_one_execution_all_of_it(server):
+    register(server)
+    long = "Traceback:\n" + "x" * 100_000 + "\nValueError: too late"
+
+    async def fail(spec):
+        error = core.ContainerError(code="USER:ValueError", message=long)
+        document = core.ErrorDocument(error=error).SerializeToString()
+        await server.attempts.blobs.put(f"{spec.output_prefix}/error.pb", document)
+        return Exit(code=1)
+
+    server.attempts.work = fail
+    assert run_to_end(server, "broken")["closure"]["phase"] == "FAILED"
+    listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
+    nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/broken?limit=9")["node_executions"]
+    cut = [each["closure"]["error"] for each in (*listed, *nodes) if each["closure"].get("error")]
+    assert len(cut) == 2
+    for error in cut:
+        assert len(error["message"]) < 5000
+        assert "Traceback:" in error["message"]
+        assert error["message"].endswith("ValueError: too late")
+        assert error["code"]
+    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0"):
+        assert len(server.ok("GET", f"/api/v1/{one}")["closure"]["error"]["message"]) > 50_000
 
 
 def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):
@@ -442,6 +540,14 @@ def test_unset_fields_are_shown_and_absent_messages_are_null(server):
         ("PATCH", "/api/v1/tasks", b"{}", (405, 12)),
         ("POST", "/api/v1/nowhere", b"{}", (404, 5)),
         ("GET", "/somewhere", b"", (404, 5)),
+        ("GET", f"/x/v1/logs/p/d/n/n0/{'9' * 20}", b"", (400, 3)),
+        ("GET", f"/x/v1/logs/p/d/n/n0/{'9' * 5000}", b"", (400, 3)),
+        ("GET", f"/x/v1/logs/p/d/n/n0/0?offset={'9' * 5000}", b"", (400, 3)),
+        ("GET", f"/x/v1/logs/p/d/n/n0/0?item={2**63}", b"", (400, 3)),
+        ("GET", f"/x/v1/catalog/p/d?limit={'9' * 5000}", b"", (400, 3)),
+        ("GET", "/x/v1/catalog/p/d?limit=0", b"", (400, 3)),
+        ("GET", f"/api/v1/data?flyte_url=flyte://v1/p/d/n/n0/{'9' * 30}/o", b"", (400, 3)),
+        ("GET", "/api/v1/data?flyte_url=flyte://v1/p/d/n/n0/%D9%A3/o", b"", (400, 3)),
         ("POST", "/x/v1/status", b"{}", (405, 12)),
     ],
 )
@@ -451,6 +557,63 @@ def test_what_is_wrong_is_refused_by_name(server, method, path, body, wanted):
     assert (got.status, value["code"]) == wanted
     assert value["message"]
     assert b"Traceback" not in got.body
+
+
+def test_a_time_that_no_text_can_say_keeps_nobody_from_reading_the_list(server):
+    """Binary messages may hold any seconds; text goes from the year 1 to 9999."""
+    register(server)
+    run_to_end(server, "good")
+    slow = task("slow")
+    slow.spec.template.metadata.timeout.seconds = 2**62
+    binary(server, "POST", "/api/v1/tasks", slow, admin.TaskCreateResponse)
+    late = launch("late", x=integer(3))
+    late.spec.metadata.scheduled_at.seconds = 2**60
+    late.spec.quality_of_service.spec.queueing_budget.FromSeconds(-5)
+    late.spec.quality_of_service.spec.queueing_budget.nanos = 7
+    binary(server, "POST", "/api/v1/executions", late, admin.ExecutionCreateResponse)
+    wait_for_end(server, "late")
+
+    listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=10")["executions"]
+    assert {each["id"]["name"] for each in listed} == {"good", "late"}
+    told = server.ok("GET", f"/api/v1/executions/{AT}/late")["spec"]
+    assert told["metadata"]["scheduled_at"] == "9999-12-31T23:59:59Z"
+    assert told["quality_of_service"]["spec"]["queueing_budget"] == "-5s"
+    (template,) = (
+        each["closure"]["compiled_task"]["template"]
+        for each in server.ok("GET", f"/api/v1/tasks/{AT}?limit=10")["tasks"]
+        if each["id"]["name"] == "slow"
+    )
+    assert template["metadata"]["timeout"] == "315576000000s"
+
+
+def test_a_structure_with_what_json_cannot_say_is_read_all_the_same(server):
+    given = task("structured")
+    given.spec.template.custom.update({"ratio": float("nan"), "most": [float("inf"), 1.5, None]})
+    binary(server, "POST", "/api/v1/tasks", given, admin.TaskCreateResponse)
+    got = server.ok("GET", f"/api/v1/tasks/{AT}/structured/v1")
+    custom = got["closure"]["compiled_task"]["template"]["custom"]
+    assert custom == {"ratio": "NaN", "most": ["Infinity", 1.5, None]}
+
+
+@pytest.mark.parametrize("seconds", [2**62, -(2**62)])
+def test_lengths_of_time_beyond_all_bounds_are_no_defect(server, seconds):
+    request = service.CreateUploadLocationRequest(
+        project=PROJECT, domain=DOMAIN, filename="f", filename_root="r"
+    )
+    request.expires_in.seconds = seconds
+    got = server.raw(
+        "POST",
+        "/api/v1/dataproxy/artifact_urn",
+        request.SerializeToString(),
+        Content_Type=BINARY,
+        Accept="application/json",
+    )
+    assert (got.status, json.loads(got.body)["code"]) == (400, 3)
+    register(server)
+    patient = launch("patient", x=integer(3))
+    patient.spec.quality_of_service.spec.queueing_budget.seconds = seconds
+    binary(server, "POST", "/api/v1/executions", patient, admin.ExecutionCreateResponse)
+    assert wait_for_end(server, "patient")["closure"]["phase"] == "SUCCEEDED"
 
 
 def test_random_bytes_are_refused_and_the_server_lives(server):

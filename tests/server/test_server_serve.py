@@ -47,6 +47,7 @@ def test_it_may_serve_without_an_engine(tmp_path):
         ('blobs = "s3://bucket"\n', "blobs: an object store needs a table [kubernetes]"),
         ('data_dir = "elsewhere"\n', "data_dir is for the command line"),
         ('[tcp]\nhost = ""\nport = 0\ntoken = ""\n', "--tcp wants a --token"),
+        ('[tcp]\nhost = ""\nport = 65536\ntoken = "t"\n', "tcp: port 65536"),
         ("engine = false\n", "engine: one that runs apart needs a table [kubernetes]"),
         ("max_parallelism = 'many'\n", "max_parallelism: expected a whole number"),
         ("max_parallelism =\n", "is not TOML"),

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -35,11 +37,64 @@ def test_a_wrong_address_is_said_with_the_way_to_write_it(monkeypatch, capsys, u
     assert capsys.readouterr().err.startswith("flyte-jupyter: FLYTE_JUPYTER_ENDPOINT=")
 
 
+@pytest.mark.parametrize("url", ["http://ada:secret@host:80", "http://secret@host", "secret@host"])
+def test_a_password_in_an_address_is_not_repeated(monkeypatch, capsys, url):
+    monkeypatch.setenv("FLYTE_JUPYTER_ENDPOINT", url)
+    assert main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert "FLYTE_JUPYTER_TOKEN" in said
+    assert "secret" not in said
+
+
+@pytest.fixture
+def stranger(monkeypatch):
+    """Something else that answers at the address: to everything, what a test puts into `answer`."""
+    answer = {"status": 200, "body": b"{}"}
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(answer["status"])
+            self.send_header("Content-Length", str(len(answer["body"])))
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("FLYTE_JUPYTER_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("body", [b"[1]", b'"hello"', b"null", b"<html>", b"\xff"])
+@pytest.mark.parametrize("command", ["status", "start"])
+def test_what_answers_and_is_no_control_plane_is_told(stranger, capsys, command, body):
+    stranger["body"] = body
+    assert main([command]) == 1
+    assert "is not a flyte-jupyter control plane" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("answered", "ended"), [(200, 0), (401, 1), (404, 1), (409, 3), (500, 1)])
+def test_a_stop_that_was_refused_is_no_success(stranger, capsys, answered, ended):
+    stranger["status"] = answered
+    assert main(["stop"]) == ended
+    assert bool(capsys.readouterr().err) == bool(ended)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--tcp", "127.0.0.1:0"], "--tcp needs --token"),
         (["--tcp", "here", "--token", "t"], "HOST:PORT"),
+        (["--tcp", ":65536", "--token", "t"], "HOST:PORT"),
+        (["--tcp", "127.0.0.1:99999999999999", "--token", "t"], "HOST:PORT"),
+        (["--tcp", "127.0.0.1:²", "--token", "t"], "HOST:PORT"),
     ],
 )
 def test_serve_says_itself_what_it_wants(monkeypatch, capsys, words, said):

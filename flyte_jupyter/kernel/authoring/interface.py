@@ -103,10 +103,10 @@ class Interface:
         names = tuple(self.outputs)
         if not names:
             if result is not None:
-                given = Unfit(
-                    "nothing", type(result).__name__, "Declare it: -> " + type(result).__name__
+                kind = _kind(result)
+                raise TypeMismatch(
+                    self.entity, "return value", Unfit("nothing", kind, f"Declare it: -> {kind}")
                 )
-                raise TypeMismatch(self.entity, "return value", given)
             return {}
         if not self.is_tuple:
             return {names[0]: result}
@@ -145,6 +145,24 @@ class Interface:
             for p in self.inputs.values()
         )
         return f"It takes ({parameters})"
+
+
+def check_function(wrapped: Any, decorator: str) -> None:
+    """That a decorator stands above a plain function: no class, no value, and nothing that is a task or workflow already.
+
+    Raises:
+        AuthoringError: saying what it stands above.
+    """
+    if isinstance(getattr(wrapped, "interface", None), Interface):
+        raise AuthoringError(
+            f"{decorator} stands above a function, and {wrapped.interface.entity} is one already: take one of the decorators away"
+        )
+    if isinstance(wrapped, type):
+        raise AuthoringError(
+            f"{decorator} stands above a function, not above the class {wrapped.__name__}"
+        )
+    if not callable(wrapped) or not hasattr(wrapped, "__name__"):
+        raise AuthoringError(f"{decorator} stands above a function, not above {wrapped!r}")
 
 
 def interface_of(
@@ -189,13 +207,24 @@ def interface_of(
     return Interface(entity, inputs, outputs, signature, named_tuple, is_tuple)
 
 
+def _kind(result: Any) -> str:
+    """What to declare for a result: its type, or inside a workflow what the promises stand for."""
+    if isinstance(result, tuple) and result:
+        return f"tuple[{', '.join(map(_kind, result))}]"
+    slot = getattr(result, "slot", None)
+    return slot.converter.name if isinstance(slot, Output | Parameter) else type(result).__name__
+
+
 def _check_default(entity: str, parameter: Parameter) -> None:
     # An attempt runs elsewhere: a file that a default names is not there, and its inputs are all given.
     if parameter.required or current_context().mode is Mode.TASK:
         return
     try:
         parameter.converter.check(parameter.default)
-    except Unfit as unfit:
+    except Unfit:
+        if parameter.default is None:
+            name, kind = parameter.name, parameter.converter.name
+            unfit = Unfit(kind, "None", f"Write {name}: {kind} | None = None")
         raise TypeMismatch(entity, f"default of parameter {parameter.name}", unfit) from None
 
 
@@ -208,6 +237,10 @@ def _outputs(
     elif inspect.isclass(returned) and issubclass(returned, tuple) and hasattr(returned, "_fields"):
         hints = typing.get_type_hints(returned, include_extras=True)
         return {name: hints[name] for name in returned._fields}, returned, True
+    elif isinstance(returned, tuple):
+        raise AuthoringError(
+            f"{entity}: several outputs are declared as tuple[int, str], not as (int, str)"
+        )
     elif typing.get_origin(returned) is tuple or returned is tuple:
         types = list(typing.get_args(returned))
         is_tuple = True
@@ -223,6 +256,8 @@ def _outputs(
     for name in names:
         if not name.isidentifier():
             raise AuthoringError(f"{entity}: output name {name!r} is not a Python name")
+        if names.count(name) > 1:
+            raise AuthoringError(f"{entity}: two outputs are called {name}")
     given = names or tuple(f"o{index}" for index in range(len(types)))
     return dict(zip(given, types, strict=True)), None, is_tuple
 

@@ -13,6 +13,9 @@ from flyte_jupyter.kernel.authoring.errors import AuthoringError
 
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_LONGEST = 10**9
+"""Seconds: thirty years; what is more, or not a number, is a mistake."""
+_MOST_RETRIES = 2**31 - 1
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -66,7 +69,8 @@ class Resources:
 class Cache:
     """That a task's outputs may be reused for equal inputs, and when to stop doing so.
 
-    Outputs are found again under the task's name, its interface, `version` and the inputs without `ignored_inputs`.
+    Outputs are found again under the task's name, its interface, `version` and the inputs without `ignored_inputs`. The name begins
+    with the notebook's or the module's: notebooks called alike share what they remember under one version.
     With an empty version each change of the task's source starts anew. With `serialize` one of several equal attempts runs
     while the others wait for its outputs.
     """
@@ -124,8 +128,9 @@ def policy_of(**given: Any) -> TaskPolicy:
         AuthoringError: a value makes no sense; the message names it.
     """
     retries = given.get("retries", 0)
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise AuthoringError(f"retries={retries!r}: give a whole number from 0 on")
+    whole = isinstance(retries, int) and not isinstance(retries, bool)
+    if not whole or not 0 <= retries <= _MOST_RETRIES:
+        raise AuthoringError(f"retries={retries!r}: give a whole number from 0 to {_MOST_RETRIES}")
     return TaskPolicy(
         retries=retries,
         timeout=duration(given.get("timeout")),
@@ -159,6 +164,28 @@ def cache_of(given: Any) -> Cache | None:
     )
 
 
+def failure_policy_of(given: Any) -> FailurePolicy:
+    """A `FailurePolicy`, or its value as text. Raises `AuthoringError` with those that there are."""
+    try:
+        return FailurePolicy(given)
+    except ValueError:
+        known = ", ".join(f"FailurePolicy.{each.name}" for each in FailurePolicy)
+        raise AuthoringError(f"failure_policy={given!r}: write one of {known}") from None
+
+
+def names_of(option: str, given: Any) -> tuple[str, ...]:
+    """Several names: one text by itself would be taken letter by letter. Raises `AuthoringError`."""
+    if isinstance(given, str):
+        raise AuthoringError(f"{option}={given!r}: write a tuple, {option}=({given!r},)")
+    try:
+        names = tuple(given)
+    except TypeError:
+        names = (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise AuthoringError(f"{option}={given!r}: give names, such as {option}=('a', 'b')")
+    return names
+
+
 def duration(given: Any) -> timedelta | None:
     """A length of time from a timedelta, a number of seconds or text such as ``"5m"`` and ``"1h30m"``."""
     match given:
@@ -168,11 +195,12 @@ def duration(given: Any) -> timedelta | None:
             length = given
         case bool():
             length = timedelta(0)
-        case int() | float():
+        case int() | float() if 0 < given < _LONGEST:
             length = timedelta(seconds=given)
         case str() if given and not _DURATION.sub("", given.replace(" ", "")):
             parts = _DURATION.findall(given)
-            length = timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in parts))
+            seconds = sum(float(n) * _UNITS[unit] for n, unit in parts)
+            length = timedelta(seconds=seconds if seconds < _LONGEST else 0)
         case _:
             length = timedelta(0)
     if length <= timedelta(0):

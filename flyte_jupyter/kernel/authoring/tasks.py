@@ -11,8 +11,14 @@ from flyte_jupyter.idl import core
 from flyte_jupyter.idl.variables import is_possible
 from flyte_jupyter.kernel.authoring.building import Building
 from flyte_jupyter.kernel.authoring.errors import AuthoringError
-from flyte_jupyter.kernel.authoring.interface import Interface, interface_of
-from flyte_jupyter.kernel.authoring.policies import Cache, Resources, TaskPolicy, policy_of
+from flyte_jupyter.kernel.authoring.interface import Interface, check_function, interface_of
+from flyte_jupyter.kernel.authoring.policies import (
+    Cache,
+    Resources,
+    TaskPolicy,
+    names_of,
+    policy_of,
+)
 from flyte_jupyter.kernel.context import Context, current_context
 from flyte_jupyter.kernel.types import (
     PrefixStorage,
@@ -176,18 +182,19 @@ def task(
         retries=retries, cache=cache, timeout=timeout, requests=requests, limits=limits
     )
     variables = _variables(environment or {})
+    modules = names_of("preload", preload)
+    names = names_of("output_names", output_names)
 
     def decorate(wrapped: Callable[..., Any]) -> Task:
-        if not callable(wrapped) or not hasattr(wrapped, "__name__"):
-            raise AuthoringError(f"@task stands above a function, not above {wrapped!r}")
-        interface = interface_of(wrapped, "task", registry or default_registry(), output_names)
+        check_function(wrapped, "@task")
+        interface = interface_of(wrapped, "task", registry or default_registry(), names)
         return Task(
             wrapped,
             interface,
             policy=policy,
             environment=variables,
             reuse=reuse,
-            preload=tuple(preload),
+            preload=modules,
         )
 
     return decorate if function is None else decorate(function)

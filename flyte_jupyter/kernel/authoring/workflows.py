@@ -22,8 +22,8 @@ from flyte_jupyter.kernel.authoring.graph import (
     Graph,
     ListOf,
 )
-from flyte_jupyter.kernel.authoring.interface import Interface, interface_of
-from flyte_jupyter.kernel.authoring.policies import FailurePolicy
+from flyte_jupyter.kernel.authoring.interface import Interface, check_function, interface_of
+from flyte_jupyter.kernel.authoring.policies import FailurePolicy, failure_policy_of
 from flyte_jupyter.kernel.context import Mode, current_context, entered
 from flyte_jupyter.kernel.errors import FlyteJupyterError
 from flyte_jupyter.kernel.types import TypeRegistry, default_registry
@@ -150,11 +150,10 @@ def workflow(
         WorkflowBodyError: the body raised.
         AuthoringError: the signature or the body makes no sense.
     """
-    policy = FailurePolicy(failure_policy)
+    policy = failure_policy_of(failure_policy)
 
     def decorate(wrapped: Callable[..., Any]) -> Workflow:
-        if not callable(wrapped) or not hasattr(wrapped, "__name__"):
-            raise AuthoringError(f"@workflow stands above a function, not above {wrapped!r}")
+        check_function(wrapped, "@workflow")
         interface = interface_of(wrapped, "workflow", registry or default_registry())
         made = Workflow(wrapped, interface, policy)
         # An attempt runs one task: it has no use for the graphs of the workflows beside it.

@@ -13,10 +13,12 @@ from flyte_jupyter.idl import admin, core, service
 from flyte_jupyter.kernel.client.errors import AlreadyExists
 from flyte_jupyter.kernel.client.transport import Transport
 from flyte_jupyter.supervisor import Endpoint
+from flyte_jupyter.supervisor.endpoint import Body
 
 _API = "/api/v1"
 _OURS = "/x/v1"
 _PAGE = 100
+_PART = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ class Client:
     def get_task(self, identifier: core.Identifier) -> admin.Task:
         """A registered task."""
         return self._call("GET", f"{_API}/tasks/{_entity(identifier)}", admin.Task)
+
+    def latest_task(self, identifier: core.Identifier) -> admin.Task | None:
+        """The version of a task's name that was registered last; None when there is none."""
+        parts = (identifier.project, identifier.domain, identifier.name)
+        path = f"{_API}/tasks/{'/'.join(_quoted(part) for part in parts)}"
+        found = self._call("GET", path, admin.TaskList, query={"limit": 1}).tasks
+        return found[0] if found else None
 
     def get_workflow(self, identifier: core.Identifier) -> admin.Workflow:
         """A registered workflow with its compiled closure."""
@@ -134,7 +143,7 @@ class Client:
     def list_node_executions(
         self, run: core.WorkflowExecutionIdentifier
     ) -> Iterator[admin.NodeExecution]:
-        """All nodes of an execution, start and end included, page by page."""
+        """All nodes of an execution, start and end included, page by page; of a long error the two ends."""
         path, token = f"{_API}/node_executions/{_run(run)}", ""
         while True:
             query: dict[str, str | int] = {"limit": _PAGE} | ({"token": token} if token else {})
@@ -143,6 +152,10 @@ class Client:
             token = page.token
             if not token:
                 return
+
+    def get_node_execution(self, node: core.NodeExecutionIdentifier) -> admin.NodeExecution:
+        """One node as it stands, with all of its error."""
+        return self._call("GET", f"{_API}/node_executions/{_node(node)}", admin.NodeExecution)
 
     def node_execution_data(
         self, node: core.NodeExecutionIdentifier
@@ -184,9 +197,9 @@ class Client:
             return inline
         return core.LiteralMap.FromString(self._transport.fetch(url.url))
 
-    def upload(self, project: str, domain: str, data: bytes, filename: str) -> str:
-        """Store bytes where the control plane says, and give their URI: the same for the same content and name."""
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
+    def upload(self, project: str, domain: str, data: Body, filename: str) -> str:
+        """Store bytes, or an open file, where the control plane says, and give their URI: the same for the same content and name."""
+        size, digest = _measured(data)
         place = self._call(
             "POST",
             f"{_API}/dataproxy/artifact_urn",
@@ -196,12 +209,22 @@ class Client:
             ),
         )
         headers = {
-            "Content-Length": str(len(data)),
+            "Content-Length": str(size),
             "Content-MD5": base64.b64encode(digest).decode(),
             **place.headers,
         }
         self._transport.put(place.signed_url, data, headers)
         return place.native_url
+
+
+def _measured(data: Body) -> tuple[int, bytes]:
+    """The size and the MD5, of a file read a part at a time."""
+    digest = hashlib.md5(usedforsecurity=False)
+    size = 0
+    for part in (data,) if isinstance(data, bytes) else iter(lambda: data.read(_PART), b""):
+        digest.update(part)
+        size += len(part)
+    return size, digest.digest()
 
 
 def _quoted(text: str) -> str:

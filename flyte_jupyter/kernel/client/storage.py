@@ -25,12 +25,12 @@ class UploadStorage:
         self._folders = 0
 
     def put(self, local: Path, name: str) -> str:
-        """Upload a file and return its URI."""
+        """Upload a file, a part at a time, and return its URI."""
         try:
-            data = local.read_bytes()
+            with local.open("rb") as file:
+                return self._client.upload(self._project, self._domain, file, name)
         except OSError as error:
             raise StorageError(f"could not read {local}: {error}") from error
-        return self._client.upload(self._project, self._domain, data, name)
 
     def get(self, uri: str, local: Path) -> None:
         """Copy the file that a URI names to a local path."""

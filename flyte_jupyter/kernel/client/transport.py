@@ -17,6 +17,7 @@ from flyte_jupyter.supervisor import (
     find_or_start,
     request,
 )
+from flyte_jupyter.supervisor.endpoint import Body
 
 M = TypeVar("M", bound=Message)
 
@@ -70,14 +71,16 @@ class Transport:
             ) from None
 
     def send(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: Body = b"", headers: Mapping[str, str] | None = None
     ) -> Response:
-        """Send a request, again if the control plane was restarted meanwhile.
+        """Send a request, again if the control plane was restarted meanwhile; a file from its beginning.
 
         Raises:
             ControlPlaneError: an answer other than success, or none.
         """
         for left in reversed(range(_TRIES)):
+            if not isinstance(body, bytes):
+                body.seek(0)
             try:
                 response = request(
                     self.endpoint, method, path, body=body, headers=dict(headers or {})
@@ -102,7 +105,7 @@ class Transport:
             return self.send("GET", f"{parts.path}?{parts.query}").body
         return _outside(url, "GET", b"", {})
 
-    def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    def put(self, url: str, body: Body, headers: Mapping[str, str]) -> None:
         """Upload to a signed URL: through the control plane's own connection when it is the one that signed it.
 
         Raises:
@@ -115,7 +118,7 @@ class Transport:
         _outside(url, "PUT", body, headers)
 
 
-def _outside(url: str, method: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _outside(url: str, method: str, body: Body, headers: Mapping[str, str]) -> bytes:
     """A request to a store that is not the control plane itself."""
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
@@ -123,6 +126,8 @@ def _outside(url: str, method: str, body: bytes, headers: Mapping[str, str]) -> 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise ControlPlaneError(f"the control plane names a data URL that is no http: {url}")
+    if not isinstance(body, bytes):
+        body.seek(0)
     asked = Request(url, data=body or None, headers=dict(headers), method=method)  # noqa: S310 - checked above
     try:
         with urlopen(asked) as answer:  # noqa: S310 - checked above

@@ -4,6 +4,7 @@ from flyte_jupyter.kernel.launching.errors import (
     ExecutionFailed,
     LaunchingError,
     NotFinished,
+    SharedCache,
     WaitInterrupted,
     WaitTimeout,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "NotFinished",
     "Registered",
     "Registration",
+    "SharedCache",
     "Values",
     "WaitInterrupted",
     "WaitTimeout",

@@ -9,6 +9,10 @@ class LaunchingError(FlyteJupyterError):
     """Something cannot be registered, launched or read; the message says what to do."""
 
 
+class SharedCache(UserWarning):
+    """Two notebooks of one name remember outputs under one task name and version; the message says how to tell them apart."""
+
+
 class NotFinished(LaunchingError):
     """Outputs were asked for before the execution ended."""
 

@@ -59,6 +59,8 @@ class LaunchOptions:
                     )
 
 
+_MOST_LISTED = 1000
+"""What the control plane gives on one page."""
 _MIB = 1024 * 1024
 _LARGEST_INPUTS = 19 * _MIB
 """What a request may hold is 20 MiB, the rest of it included."""
@@ -106,6 +108,10 @@ def launch(
     if "options" in interface.inputs:
         raise LaunchingError(
             f"{interface.entity} has an input called options, which launch() uses itself: rename it"
+        )
+    if not isinstance(options, LaunchOptions):
+        raise LaunchingError(
+            f"options={options!r}: write options=LaunchOptions(...); inputs are given by their own names"
         )
     values = interface.check_inputs(interface.bind(ordered, inputs))
     client = options.client or Client()
@@ -155,7 +161,13 @@ def recent(
     domain: str = DOMAIN,
     client: Client | None = None,
 ) -> list[Execution]:
-    """The last `n` executions, newest first."""
+    """The last `n` executions, newest first.
+
+    Raises:
+        LaunchingError: `n` is no number from 1 to 1000.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 < n <= _MOST_LISTED:
+        raise LaunchingError(f"recent({n!r}): give a whole number from 1 to {_MOST_LISTED}")
     asked = client or Client()
     listed = asked.list_executions(project, domain, limit=n)
     return [Execution(asked, message.id) for message in listed.executions]

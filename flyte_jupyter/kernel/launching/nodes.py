@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from flyte_jupyter.idl import admin, core
+from flyte_jupyter.idl.texts import LISTED_ERROR
 from flyte_jupyter.kernel.client import Client
 from flyte_jupyter.kernel.launching.values import Values
 from flyte_jupyter.kernel.types import Storage
@@ -115,7 +116,9 @@ def nodes_of(
     """The nodes of an execution in the order in which they were made, then those that were not, without start and end."""
     plans = {node.id: node for node in planned}
     found = [
-        message for message in client.list_node_executions(run) if message.id.node_id not in _ENDS
+        _whole(client, message)
+        for message in client.list_node_executions(run)
+        if message.id.node_id not in _ENDS
     ]
     found.sort(key=lambda node: (node.closure.created_at.ToNanoseconds(), node.id.node_id))
     views = [view(message, client, storage, plans.get(message.id.node_id)) for message in found]
@@ -125,6 +128,13 @@ def nodes_of(
             name = core.NodeExecutionIdentifier(node_id=node.id, execution_id=run)
             views.append(view(admin.NodeExecution(id=name), client, storage, node))
     return views
+
+
+def _whole(client: Client, message: admin.NodeExecution) -> admin.NodeExecution:
+    """The node with all of its error, of which a list may have the ends only."""
+    if len(message.closure.error.message) <= LISTED_ERROR:
+        return message
+    return client.get_node_execution(message.id)
 
 
 def view(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flyte_jupyter.idl import core
@@ -18,8 +19,9 @@ from flyte_jupyter.kernel.bundling import (
 from flyte_jupyter.kernel.client import Client, NotFound
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.launching.around import session_around, shell_around
-from flyte_jupyter.kernel.launching.errors import LaunchingError
+from flyte_jupyter.kernel.launching.errors import LaunchingError, SharedCache
 from flyte_jupyter.kernel.lowering import (
+    NOTEBOOK,
     Code,
     Target,
     lower_launch_plan,
@@ -120,6 +122,7 @@ class Registration:
         already = self._has_task(identifier)
         if not already:
             spec = lower_task(task, self._target, self._stored(bundle, code), identifier.version)
+            self._warn_of_namesakes(task, spec.template)
             already = not self._client.create_task(identifier, spec)
         return Registered(identifier.name, identifier.version, already, identifier)
 
@@ -158,8 +161,28 @@ class Registration:
             namespace=bundle.namespace or bundle.entry_module,
             digest=bundle.version,
             cell=bundle.cells.get(entity.name, ""),
+            notebook=bundle.notebook,
         )
         return bundle, code
+
+    def _warn_of_namesakes(self, task: Task, template: core.TaskTemplate) -> None:
+        """A version that its author chose promises equal outputs, which another notebook of this name knows nothing of."""
+        cache, ours = task.policy.cache, template.config.get(NOTEBOOK)
+        if cache is None or not cache.version or not ours:
+            return
+        latest = self._client.latest_task(template.id)
+        if latest is None:
+            return
+        other = latest.closure.compiled_task.template
+        same = other.metadata.discovery_version == cache.version
+        if same and other.config.get(NOTEBOOK, ours) != ours:
+            warnings.warn(
+                f"{template.id.name}: a notebook of this name in another folder has a task of this name with cache version "
+                f"{cache.version!r}, and they share what is remembered: one may get outputs of the other's code. Rename one "
+                "notebook, give the cache another version, or write cache=True, which follows the source",
+                SharedCache,
+                stacklevel=2,
+            )
 
     def _stored(self, bundle: Bundle, code: Code) -> Code:
         """The code with the place where its bundle is stored, uploaded once."""
@@ -169,7 +192,7 @@ class Registration:
                 self._target.project, self._target.domain, bundle.data, _BUNDLE_FILE
             )
             self._uris[bundle.version] = uri
-        return Code(code.module, code.namespace, code.digest, uri, code.cell)
+        return replace(code, uri=uri)
 
     def _has_task(self, identifier: core.Identifier) -> bool:
         try:

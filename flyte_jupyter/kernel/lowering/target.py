@@ -33,6 +33,8 @@ class Code:
     """Where the bundle is stored; empty while a version is being computed."""
     cell: str = ""
     """Id of the notebook cell that defines the entity; no part of its version."""
+    notebook: str = ""
+    """What tells the notebook from others of its name; no part of the version either."""
 
     def entity_name(self, function: str) -> str:
         """The registered name of a function: ``<namespace>.<function>``."""

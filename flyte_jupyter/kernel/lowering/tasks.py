@@ -12,6 +12,8 @@ from flyte_jupyter.kernel.lowering.interfaces import interface_message, resource
 from flyte_jupyter.kernel.lowering.target import Code, Target
 
 TASK_TYPE = "python-task"
+NOTEBOOK = "flyte_jupyter.notebook"
+"""The key of a task's configuration that tells notebooks of one name apart."""
 _VERSION_LENGTH = 32
 """Hexadecimal digits of a version: 128 bits of the digest, short enough to read out."""
 
@@ -38,7 +40,7 @@ def lower_task(task: Task, target: Target, code: Code, version: str) -> admin.Ta
 def task_version(task: Task, target: Target, code: Code) -> str:
     """The version of a task: a digest of its source, its options and the environment it is registered from.
 
-    Neither the cell nor the place where the bundle is stored counts.
+    Neither the cell nor the notebook's place nor the place where the bundle is stored counts.
     """
     bare = Code(module=code.module, namespace=code.namespace, digest=code.digest)
     return digest_of(lower_task(task, target, bare, "").SerializeToString(deterministic=True), code)
@@ -112,4 +114,6 @@ def _config(task: Task, target: Target, code: Code) -> dict[str, str]:
         config["flyte_jupyter.preload"] = ",".join(task.preload)
     if code.cell:
         config["flyte_jupyter.cell"] = code.cell
+    if code.notebook:
+        config[NOTEBOOK] = code.notebook
     return config

@@ -136,7 +136,7 @@ class _Search:
         if name in _IMPLICIT and name not in _NOTEBOOK_ONLY:
             return
         if name in _NOTEBOOK_ONLY:
-            self.problems.add(wrong.not_code(name, used, "IPython", "the notebook's own session"))
+            self.problems.add(wrong.of_the_session(name, used))
         elif name in self.live:
             self.problems.add(wrong.without_cell(name, used))
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from flyte_jupyter.kernel.notebook.problems import NotebookError
 from flyte_jupyter.kernel.notebook.session import Session
 from flyte_jupyter.kernel.notebook.snapshots import snapshot_of
 
 _RECENT = 10
+_MOST_LISTED = 1000
 _SHOWN = 100_000
 """Characters of a log that a cell shows: megabytes would stop the browser, and a log's end says more than its beginning."""
 
@@ -31,10 +32,14 @@ def run(session: Session, words: Sequence[str]) -> Any:
         if name not in parameters:
             known = ", ".join(f"--{each}" for each in parameters) or "no inputs"
             raise CommandError(f"{words[0]} has no input {name}; it takes {known}")
-    inputs = {
-        name: _value(text, parameters[name].python_type, session.shell.user_ns)
-        for name, text in asked.items()
-    }
+    inputs = {}
+    for name, text in asked.items():
+        wanted = parameters[name].python_type
+        if text is None and wanted is not bool and bool not in get_args(wanted):
+            raise CommandError(
+                f"--{name} has no value; write --{name} VALUE, of type {parameters[name].converter.name}"
+            )
+        inputs[name] = True if text is None else _value(text, wanted, session.shell.user_ns)
     from flyte_jupyter.kernel.launching import LaunchOptions, launch
 
     options = LaunchOptions(bundle=_provider(session, entity))
@@ -97,9 +102,9 @@ def abort(session: Session, words: Sequence[str]) -> None:
 def recent(session: Session, words: Sequence[str]) -> None:
     """``%flyte recent [COUNT]``: the newest executions."""
     del session
-    count = words[0] if words else str(_RECENT)
-    if not count.isdigit():
-        raise CommandError(f"{count!r} is not a number: %flyte recent 10")
+    count = " ".join(words) or str(_RECENT)
+    if not (count.isascii() and count.isdecimal() and 0 < int(count[:10]) <= _MOST_LISTED):
+        raise CommandError(f"{count!r} is no number from 1 to {_MOST_LISTED}: %flyte recent 10")
     from flyte_jupyter.kernel.launching import recent as newest
 
     found = list(newest(int(count)))
@@ -137,11 +142,13 @@ def execution_named(session: Session, words: Sequence[str]) -> Any:
     """The execution of that name, else the notebook's latest, else the newest of all.
 
     Raises:
-        CommandError: there is none.
+        CommandError: there is none, or more than one is named.
     """
     from flyte_jupyter.kernel.launching import execution
     from flyte_jupyter.kernel.launching import recent as newest
 
+    if len(words) > 1:
+        raise CommandError(f"name one execution, not {len(words)}: {' '.join(words)}")
     if words:
         return execution(words[0])
     if session.latest is not None:
@@ -177,15 +184,15 @@ def _provider(session: Session, entity: Any) -> Session | None:
     return session if entity.module == session.shell.user_ns.get("__name__") else None
 
 
-def _options(words: Sequence[str]) -> dict[str, str]:
-    """``--x 1 --flag --name=a`` as names and texts; an option without a value is True."""
-    found: dict[str, str] = {}
+def _options(words: Sequence[str]) -> dict[str, str | None]:
+    """``--x 1 --flag --name=a`` as names and texts; None for an option without a value."""
+    found: dict[str, str | None] = {}
     name = ""
     for word in words:
         if word.startswith("--") and len(word) > 2:  # noqa: PLR2004 - the two dashes
             name, equals, text = word[2:].partition("=")
             name = name.replace("-", "_")
-            found[name] = text if equals else "True"
+            found[name] = text if equals else None
             name = "" if equals else name
         elif name:
             found[name] = word

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import keyword
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from flyte_jupyter.kernel.notebook.problems import NotebookError
 from flyte_jupyter.kernel.notebook.statements import Cell
 
 _INDENT = "    "
+_NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar)
+"""Nodes whose `name` they bind."""
 
 
 class FlyteTaskError(NotebookError):
@@ -93,7 +96,7 @@ def task_cell(header: Header, body: str, body_lines: Sequence[int]) -> TaskCell:
         FlyteTaskError: names, annotations or outputs do not fit.
         SyntaxError: the body is not Python.
     """
-    if not header.name.isidentifier():
+    if not header.name.isidentifier() or keyword.iskeyword(header.name):
         raise FlyteTaskError(f"%%flyte_task {header.name}: the name must be a Python name")
     inputs = _parameters(header.name, "--inputs", header.inputs)
     outputs = _parameters(header.name, "--outputs", header.outputs)
@@ -181,7 +184,7 @@ def _check_body(task: str, body: str, inputs: set[str], outputs: list[str]) -> N
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     for node in _own_scope(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, _NAMING) and node.name is not None:
             assigned.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             assigned |= {(a.asname or a.name).partition(".")[0] for a in node.names}

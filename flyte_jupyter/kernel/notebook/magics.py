@@ -141,8 +141,8 @@ class FlyteMagics(Magics):
             exec(code, self.session.shell.user_ns, scratch)  # noqa: S102 - the user's own cell
         except NameError as error:
             raise UsageError(
-                f"%%flyte_task {made.header.name}: a type names {error.name!r}, which the notebook "
-                "does not define: import it in a cell before this one"
+                f"%%flyte_task {made.header.name}: a type or default names {error.name!r}, which the "
+                "notebook does not define: import it, or assign it, in a cell before this one"
             ) from None
         try:
             keywords = {key: _evaluated(text) for key, text in made.header.options.items()}

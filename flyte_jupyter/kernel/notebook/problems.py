@@ -68,6 +68,14 @@ def not_code(name: str, used: str, where: str, origin: str) -> Problem:
     return Problem(name, used, f"{where} takes its value from {origin}", AS_INPUT)
 
 
+def of_the_session(name: str, used: str) -> Problem:
+    """A magic, a line for the shell, or a value that IPython keeps."""
+    if name == "get_ipython":
+        why = "a magic (%) or shell (!) line needs the notebook's own session, which is not where the task runs"
+        return Problem(name, used, why, "Write it in Python: subprocess.run for the shell, say")
+    return not_code(name, used, "IPython", "the notebook's own session")
+
+
 def not_small(name: str, used: str, where: str, kind: str) -> Problem:
     """The value is data, not code: a task gets data through its inputs."""
     return Problem(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
+import unicodedata
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,6 +20,7 @@ from flyte_jupyter.kernel.notebook.module import Captured, write
 from flyte_jupyter.kernel.notebook.problems import NotebookError
 
 _SESSION_NAME = "JPY_SESSION_NAME"  # set by Jupyter's server: the notebook's path
+_PLACE_DIGITS = 16
 
 
 class Session:
@@ -56,14 +60,20 @@ class Session:
             CaptureError: something it uses cannot travel as source.
             NotebookError: the notebook has no name for it.
         """
-        return self.capture(entity).bundle(self.slug)
+        place = hashlib.sha256(os.fsencode(self._folder / self._path)).hexdigest()
+        return replace(self.capture(entity).bundle(self.slug), notebook=place[:_PLACE_DIGITS])
+
+    @property
+    def _path(self) -> str:
+        """Where the notebook is, as whoever started the kernel says; empty when nobody does."""
+        names = self.shell.user_ns
+        return str(names.get("__vsc_ipynb_file__") or os.environ.get(_SESSION_NAME, ""))
 
     @property
     def slug(self) -> str:
         """The notebook's name as registered names begin with it, ``notebook`` when it has none."""
-        path = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get(_SESSION_NAME, "")
-        stem = PurePath(str(path)).stem if str(path).endswith(".ipynb") else ""
-        words = re.sub(r"[^0-9a-z]+", "_", stem.lower()).strip("_")
+        stem = PurePath(self._path).stem if self._path.endswith(".ipynb") else ""
+        words = re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", stem).lower()).strip("_")
         return f"_{words}" if words[:1].isdigit() else words or "notebook"
 
     def name_of(self, entity: Any) -> str:

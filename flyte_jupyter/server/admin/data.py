@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from flyte_jupyter.engine.ports import BlobNotFound
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.server.admin.calls import Caller
+from flyte_jupyter.server.admin.errors import DataLoss
 from flyte_jupyter.server.admin.platform import Platform
 
 
@@ -30,7 +33,17 @@ async def read_data(platform: Platform, uri: str, caller: Caller) -> Data:
     url = admin.UrlBlob(url=signed_download(platform, uri, caller), bytes=len(raw))
     if len(raw) > platform.inline_data:
         return Data(core.LiteralMap(), url)
-    return Data(await asyncio.to_thread(core.LiteralMap.FromString, raw), url)
+    return Data(await asyncio.to_thread(literals_of, raw, uri), url)
+
+
+def literals_of(raw: bytes, uri: str) -> core.LiteralMap:
+    """The literals that a file holds. Raises `DataLoss` naming it."""
+    try:
+        return core.LiteralMap.FromString(raw)
+    except DecodeError as error:
+        raise DataLoss(
+            f"{uri} is damaged: something wrote over it or cut it off. Launch again, with the inputs given anew"
+        ) from error
 
 
 def key_of(platform: Platform, uri: str) -> str:

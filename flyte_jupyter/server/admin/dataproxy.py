@@ -21,9 +21,11 @@ from flyte_jupyter.server.admin.projects import check_open
 from flyte_jupyter.server.admin.signing import safe_key
 
 MD5_BYTES = 16
+_LONGEST_NAME = 255
+"""Bytes of one file's or folder's name, on nearly every file system."""
 _FLYTE_URL = re.compile(
     r"flyte://v1/(?P<project>[^/]+)/(?P<domain>[^/]+)/(?P<name>[^/]+)/(?P<node>[^/]+)"
-    r"(?:/(?P<attempt>\d+))?/(?P<side>[iod])(?:/(?P<variable>[^/]+))?"
+    r"(?:/(?P<attempt>[0-9]{1,10}))?/(?P<side>[iod])(?:/(?P<variable>[^/]+))?"
 )
 
 
@@ -113,10 +115,10 @@ class DataProxyCases:
 
     def _expiry(self, asked: Duration) -> datetime:
         longest = self._platform.upload_expiry
-        wanted = asked.ToTimedelta() if asked.ByteSize() else longest
-        if not timedelta(0) < wanted <= longest:
+        wanted = asked.seconds + asked.nanos / 1e9 if asked.ByteSize() else longest.total_seconds()
+        if not 0 < wanted <= longest.total_seconds():
             raise InvalidArgument(f"expires_in must be positive and at most {longest}")
-        return self._platform.now() + wanted
+        return self._platform.now() + timedelta(seconds=wanted)
 
 
 def safe_key_of(*parts: str) -> str:
@@ -124,6 +126,12 @@ def safe_key_of(*parts: str) -> str:
     for part in parts:
         if part.startswith("/") or part.endswith("/"):
             raise InvalidArgument(f"{part!r} cannot be part of a location")
+        longest = max(part.split("/"), key=lambda name: len(name.encode()))
+        if len(longest.encode()) > _LONGEST_NAME:
+            raise InvalidArgument(
+                f"{longest[:40]}... cannot name a file: it has {len(longest.encode())} bytes, and a file system takes "
+                f"{_LONGEST_NAME}; choose a shorter filename"
+            )
     return safe_key("/".join(parts), encoded=False)
 
 

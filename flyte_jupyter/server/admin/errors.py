@@ -82,6 +82,12 @@ class Unavailable(AdminError):
     code = 14
 
 
+class DataLoss(AdminError):
+    """Something that was stored is no longer what it was."""
+
+    code = 15
+
+
 class Unauthenticated(AdminError):
     """The listener wants a token and the request has none, or a wrong one."""
 

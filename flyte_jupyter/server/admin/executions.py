@@ -5,8 +5,8 @@ from __future__ import annotations
 from flyte_jupyter.idl import admin
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.data import read_data
-from flyte_jupyter.server.admin.listing import query_of
-from flyte_jupyter.server.admin.names import required, run_id
+from flyte_jupyter.server.admin.listing import for_a_list, query_of
+from flyte_jupyter.server.admin.names import known_state, required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 
 
@@ -21,13 +21,13 @@ class ExecutionCases:
         return await self._platform.executions.get(run_id(request.id))
 
     async def list(self, request: admin.ResourceListRequest, _: Caller) -> admin.ExecutionList:
-        """Executions of a project and domain, newest first; archived ones only by a filter on state."""
+        """Executions of a project and domain, newest first; archived ones only by a filter on state. Long errors are cut."""
         page = await self._platform.executions.list(
             required(request.id.project, "id.project"),
             required(request.id.domain, "id.domain"),
             query_of(request, self._platform.max_listing),
         )
-        return admin.ExecutionList(executions=page.items, token=page.token)
+        return admin.ExecutionList(executions=for_a_list(page.items), token=page.token)
 
     async def data(
         self, request: admin.WorkflowExecutionGetDataRequest, caller: Caller
@@ -58,7 +58,8 @@ class ExecutionCases:
     async def update(
         self, request: admin.ExecutionUpdateRequest, caller: Caller
     ) -> admin.ExecutionUpdateResponse:
-        """Archive the execution or bring it back."""
+        """Archive the execution or bring it back. Raises `InvalidArgument` for a state that there is not."""
+        known_state(request, "state")
         await self._platform.executions.update_state(
             run_id(request.id),
             admin.ExecutionStateChangeDetails(

@@ -9,8 +9,9 @@ from flyte_jupyter.idl.ids import EntityId, EntityKind
 from flyte_jupyter.idl.types import mismatch
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.errors import InvalidArgument, Unimplemented
+from flyte_jupyter.server.admin.launch_policies import check_parallelism
 from flyte_jupyter.server.admin.listing import query_of
-from flyte_jupyter.server.admin.names import entity_id, required
+from flyte_jupyter.server.admin.names import entity_id, known_state, required
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
 from flyte_jupyter.server.admin.registering import registering
@@ -31,6 +32,7 @@ class LaunchPlanCases:
         await check_open(self._platform, name.project, name.domain)
         if request.spec.entity_metadata.schedule.WhichOneof("ScheduleExpression"):
             raise Unimplemented(f"{name}: schedules are not part of this version of flyte-jupyter")
+        check_parallelism(request.spec.max_parallelism)
         interface = await self._interface(request.spec.workflow_id)
         now = self._platform.timestamp()
         plan = admin.LaunchPlan(
@@ -84,6 +86,7 @@ class LaunchPlanCases:
     ) -> admin.LaunchPlanUpdateResponse:
         """Activate a version, which takes the place of the one that was active, or deactivate it."""
         name = entity_id(EntityKind.LAUNCH_PLAN, request.id)
+        known_state(request, "state")
         specs = self._platform.specs
         active = request.state == admin.LaunchPlanState.ACTIVE
         await (specs.activate if active else specs.deactivate)(name, self._platform.now())

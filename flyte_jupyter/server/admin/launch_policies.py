@@ -25,7 +25,8 @@ _FROM_PARENT = (
 def apply_policies(
     spec: admin.ExecutionSpec, plan: admin.LaunchPlanSpec, max_parallelism: int
 ) -> None:
-    """Request over launch plan over installation, as Flyte merges them."""
+    """Request over launch plan over installation, as Flyte merges them. Raises `InvalidArgument`."""
+    check_parallelism(spec.max_parallelism)
     spec.max_parallelism = spec.max_parallelism or plan.max_parallelism or max_parallelism
     spec.overwrite_cache = spec.overwrite_cache or plan.overwrite_cache
     for field in ("interruptible", "raw_output_data_config", "security_context"):
@@ -37,6 +38,14 @@ def apply_policies(
         for key, value in theirs.items():
             if key not in ours:
                 ours[key] = value
+
+
+def check_parallelism(most: int) -> None:
+    """Refuse a number of nodes with which none would ever begin."""
+    if most < 0:
+        raise InvalidArgument(
+            f"spec.max_parallelism={most}: give a number above 0; 0 leaves it to the launch plan and the platform"
+        )
 
 
 def child_spec(parent: admin.ExecutionSpec) -> admin.ExecutionSpec:

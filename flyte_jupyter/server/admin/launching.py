@@ -15,6 +15,7 @@ from flyte_jupyter.idl.identifiers import execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.compilation import compile_template
+from flyte_jupyter.server.admin.data import literals_of
 from flyte_jupyter.server.admin.errors import FailedPrecondition, InvalidArgument
 from flyte_jupyter.server.admin.launch_inputs import Target, complete_inputs, without
 from flyte_jupyter.server.admin.launch_plans import expected_inputs
@@ -99,7 +100,7 @@ class LaunchCases:
 
     async def _inputs_of(self, run: RunId) -> core.LiteralMap:
         uri = await self._platform.executions.inputs(run)
-        return core.LiteralMap.FromString(await self._platform.blobs.get(uri))
+        return literals_of(await self._platform.blobs.get(uri), uri)
 
     def _new_run(self, project: str, domain: str, name: str) -> RunId:
         return RunId(project, domain, new_execution_name(name or self._platform.new_name()))

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 from flyte_jupyter.idl import admin
+from flyte_jupyter.idl.texts import LISTED_ERROR, both_ends
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.store.query import Query
+
+_Run = TypeVar("_Run", admin.Execution, admin.NodeExecution)
+
+
+def for_a_list(runs: Iterable[_Run]) -> list[_Run]:
+    """The executions or nodes with the two ends of long error messages: a page of a thousand would have megabytes of them."""
+    listed = list(runs)
+    for each in listed:
+        if each.closure.HasField("error"):
+            error = each.closure.error
+            error.message = both_ends(error.message, LISTED_ERROR)
+    return listed
 
 
 class ListRequest(Protocol):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from google.protobuf.message import Message
 
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import EntityId, EntityKind, RunId
@@ -47,6 +50,16 @@ def new_execution_name(name: str) -> str:
             "letters, digits and dashes"
         )
     return name
+
+
+def known_state(message: Message, field: str) -> None:
+    """That an enumeration's field has one of its values: proto 3 lets any number in. Raises `InvalidArgument` with them."""
+    enumeration: Any = message.DESCRIPTOR.fields_by_name[field].enum_type
+    known = enumeration.values_by_number
+    given = getattr(message, field)
+    if given not in known:
+        names = ", ".join(value.name for value in known.values())
+        raise InvalidArgument(f"{field}={given} is none of {names}")
 
 
 def required(value: str, what: str) -> str:

@@ -8,7 +8,7 @@ from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.data import read_data
-from flyte_jupyter.server.admin.listing import query_of
+from flyte_jupyter.server.admin.listing import for_a_list, query_of
 from flyte_jupyter.server.admin.names import required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 
@@ -26,13 +26,15 @@ class NodeExecutionCases:
     async def list(
         self, request: admin.NodeExecutionListRequest, _: Caller
     ) -> admin.NodeExecutionList:
-        """The top-level nodes of an execution, or the children of `unique_parent_id`."""
-        page = await self._platform.executions.node_executions(
-            run_id(request.workflow_execution_id),
-            query_of(request, self._platform.max_listing),
-            parent=request.unique_parent_id,
-        )
-        return admin.NodeExecutionList(node_executions=page.items, token=page.token)
+        """The top-level nodes of an execution, or the children of `unique_parent_id`, which must have begun. Long errors are cut."""
+        run, parent = run_id(request.workflow_execution_id), request.unique_parent_id
+        query = query_of(request, self._platform.max_listing)
+        if parent:
+            await self._platform.executions.node_execution(
+                run, required(parent, "unique_parent_id")
+            )
+        page = await self._platform.executions.node_executions(run, query, parent=parent)
+        return admin.NodeExecutionList(node_executions=for_a_list(page.items), token=page.token)
 
     async def data(
         self, request: admin.NodeExecutionGetDataRequest, caller: Caller

@@ -8,7 +8,7 @@ from flyte_jupyter.idl import admin
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.errors import InvalidArgument, ProjectNotOpen
 from flyte_jupyter.server.admin.listing import query_of
-from flyte_jupyter.server.admin.names import required
+from flyte_jupyter.server.admin.names import known_state, required
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.projects import DOMAINS
@@ -35,9 +35,15 @@ class ProjectCases:
         return admin.ProjectRegisterResponse()
 
     async def update(self, request: admin.Project, _: Caller) -> admin.ProjectUpdateResponse:
-        """Change name, description, labels or state."""
+        """Change name, description, labels or state; what is not said stays, as in Flyte, but for the state."""
         _check(request)
-        await self._platform.projects.update(request)
+        known_state(request, "state")
+        was = await self._platform.projects.get(request.id)
+        changed = admin.Project(id=request.id, state=request.state)
+        changed.name = request.name or was.name
+        changed.description = request.description or was.description
+        changed.labels.CopyFrom(request.labels if request.HasField("labels") else was.labels)
+        await self._platform.projects.update(changed)
         return admin.ProjectUpdateResponse()
 
     async def get(self, request: admin.ProjectGetRequest, _: Caller) -> admin.Project:

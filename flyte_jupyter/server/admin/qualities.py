@@ -33,7 +33,8 @@ class QualitySettings:
             if quality.HasField("spec"):
                 given = quality.spec.queueing_budget
                 lasting = timedelta(
-                    seconds=min(given.seconds, _LONGEST), microseconds=given.nanos // 1000
+                    seconds=min(max(given.seconds, -_LONGEST), _LONGEST),
+                    microseconds=given.nanos // 1000,
                 )
                 return lasting if lasting > timedelta(0) else None
             if quality.tier != core.QualityOfService.UNDEFINED:

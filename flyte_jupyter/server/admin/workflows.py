@@ -67,7 +67,11 @@ class WorkflowCases:
 
     async def get(self, request: admin.ObjectGetRequest, _: Caller) -> admin.Workflow:
         """One version, with its compiled closure."""
-        name = entity_id(EntityKind.WORKFLOW, request.id)
+        # A single task's workflow is called like the task, which may have as long a name as any.
+        given = core.Identifier()
+        given.CopyFrom(request.id)
+        given.name = request.id.name.removeprefix(_OF_A_TASK)
+        name = replace(entity_id(EntityKind.WORKFLOW, given), name=request.id.name)
         try:
             return await self._platform.specs.workflow(name)
         except NotFound:
