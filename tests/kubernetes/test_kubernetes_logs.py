@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kubernetes_bench import bench
+from kubernetes_bench import attempt_id, bench, spec_of
 
 
 async def shown(b, attempt, text):
@@ -34,6 +34,54 @@ def test_a_log_that_nobody_reads_any_more_is_no_longer_followed(tmp_path):
             part = await kept(b, spec)
             assert (part.data, part.complete) == (b"hello again", True)
             assert not list((tmp_path / "logs").rglob("*.live"))
+
+    asyncio.run(main())
+
+
+def logs_read(b):
+    return [c.path for c in b.cluster.calls if c.path.endswith("/log")]
+
+
+def test_what_follows_from_an_end_goes_before_its_log(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_after=3600.0) as b:
+            spec, following = await b.running(), spec_of(attempt_id("n1"))
+            b.cluster.say(b.pod_of(spec.id), b"hello")
+            b.cluster.finish(b.pod_of(spec.id), 0)
+            await b.ended(spec.id)
+            await b.executor.launch(following)
+            assert logs_read(b) == []
+            await b.executor.reap(spec.id)
+            assert len(logs_read(b)) == 1
+            part = await b.executor.read_log(spec.id, 0, 100)
+            assert (part.data, part.complete) == (b"hello", True)
+
+    asyncio.run(main())
+
+
+def test_a_log_is_kept_although_nobody_reaps_its_attempt(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_after=0.0) as b:
+            spec = await b.running()
+            b.cluster.say(b.pod_of(spec.id), b"hello")
+            b.cluster.finish(b.pod_of(spec.id), 0)
+            await b.until(lambda: list((tmp_path / "logs").rglob("*.log")))
+
+    asyncio.run(main())
+
+
+def test_what_goes_on_after_an_attempts_end_is_deleted_at_once(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_after=3600.0) as b:
+            spec = await b.running()
+            pod = b.pod_of(spec.id)
+            began = {"startedAt": b.cluster.stamp()}
+            ended = {"exitCode": 1, "finishedAt": b.cluster.stamp(), **began}
+            states = [("task", {"terminated": ended}), ("beside", {"running": began})]
+            statuses = [{"name": name, "state": state} for name, state in states]
+            b.cluster.set_status(pod, phase="Running", containerStatuses=statuses)
+            await b.ended(spec.id)
+            await b.until(lambda: any(change.startswith("DELETE") for change in b.changes()))
 
     asyncio.run(main())
 

@@ -8,7 +8,7 @@ from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.tools.translator import get_serializable
 from pod_attempts import attempt, env_of
 
-from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
+from flyte_jupyter.engine.pods.manifest import draft_for, pod_for
 from flyte_jupyter.engine.pods.settings import Copilot, PodSettings
 from flyte_jupyter.idl import core, literals
 
@@ -74,7 +74,7 @@ def test_a_named_template_and_a_part_of_a_gpu(template_of):
 
 def test_a_container_task(template_of):
     template = template_of(flytekit_pods.raw)
-    assert wants_inputs(template, SETTINGS)
+    assert draft_for(attempt(template), SETTINGS).wants_inputs
     inputs = core.LiteralMap(literals={"x": literals.literal(7)})
     body = pod_for(attempt(template), SETTINGS, inputs=inputs)["spec"]
     (main,) = body["containers"]

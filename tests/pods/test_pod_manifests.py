@@ -16,7 +16,7 @@ from pod_attempts import (
     refusal_of,
 )
 
-from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
+from flyte_jupyter.engine.pods.manifest import draft_for, pod_for
 from flyte_jupyter.engine.pods.settings import (
     Accelerators,
     Copilot,
@@ -189,18 +189,18 @@ def test_an_array_items_index_reaches_its_container():
 def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables():
     task = container_task(command=["echo", "{{.inputs.word}} $(MODE)"])
     inputs = core.LiteralMap(literals={"word": literals.literal("$(AWS_SECRET_ACCESS_KEY)")})
-    assert wants_inputs(task, SETTINGS)
+    assert draft_for(attempt(task), SETTINGS).wants_inputs
     pod = pod_for(attempt(task), SETTINGS, inputs=inputs)
     assert pod["spec"]["containers"][0]["command"] == ["echo", "$$(AWS_SECRET_ACCESS_KEY) $(MODE)"]
 
 
 def test_only_a_command_that_names_inputs_wants_them():
-    assert not wants_inputs(container_task(args=["{{.input}}"]), SETTINGS)
+    assert not draft_for(attempt(container_task(args=["{{.input}}"])), SETTINGS).wants_inputs
     pod = {
         "containers": [{"name": "main", "image": "i"}],
-        "initContainers": [{"name": "a", "args": ["{{.inputs.x}}"]}],
+        "initContainers": [{"name": "a", "image": "i", "args": ["{{.inputs.x}}"]}],
     }
-    assert wants_inputs(pod_task(pod), SETTINGS)
+    assert draft_for(attempt(pod_task(pod)), SETTINGS).wants_inputs
 
 
 # -- resources -------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from flyte_jupyter.engine.command import filled, identity_of
+from flyte_jupyter.engine.command import identity_of
 from flyte_jupyter.engine.overriding import GPU, PRIMARY_CONTAINER
+from flyte_jupyter.engine.pods.gaps import variable, who, word
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.settings import PodSettings
 from flyte_jupyter.engine.pods.shapes import misshapen
@@ -99,18 +99,13 @@ def _listed(entries: Any, settings: PodSettings) -> dict[str, str]:
 
 
 def customised(
-    container: Manifest,
-    spec: AttemptSpec,
-    settings: PodSettings,
-    values: Mapping[str, str],
-    *,
-    own: bool,
+    container: Manifest, spec: AttemptSpec, settings: PodSettings, *, own: bool
 ) -> Manifest:
-    """A container of the task's with templates filled, environment and resources; only its `own` gets default resources."""
+    """A container of the task's with gaps for templates, environment and resources; only its `own` gets default resources."""
     made = dict(container)
     for field in ("command", "args"):
         if made.get(field):
-            made[field] = filled([str(word) for word in made[field]], values)
+            made[field] = [word(str(each)) for each in made[field]]
     made["env"] = environment(container.get("env") or [], spec, settings)
     resources = _resources(container.get("resources") or {}, settings, own=own, task=spec)
     if resources:
@@ -126,7 +121,7 @@ def environment(
 ) -> list[Manifest]:
     """All variables, each once: the settings', then who the attempt is, then the task's own, then the execution's, the last wins.
 
-    A container that isn't the task's `own` gets the first two.
+    A container that isn't the task's `own` gets the first two. What the attempt says is open.
     """
     pairs: dict[str, Manifest] = {
         name: {"name": name, "value": value} for name, value in sorted(settings.env.items())
@@ -134,14 +129,14 @@ def environment(
     for secret in settings.secret_env:
         source = {"secretKeyRef": {"name": secret.secret, "key": secret.key}}
         pairs[secret.variable] = {"name": secret.variable, "valueFrom": source}
-    for name, value in identity_of(spec).items():
-        pairs[name] = {"name": name, "value": value}
+    for name in identity_of(spec):
+        pairs[name] = {"name": name, "value": who(name)}
     if not own:
         return list(pairs.values())
     for one in given:
         pairs[str(one.get("name"))] = dict(one)
-    for name, value in sorted(spec.env.items()):
-        pairs[name] = {"name": name, "value": value}
+    for name in sorted(spec.env):
+        pairs[name] = {"name": name, "value": variable(name)}
     return list(pairs.values())
 
 

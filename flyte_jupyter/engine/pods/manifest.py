@@ -6,17 +6,16 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from flyte_jupyter.engine.command import names_inputs, values_for
+from flyte_jupyter.engine.command import names_inputs
 from flyte_jupyter.engine.pods.containers import customised, task_pod
+from flyte_jupyter.engine.pods.gaps import closed, filling_of
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.naming import (
     PRIMARY,
     UPLOADER,
     metadata_of,
-    namespace_of,
-    pod_name,
 )
 from flyte_jupyter.engine.pods.placement import accelerated, kept_apart, placed, with_shared_memory
 from flyte_jupyter.engine.pods.policy import check, check_service_account
@@ -48,12 +47,6 @@ _ANY = AttemptSpec(
 """An attempt like any other, to see what a task comes to."""
 _SEEN_PARTS = 3
 """How many of the largest parts of a manifest that is too large are named."""
-
-
-def wants_inputs(template: core.TaskTemplate, settings: PodSettings) -> bool:
-    """Whether a command of the task names single inputs, so that `pod_for` needs their values. Raises `PodRefused`."""
-    pod, _ = task_pod(template, settings)
-    return any(names_inputs(_words(container)) for container in _containers(pod["spec"]))
 
 
 def names_template(template: core.TaskTemplate, settings: PodSettings) -> str:
@@ -96,8 +89,59 @@ def pod_for(
 ) -> Manifest:
     """The whole manifest. Equal arguments give equal manifests. Raises `PodRefused`, before anything was asked of a cluster.
 
-    `inputs` is needed when `wants_inputs`; `owner` is an entry of ``metadata.ownerReferences``; `template` is the cluster's
+    `inputs` is needed when `Draft.wants_inputs`; `owner` is an entry of ``metadata.ownerReferences``; `template` is the cluster's
     template that `names_template` says, as far as there is one.
+    """
+    return draft_for(spec, settings, template).pod(spec, inputs=inputs, owner=owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The pod of a task, open where its attempts differ."""
+
+    settings: PodSettings
+    task: str
+    primary: str
+    metadata: Manifest
+    """Labels and annotations that the task and its template ask for."""
+    body: Manifest
+    uploads: bool
+    wants_inputs: bool
+    """Whether a command of the task names single inputs, so that `pod` needs their values."""
+
+    def pod(
+        self,
+        spec: AttemptSpec,
+        *,
+        inputs: core.LiteralMap | None = None,
+        owner: Manifest | None = None,
+    ) -> Manifest:
+        """The pod of an attempt; what all attempts have in common is shared with others, and not to be changed. Raises `PodRefused`."""
+        filling = filling_of(spec, self.settings, inputs)
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": self._metadata(spec, owner),
+            "spec": closed(self.body, filling),
+        }
+        _check_size(pod, self.task, self.settings)
+        return pod
+
+    def _metadata(self, spec: AttemptSpec, owner: Manifest | None) -> Manifest:
+        labels, annotations = (self.metadata.get(name) or {} for name in ("labels", "annotations"))
+        made = metadata_of(spec, self.settings, owner, labels=labels, annotations=annotations)
+        ours = {PRIMARY: self.primary, "kubectl.kubernetes.io/default-container": self.primary}
+        if self.uploads:
+            ours[UPLOADER] = UPLOADER_CONTAINER
+        made["annotations"] = dict(sorted({**made["annotations"], **ours}.items()))
+        return made
+
+
+def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | None = None) -> Draft:
+    """The draft of an attempt's task; arguments are those of `pod_for`. Raises `PodRefused`.
+
+    It serves all attempts of the task that are as interruptible, run as the same service account and have variables of the same
+    names from their execution.
     """
     task, primary = task_pod(spec.template, settings)
     below = _template(spec.template, settings, template)
@@ -106,7 +150,7 @@ def pod_for(
     if below is template:
         # Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may.
         check(below, settings, below=task)
-    body = _body(task["spec"], primary, spec, settings, inputs)
+    body = _body(task["spec"], primary, spec, settings)
     body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
     body = kept_apart(body, settings, interruptible=spec.interruptible)
     extended = spec.template.extended_resources
@@ -115,32 +159,24 @@ def pod_for(
     body = with_secrets(body, spec.template.security_context.secrets, settings, names)
     body = _hardened(body, spec, settings)
     _check_images(body, spec.template)
-    metadata = _metadata(task, below, spec, settings, primary=primary, owner=owner)
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body}
-    _check_size(pod, spec.template, settings)
-    return pod
+    return Draft(
+        settings=settings,
+        task=spec.template.id.name,
+        primary=primary,
+        metadata=merged(below.get("metadata") or {}, task["metadata"]),
+        body=body,
+        uploads=data_config(spec.template) is not None,
+        wants_inputs=_names_inputs(task["spec"]),
+    )
 
 
-def _body(
-    given: Manifest,
-    primary: str,
-    spec: AttemptSpec,
-    settings: PodSettings,
-    inputs: core.LiteralMap | None,
-) -> Manifest:
-    """The task's own pod with everything filled in that Flyte fills in."""
-    namespace = namespace_of(spec.id.run, settings)
-    # Kubernetes reads $(NAME) as a variable; what comes from outside the task's own words is no such thing.
-    values = {
-        key: value.replace("$(", "$$(")
-        for key, value in values_for(spec, pod_name(spec.id), namespace, inputs).items()
-    }
+def _body(given: Manifest, primary: str, spec: AttemptSpec, settings: PodSettings) -> Manifest:
+    """The task's own pod with everything that Flyte fills in, or a gap for it."""
     made = copy.deepcopy(given)
     for kind in ("initContainers", "containers"):
         if given.get(kind):
             made[kind] = [
-                customised(c, spec, settings, values, own=c.get("name") == primary)
-                for c in given[kind]
+                customised(c, spec, settings, own=c.get("name") == primary) for c in given[kind]
             ]
     made = with_copilot(made, spec, settings, primary)
     return placed(made, settings, interruptible=spec.interruptible)
@@ -199,25 +235,6 @@ def _context(given: Manifest) -> Manifest:
     return merged(below, given)
 
 
-def _metadata(
-    task: Manifest,
-    template: Manifest,
-    spec: AttemptSpec,
-    settings: PodSettings,
-    *,
-    primary: str,
-    owner: Manifest | None,
-) -> Manifest:
-    given = merged(template.get("metadata") or {}, task["metadata"])
-    labels, annotations = given.get("labels") or {}, given.get("annotations") or {}
-    metadata = metadata_of(spec, settings, owner, labels=labels, annotations=annotations)
-    ours = {PRIMARY: primary, "kubectl.kubernetes.io/default-container": primary}
-    if data_config(spec.template) is not None:
-        ours[UPLOADER] = UPLOADER_CONTAINER
-    metadata["annotations"] = dict(sorted({**metadata["annotations"], **ours}.items()))
-    return metadata
-
-
 def _containers(spec: Manifest) -> Iterator[Manifest]:
     yield from spec.get("initContainers") or ()
     yield from spec.get("containers") or ()
@@ -225,6 +242,10 @@ def _containers(spec: Manifest) -> Iterator[Manifest]:
 
 def _is_object_name(name: str) -> bool:
     return len(name) <= _MOST_NAME and _OBJECT_NAME.fullmatch(name) is not None
+
+
+def _names_inputs(spec: Manifest) -> bool:
+    return any(names_inputs(_words(container)) for container in _containers(spec))
 
 
 def _words(container: Manifest) -> list[str]:
@@ -241,7 +262,7 @@ def _check_images(body: Manifest, task: core.TaskTemplate) -> None:
             raise PodRefused("ImageMissing", text)
 
 
-def _check_size(pod: Manifest, task: core.TaskTemplate, settings: PodSettings) -> None:
+def _check_size(pod: Manifest, task: str, settings: PodSettings) -> None:
     size = _size(pod)
     if size <= settings.most_bytes:
         return
@@ -254,7 +275,7 @@ def _check_size(pod: Manifest, task: core.TaskTemplate, settings: PodSettings) -
     largest = sorted(parts, key=lambda part: -part[1])[:_SEEN_PARTS]
     named = ", ".join(f"{place} {bytes_} bytes" for place, bytes_ in largest)
     text = (
-        f"Task {task.id.name}: its pod would take {size} bytes, and Kubernetes keeps at most {settings.most_bytes}. "
+        f"Task {task}: its pod would take {size} bytes, and Kubernetes keeps at most {settings.most_bytes}. "
         f"Largest are {named}. Pass large values as inputs or files instead."
     )
     raise PodRefused("PodTooLarge", text)

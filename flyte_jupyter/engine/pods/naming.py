@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.settings import PodSettings
@@ -26,10 +27,13 @@ UPLOADER = f"{DOMAIN}/uploader"
 """Annotation: the container that carries the outputs away, when there is one."""
 
 _MOST_LABEL = 63
+_REMEMBERED = 2048
+"""Names that are kept: each is asked for several times on the way from an attempt to its pod and back."""
 _DIGEST = 10
 _PLACEHOLDER = re.compile(r"\{\{\s*(project|domain)\s*\}\}")
 
 
+@lru_cache(_REMEMBERED)
 def pod_name(attempt: AttemptId) -> str:
     """The name of an attempt's pod: always the same one, a DNS label, and no other attempt's of any project.
 
@@ -46,8 +50,13 @@ def pod_name(attempt: AttemptId) -> str:
 
 def namespace_of(run: RunId, settings: PodSettings) -> str:
     """The namespace that a run's pods go to."""
-    values = {"project": run.project, "domain": run.domain}
-    filled = _PLACEHOLDER.sub(lambda m: values[m[1]], settings.namespace)
+    return _namespace(run.project, run.domain, settings.namespace)
+
+
+@lru_cache(_REMEMBERED)
+def _namespace(project: str, domain: str, pattern: str) -> str:
+    values = {"project": project, "domain": domain}
+    filled = _PLACEHOLDER.sub(lambda m: values[m[1]], pattern)
     return re.sub(r"[^a-z0-9-]+", "-", filled.lower()).strip("-")[:_MOST_LABEL].strip("-")
 
 
@@ -57,6 +66,7 @@ def selector(settings: PodSettings, run: RunId | None = None) -> str:
     return f"{ours},{EXECUTION}={run_digest(run)}" if run else ours
 
 
+@lru_cache(_REMEMBERED)
 def run_digest(run: RunId) -> str:
     """A run's whole name as a label value."""
     return _digest(str(run), 32)
@@ -99,7 +109,7 @@ def metadata_of(
         "node-id": spec.node or path_text(spec.id.path),
         "task-name": _last(task.name),
         "interruptible": str(spec.interruptible).lower(),
-        "shard-key": str(_fnv32a(str(run)) % 32),
+        "shard-key": _shard(run),
     }
     own = {
         "app.kubernetes.io/managed-by": "flyte-jupyter",
@@ -120,6 +130,7 @@ def metadata_of(
     return metadata
 
 
+@lru_cache(_REMEMBERED)
 def label(value: str) -> str:
     """A text as a label value: at most 63 of letters, digits, ``-``, ``_``, ``.``, beginning and ending with one of the first two."""
     kept = re.sub(r"[^A-Za-z0-9_.-]+", "-", value)
@@ -155,6 +166,11 @@ def _json(value: object) -> str:
 def _digest(text: str, length: int = _DIGEST) -> str:
     hashed = hashlib.sha256(text.encode()).digest()
     return base64.b32encode(hashed).decode().lower()[:length]
+
+
+@lru_cache(_REMEMBERED)
+def _shard(run: RunId) -> str:
+    return str(_fnv32a(str(run)) % 32)
 
 
 def _fnv32a(text: str) -> int:

@@ -10,6 +10,7 @@ import base64
 import copy
 
 from flyte_jupyter.engine.pods.containers import environment
+from flyte_jupyter.engine.pods.gaps import Filling, Gap
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.settings import PodSettings
 from flyte_jupyter.engine.ports import AttemptSpec
@@ -37,7 +38,7 @@ def data_config(template: core.TaskTemplate) -> core.DataLoadingConfig | None:
 def with_copilot(
     spec: Manifest, attempt: AttemptSpec, settings: PodSettings, primary: str
 ) -> Manifest:
-    """A pod's ``spec`` with both side-cars, if the task wants them. Raises `PodRefused` when there is no image for them."""
+    """A pod's ``spec`` with both side-cars, if the task wants them, with gaps. Raises `PodRefused` when there is no image for them."""
     config = data_config(attempt.template)
     if config is None:
         return spec
@@ -70,9 +71,9 @@ def with_copilot(
 def _downloader(
     attempt: AttemptSpec, settings: PodSettings, inputs: Manifest, config: core.DataLoadingConfig
 ) -> Manifest:
-    args = [
+    args: list[str | Gap] = [
         "download",
-        "--inputs", attempt.inputs,
+        "--inputs", _inputs,
         "--folder", inputs["mountPath"],
         "--format", core.DataLoadingConfig.LiteralMapFormat.Name(config.format),
         "--after", f"{_SIGNS}/ready",
@@ -83,12 +84,12 @@ def _downloader(
 
 
 def _uploader(attempt: AttemptSpec, settings: PodSettings, outputs: Manifest) -> Manifest:
-    args = [
+    args: list[str | Gap] = [
         "upload",
         "--folder", outputs["mountPath"],
         "--interface", _interface(attempt),
-        "--output-prefix", attempt.output_prefix,
-        "--raw-output-prefix", attempt.raw_output_prefix,
+        "--output-prefix", _output_prefix,
+        "--raw-output-prefix", _raw_output_prefix,
         "--ready", f"{_SIGNS}/ready",
     ]  # fmt: skip
     made = _sidecar(UPLOADER_CONTAINER, args, [outputs], attempt, settings)
@@ -96,7 +97,11 @@ def _uploader(attempt: AttemptSpec, settings: PodSettings, outputs: Manifest) ->
 
 
 def _sidecar(
-    name: str, args: list[str], mounts: list[Manifest], attempt: AttemptSpec, settings: PodSettings
+    name: str,
+    args: list[str | Gap],
+    mounts: list[Manifest],
+    attempt: AttemptSpec,
+    settings: PodSettings,
 ) -> Manifest:
     copilot = settings.copilot
     made: Manifest = {
@@ -115,6 +120,18 @@ def _sidecar(
     if settings.image_pull_policy:
         made["imagePullPolicy"] = settings.image_pull_policy
     return made
+
+
+def _inputs(of: Filling) -> str:
+    return of.spec.inputs
+
+
+def _output_prefix(of: Filling) -> str:
+    return of.spec.output_prefix
+
+
+def _raw_output_prefix(of: Filling) -> str:
+    return of.spec.raw_output_prefix
 
 
 def _interface(attempt: AttemptSpec) -> str:

@@ -6,8 +6,10 @@ Its typed objects are left out: they cost milliseconds a pod. Needs the ``kubern
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -24,6 +26,8 @@ _STDIN, _STDOUT = b"\x00", b"\x01"
 _MOST_INPUT = 32 * 1024
 _HEARTBEAT = 20.0
 _UNKNOWN = 401
+_BEARER = "BearerToken"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _NO_LIMIT = 0
 """Connections: their users have bounds of their own."""
 
@@ -69,10 +73,10 @@ class KubernetesConnection:
 
     async def call(self, call: Call) -> Answer:
         """Ask and wait for the whole answer, whatever its status."""
-        from aiohttp import ClientError, ClientTimeout
+        from aiohttp import ClientError
 
         try:
-            answer = await self._send(self._client, call, ClientTimeout(total=call.seconds))
+            answer = await self._send(self._client, call, _within(call.seconds))
             body = await answer.read()
         except (ClientError, OSError, TimeoutError) as error:
             raise _unreachable(call, error) from error
@@ -90,7 +94,7 @@ class KubernetesConnection:
                 body = await answer.read()
                 retry_after = answer.headers.get("Retry-After", "")
                 raise Refused(call, Answer(answer.status, body, retry_after))
-            while piece := await answer.response.content.readany():
+            while piece := await answer.content.readany():
                 yield piece
         except TimeoutError as error:
             raise Silent(f"{call.path}: nothing came for {call.seconds:g} s") from error
@@ -98,7 +102,7 @@ class KubernetesConnection:
             raise _unreachable(call, error) from error
         finally:
             if answer is not None:
-                _hang_up(answer.response)
+                _hang_up(answer)
 
     async def execute(self, call: Call, command: Sequence[str]) -> PodProgram:
         """Run a program in a container, over a WebSocket."""
@@ -125,11 +129,8 @@ class KubernetesConnection:
         headers |= {"Accept": "*/*"}
         words += [("command", word) for word in command]
         host = self._client.configuration.host.replace("http", "ws", 1)
-        rest = self._streams.rest_client
-        if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
         async with asyncio.timeout(call.seconds):
-            return await rest.pool_manager.ws_connect(
+            return await _session_of(self._streams).ws_connect(
                 f"{host}{call.path}?{urlencode(words)}",
                 headers=headers,
                 proxy=self._client.configuration.proxy,
@@ -156,15 +157,14 @@ class KubernetesConnection:
 
         headers = {"Accept": "application/json", "Content-Type": call.content_type}
         headers["User-Agent"] = "flyte-jupyter"
-        query: list[tuple[str, str]] = []
         try:
-            await self._client.update_params_for_auth(
-                headers, query, ["BearerToken"], call.path, call.method, call.body
-            )
+            known = (await self._client.configuration.auth_settings()).get(_BEARER)
         except (ConfigException, OSError) as error:  # a pod's token is just being replaced
             raise _unreachable(call, error) from error
-        # A token's file may end in a newline, which no header may.
-        return {k: v.strip() for k, v in headers.items()}, [*query, *call.query.items()]
+        if known is not None and known["value"]:
+            # A token's file may end in a newline, which no header may.
+            headers[known["key"]] = known["value"].strip()
+        return headers, list(call.query.items())
 
     async def _send(self, client: Any, call: Call, patience: Any) -> Any:
         """Send, and once more where the server does not know us, and we have other credentials by then."""
@@ -193,11 +193,19 @@ class KubernetesConnection:
     async def _send_once(self, client: Any, call: Call, patience: Any) -> Any:
         await self._certify()
         headers, words = await self._words(call)
-        url = client.configuration.host + call.path
+        made = client.configuration
+        url = made.host + call.path
         if words:
             url += "?" + urlencode(words)
-        return await client.rest_client.request(
-            call.method, url, headers=headers, body=call.body, _request_timeout=patience
+        return await _session_of(client).request(
+            call.method,
+            url,
+            data=None if call.body is None else _as_json(call.body),
+            headers=headers,
+            timeout=patience,
+            proxy=made.proxy,
+            proxy_headers=made.proxy_headers,
+            server_hostname=made.tls_server_name,
         )
 
 
@@ -233,6 +241,25 @@ class PodProgram:
     async def close(self) -> None:
         """Hang up."""
         await self._socket.close()
+
+
+def _session_of(client: Any) -> Any:
+    """The client's session with its connections: its own way to it does and looks up much for each request."""
+    rest = client.rest_client
+    if rest.pool_manager is None:
+        rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
+    return rest.pool_manager
+
+
+@lru_cache
+def _within(seconds: float) -> Any:
+    from aiohttp import ClientTimeout
+
+    return ClientTimeout(total=seconds)
+
+
+def _as_json(body: object) -> bytes:
+    return _ENCODER.encode(body).encode()
 
 
 async def _hang_up_all(session: Any) -> None:

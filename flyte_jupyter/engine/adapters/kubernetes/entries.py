@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Json
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key
@@ -42,13 +44,33 @@ class Entry:
     """Whether its container ever ran, so that there is a log."""
     chores: set[asyncio.Task[None]] = field(default_factory=set)
     """What is under way for it: its log being kept."""
+    later: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """A chore that has not begun."""
+    alarm: asyncio.TimerHandle | None = None
+    """When it will."""
 
     def hush(self) -> None:
-        """Say nothing more of what it waits for, and ask nothing."""
-        for each in (self.teller, self.asker):
+        """Say nothing more of what it waits for, ask nothing, and begin nothing."""
+        for each in (self.teller, self.asker, self.alarm):
             if each is not None:
                 each.cancel()
-        self.teller = self.asker = None
+        self.teller = self.asker = self.alarm = self.later = None
+
+    def put_off(self, chore: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> None:
+        """Do this so much later, or as soon as somebody waits for it."""
+        self.later = chore
+        self.alarm = asyncio.get_running_loop().call_later(seconds, self.begin)
+
+    def begin(self) -> None:
+        """Do now what was put off."""
+        chore, alarm = self.later, self.alarm
+        self.later = self.alarm = None
+        if alarm is not None:
+            alarm.cancel()
+        if chore is not None:
+            task = asyncio.create_task(chore())
+            self.chores.add(task)
+            task.add_done_callback(self.chores.discard)
 
 
 def container_of(pod: Json) -> str:

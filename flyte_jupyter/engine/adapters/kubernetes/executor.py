@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ class KubernetesExecutor:
     async def _end(self, attempt: AttemptId) -> None:
         entry = self._entries.get(attempt)
         if entry is not None:
+            entry.begin()
             await self._leaving.remove(entry.key, entry.uid, self._settings.kill_seconds)
             self._forget(entry)
             return
@@ -177,6 +179,7 @@ class KubernetesExecutor:
         entry = self._entries.get(attempt)
         if entry is None or entry.is_ is not Is.ENDED:
             return
+        entry.begin()
         await asyncio.gather(*entry.chores, return_exceptions=True)
         await self._leaving.remove(entry.key, entry.uid, None)
         self._forget(entry)
@@ -333,9 +336,8 @@ class KubernetesExecutor:
         self._graces.forget(entry)
         self._news(AttemptNews(entry.id, how.how))
         if entry.began or how.delete:
-            chore = asyncio.create_task(self._wind_up(entry, how))
-            entry.chores.add(chore)
-            chore.add_done_callback(entry.chores.discard)
+            wait = 0.0 if how.delete else self._settings.log_after
+            entry.put_off(partial(self._wind_up, entry, how), wait)
         self._room.look()
 
     async def _wind_up(self, entry: Entry, how: Ended) -> None:

@@ -61,10 +61,12 @@ class Graces(Generic[S]):
         Word of a pod can be long on its way: a watch was away, or this machine was suspended.
         """
         self._looking.discard(subject)
+        timeless = meaning(pod, _BEFORE_ALL, self._graces)
+        if isinstance(timeless, Ended):
+            return self._remember(subject, timeless)
         now = self._clock.now()
         says = meaning(pod, now, self._graces)
-        timeless = meaning(pod, _BEFORE_ALL, self._graces)
-        if isinstance(says, Ended) and not isinstance(timeless, Ended):
+        if isinstance(says, Ended):
             self._alarms.set(subject, now)
             return None
         return self._remember(subject, says)

@@ -11,7 +11,7 @@ from flyte_jupyter.engine.adapters.kubernetes.pod_templates import PodTemplates
 from flyte_jupyter.engine.adapters.kubernetes.reflect import Key, key_of
 from flyte_jupyter.engine.adapters.kubernetes.settings import KubernetesSettings
 from flyte_jupyter.engine.core.state import Failure, Stage
-from flyte_jupyter.engine.pods.manifest import pod_for, wants_inputs
+from flyte_jupyter.engine.pods.drafts import Drafts
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.naming import INSTALLATION, attempt_of, label
 from flyte_jupyter.engine.pods.refusals import AlreadyThere, TryAgain, refusal
@@ -67,6 +67,7 @@ class PodMaker:
         self._owners = owners
         self._namespaces = Namespaces(api, settings)
         self._templates = PodTemplates(api, settings)
+        self._drafts = Drafts(settings.pods)
 
     async def make(self, spec: AttemptSpec) -> Json | Rejected | TryAgain:
         """The attempt's pod, made now or before; or why there will never be one, or what there is no room for now.
@@ -74,12 +75,10 @@ class PodMaker:
         Raises `Refused` or `Unreachable` when it is to be asked again, `StillLeaving` when its place is not free yet.
         """
         try:
-            inputs = await self._inputs(spec)
+            draft = self._drafts.of(spec, await self._templates.of(spec))
+            inputs = await self._inputs(spec) if draft.wants_inputs else None
             owner = await self._owners.owner(spec)
-            template = await self._templates.of(spec)
-            manifest = pod_for(
-                spec, self._settings.pods, inputs=inputs, owner=owner, template=template
-            )
+            manifest = draft.pod(spec, inputs=inputs, owner=owner)
         except PodRefused as error:
             return Rejected(error.why)
         try:
@@ -118,9 +117,7 @@ class PodMaker:
         labels = pod["metadata"].get("labels") or {}
         return bool(labels.get(INSTALLATION) == label(self._settings.pods.installation))
 
-    async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap | None:
-        if not wants_inputs(spec.template, self._settings.pods):
-            return None
+    async def _inputs(self, spec: AttemptSpec) -> core.LiteralMap:
         try:
             return core.LiteralMap.FromString(await self._blobs.get(spec.inputs))
         except BlobNotFound:

@@ -90,6 +90,8 @@ class KubernetesSettings:
     """Seconds after that until the last warning of a pod is read whose status does not say why it does not start; twice as long again."""
     log_bytes: int = 10 * 1024 * 1024
     """Most that is kept of an attempt's log, from its beginning."""
+    log_after: float = 0.1
+    """Seconds that the log of an ended attempt waits to be copied, unless its pod is to go sooner: what the run does next goes first."""
     log_seconds: float = 10.0
     """How long the log of an ended attempt may take to be copied before its pod is deleted without. 0: it is not copied."""
     log_idle_seconds: float = 60.0
