@@ -171,6 +171,14 @@ def test_outputs_declared_as_a_tuple_of_types_are_told_how():
         task(pair)
 
 
+def test_a_default_of_another_type_is_told():
+    def seven(x: int = "seven") -> int:
+        return x
+
+    with pytest.raises(TypeMismatch, match=r"default of parameter x: expected int, given str"):
+        task(seven)
+
+
 def test_two_outputs_of_one_name_are_refused():
     with pytest.raises(AuthoringError, match="two outputs are called a"):
 

@@ -221,11 +221,11 @@ def _check_default(entity: str, parameter: Parameter) -> None:
         return
     try:
         parameter.converter.check(parameter.default)
-    except Unfit:
-        if parameter.default is None:
-            name, kind = parameter.name, parameter.converter.name
-            unfit = Unfit(kind, "None", f"Write {name}: {kind} | None = None")
-        raise TypeMismatch(entity, f"default of parameter {parameter.name}", unfit) from None
+    except Unfit as unfit:
+        name, kind = parameter.name, parameter.converter.name
+        forgotten = Unfit(kind, "None", f"Write {name}: {kind} | None = None")
+        why = forgotten if parameter.default is None else unfit
+        raise TypeMismatch(entity, f"default of parameter {name}", why) from None
 
 
 def _outputs(

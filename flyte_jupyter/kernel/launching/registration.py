@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import admin, core
 from flyte_jupyter.kernel.authoring import Task, Workflow
 from flyte_jupyter.kernel.bundling import (
     Bundle,
@@ -16,7 +16,7 @@ from flyte_jupyter.kernel.bundling import (
     bundle_of_module,
     is_in_its_module,
 )
-from flyte_jupyter.kernel.client import Client, NotFound
+from flyte_jupyter.kernel.client import Client, InvalidRequest, NotFound
 from flyte_jupyter.kernel.environment import fingerprint
 from flyte_jupyter.kernel.launching.around import session_around, shell_around
 from flyte_jupyter.kernel.launching.errors import LaunchingError, SharedCache
@@ -123,7 +123,7 @@ class Registration:
         if not already:
             spec = lower_task(task, self._target, self._stored(bundle, code), identifier.version)
             self._warn_of_namesakes(task, spec.template)
-            already = not self._client.create_task(identifier, spec)
+            already = not self._created(identifier, spec)
         return Registered(identifier.name, identifier.version, already, identifier)
 
     def _workflow(self, workflow: Workflow) -> Registered:
@@ -164,6 +164,15 @@ class Registration:
             notebook=bundle.notebook,
         )
         return bundle, code
+
+    def _created(self, identifier: core.Identifier, spec: admin.TaskSpec) -> bool:
+        """Register a task, unless somebody else has, at this very moment: a version says all but the notebook and its cells."""
+        try:
+            return self._client.create_task(identifier, spec)
+        except InvalidRequest:
+            if not self._has_task(identifier):
+                raise
+            return False
 
     def _warn_of_namesakes(self, task: Task, template: core.TaskTemplate) -> None:
         """A version that its author chose promises equal outputs, which another notebook of this name knows nothing of."""
