@@ -25,14 +25,14 @@ def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
     settle_in(job.nice, {1: out, 2: out})
     isolation.reseed()
-    return _become(job.argv, job.env, job.cwd)
+    return _become(Variables(), job.argv, job.env, job.cwd)
 
 
 def be_spare(channel: int, out: int) -> int:
     """Wait for the one attempt to run, which comes as a frame over `channel` (a connected socket); end when none comes."""
     settle_in(0, {1: out, 2: out, _CHANNEL: channel})
     isolation.reseed()
-    decoder = frames.Decoder()
+    decoder, variables = frames.Decoder(), Variables()
     with socket.socket(fileno=_CHANNEL) as connection:
         found: list[frames.Message] = []
         while not found:
@@ -42,11 +42,11 @@ def be_spare(channel: int, out: int) -> int:
             found += decoder.feed(data)
     with suppress(OSError):
         os.nice(found[0]["nice"])
-    return _become(found[0]["argv"], found[0]["env"], found[0]["cwd"])
+    return _become(variables, found[0]["argv"], found[0]["env"], found[0]["cwd"])
 
 
-def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
-    why = _settled(Variables(), env, cwd)
+def _become(variables: Variables, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> int:
+    why = _settled(variables, env, cwd)
     if why:
         return _complain(why, _CANNOT_RUN)
     ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
