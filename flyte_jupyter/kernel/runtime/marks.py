@@ -20,11 +20,16 @@ _FROM, _TO = 47, 48
 
 
 @cache
-def place() -> tuple[int, int]:
-    """Address and length of the variable in that memory; zeros where there is none. Linux only.
+def place() -> memoryview:
+    """The variable in that memory; nothing where there is none. Linux only.
 
     A zygote asks once, for all that are forked from it.
     """
+    address, length = _address()
+    return memoryview((ctypes.c_char * length).from_address(address)).cast("B")
+
+
+def _address() -> tuple[int, int]:
     with suppress(OSError, ValueError, IndexError):
         shown = Path("/proc/self/environ").read_bytes()
         fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
@@ -37,14 +42,8 @@ def place() -> tuple[int, int]:
 
 def show(env: Mapping[str, str]) -> None:
     """Let this process, and whatever is forked from it, show the mark that this environment has."""
-    memory = _memory()
+    memory = place()
     mark = _NAME + os.fsencode(env.get(_VARIABLE, ""))
     # A library may have made something else of that memory, such as a title for the process.
     if len(mark) == len(memory) and memory[: len(_NAME)] == _NAME:
         memory[:] = mark
-
-
-@cache
-def _memory() -> memoryview:
-    address, length = place()
-    return memoryview((ctypes.c_char * length).from_address(address)).cast("B")

@@ -12,20 +12,25 @@ class Variables:
 
     def __init__(self) -> None:
         self._environ = os.environ
-        self._given: Mapping[str, str] = {}
-        self._left: Mapping[bytes, bytes] | None = None
+        self._given: Mapping[str, str] = os.environ.copy()
+        self._left: Mapping[bytes, bytes] | None = _raw(os.environ)
 
     def become(self, env: Mapping[str, str]) -> None:
         """Have these and no others. Raises `OSError` or `ValueError` when one of them cannot be."""
         environ = self._environ
         # An attempt may have put something else in its place, which no command that it starts would heed.
         os.environ = environ  # noqa: B003
-        raw: dict[bytes, bytes] = environ._data  # type: ignore[attr-defined]  # noqa: SLF001  # all else decodes each of them
-        has = self._given if raw == self._left else environ.copy()
+        has = self._given if _raw(environ) == self._left else environ.copy()
         self._left = None
         if has != env:
             _change(environ, has, env)
-        self._given, self._left = env, raw.copy()
+        self._given, self._left = env, _raw(environ)
+
+
+def _raw(environ: os._Environ[str]) -> dict[bytes, bytes]:
+    """A copy of what it holds, as it holds it: all else decodes each of them."""
+    raw: dict[bytes, bytes] = environ._data  # type: ignore[attr-defined]  # noqa: SLF001  # as said
+    return raw.copy()
 
 
 def _change(environ: os._Environ[str], has: Mapping[str, str], env: Mapping[str, str]) -> None:

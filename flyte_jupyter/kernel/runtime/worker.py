@@ -27,14 +27,14 @@ def be_attempt(job: Job, out: int) -> int:
     """Run the one attempt in this fresh child. `out` is the writing end of its log. Gives the exit status, or execs."""
     settle_in(job.nice, {1: out, 2: out})
     isolation.reseed()
-    return _become(job.argv, job.env, job.cwd, job.inputs)
+    return _become(Variables(), job.argv, job.env, job.cwd, job.inputs)
 
 
 def be_spare(channel: int, out: int) -> int:
     """Wait for the one attempt to run, which comes as a frame over `channel` (a connected socket); end when none comes."""
     settle_in(0, {1: out, 2: out, _CHANNEL: channel})
     isolation.reseed()
-    decoder = frames.Decoder()
+    decoder, variables = frames.Decoder(), Variables()
     with socket.socket(fileno=_CHANNEL) as connection:
         found: list[frames.Message] = []
         while not found:
@@ -45,11 +45,13 @@ def be_spare(channel: int, out: int) -> int:
     with suppress(OSError):
         os.nice(found[0]["nice"])
     job = found[0]
-    return _become(job["argv"], job["env"], job["cwd"], job["inputs"])
+    return _become(variables, job["argv"], job["env"], job["cwd"], job["inputs"])
 
 
-def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, inputs: str | None) -> int:
-    why = _settled(Variables(), env, cwd)
+def _become(
+    variables: Variables, argv: Sequence[str], env: Mapping[str, str], cwd: str, inputs: str | None
+) -> int:
+    why = _settled(variables, env, cwd)
     if why:
         return _complain(why, _CANNOT_RUN)
     ours, flytekits = is_ours(argv), pyflyte.is_command(argv[0])
