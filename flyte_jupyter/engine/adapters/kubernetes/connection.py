@@ -203,9 +203,9 @@ class KubernetesConnection:
             data=None if call.body is None else _as_json(call.body),
             headers=headers,
             timeout=patience,
-            proxy=made.proxy,
-            proxy_headers=made.proxy_headers,
-            server_hostname=made.tls_server_name,
+            proxy=made.proxy or None,
+            proxy_headers=made.proxy_headers or None,
+            server_hostname=made.tls_server_name or None,
         )
 
 
