@@ -128,6 +128,28 @@ def test_an_attempt_that_failed_has_handed_nothing_back(how):
     run(play)
 
 
+def test_what_the_catalog_is_told_of_is_a_file():
+    """Another execution may hit before the commit that this one's success is recorded with."""
+
+    async def play():
+        world = World(handed=True)
+        there = []
+        remember = world.catalog.remember
+
+        async def asked(key, value):
+            there.append(value.outputs in world.blobs.content)
+            await remember(key, value)
+
+        world.catalog.remember = asked
+        world.create(workflow({"a": []}, discoverable=True, discovery_version="1"))
+        async with serving(world):
+            await world.ended()
+        assert there == [True]
+        assert [uri.rpartition("/")[2] for uri in world.runs.literals] == ["inputs.pb"]
+
+    run(play)
+
+
 def test_large_inputs_are_a_file():
     async def play():
         world = World(handed=True)

@@ -305,14 +305,16 @@ class Answers:
             why = graph
         if why is not None:
             return AttemptFailed(path, number, why, found.deck)
-        cache = CacheOutcome.NONE
+        uri, cache = layout.outputs_uri(self.root, attempt), CacheOutcome.NONE
+        if found.handed is not None and place.plan.cache is None:
+            run.literals[uri] = found.handed
+        elif found.handed is not None:
+            # Once the catalog knows of them, another execution may want them before this one's commit.
+            await self._blobs.put(uri, found.handed)
         digest = getattr(nodes.get(path), "digest", "")
         if place.plan.cache is not None and digest and found.outputs and found.outputs.literals:
             what = Remembered(number, digests.literals_digest(found.outputs), found.size)
             cache = await self.cache.remember(run.id, place, digest, what)
-        uri = layout.outputs_uri(self.root, attempt)
-        if found.handed is not None:
-            run.literals[uri] = found.handed
         return AttemptSucceeded(path, number, uri, found.deck, cache)
 
     async def _child_result(self, attempt: AttemptId) -> Observation:
