@@ -202,6 +202,24 @@ def test_adopted_ones_count():
     assert names(slots.grant()) == ["new"]
 
 
+def test_the_head_of_the_queue_is_sent_ahead_and_called_back_to_its_place():
+    slots = Slots(Capacity(1, GIB))
+    for name in "abcdef":
+        slots.ask(attempt_id(name), Wants())
+    assert names(slots.grant()) == ["a"]
+    assert [a.path[0] for a in slots.behind(2)] == ["b", "c"]
+    for name in "bcd":
+        slots.send_ahead(attempt_id(name))
+    assert list(slots.behind(2)) == []
+    slots.hand_over(attempt_id("a"), attempt_id("b"))
+    assert [a.path[0] for a in slots.behind(3)] == ["e"]
+    slots.call_back([attempt_id("c"), attempt_id("b"), attempt_id("e"), attempt_id("unknown")])
+    assert [a.path[0] for a in slots.behind(9)] == ["c", "e", "f"]
+    slots.release(attempt_id("c"))
+    slots.release(attempt_id("b"))
+    assert names(slots.grant()) == ["d"]
+
+
 sizes = st.builds(
     Wants, cpu=st.integers(0, 4000), memory=st.integers(0, GIB), gpu=st.integers(0, 2)
 )

@@ -247,15 +247,15 @@ class LocalExecutor:
         """Send the head of the queue ahead, as far as it can follow what runs: no worker stands idle for want of news."""
         if self._slots.overdrawn:
             return
-        for attempt in self._slots.waiting(_AHEAD):
+        for attempt in self._slots.behind(_AHEAD):
             entry = self._entries[attempt]
-            if entry.ahead:
-                continue
             leading = (self._entries.get(leader) for leader in self._slots.granted)
             if not may_follow(entry, leading):
                 return
             entry.ahead = True
+            self._slots.send_ahead(attempt)
             self._start(entry)
+            self._call_back([entry])
 
     def _start(self, entry: Entry) -> None:
         if not self._starter.at_once(entry):
@@ -265,6 +265,10 @@ class LocalExecutor:
         how = await self._starter.start(entry)
         if how is not None:
             self._finish(entry, how)
+        self._call_back([entry])
+
+    def _call_back(self, entries: Iterable[Entry]) -> None:
+        self._slots.call_back(e.spec.id for e in entries if e.is_ is Is.QUEUED and not e.ahead)
 
     # -- news from zygotes --
 
@@ -302,6 +306,7 @@ class LocalExecutor:
         for entry in lost:
             if entry.is_ is Is.QUEUED and not entry.killed:
                 entry.zygote, entry.ahead, entry.sent = None, False, False
+        self._call_back(lost)
         # Only now: the end of one is the beginning of another.
         self._bury(list(records_in(zygote.folder)), [entry.key for entry in lost])
         for entry in lost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -33,6 +33,8 @@ class Slots:
         self.capacity = capacity
         # Its head is found at once however many have left it, which a dict does not promise.
         self._queue: OrderedDict[AttemptId, Wants] = OrderedDict()
+        self._behind: OrderedDict[AttemptId, None] = OrderedDict()
+        """Those of the queue that have not been sent ahead."""
         self._granted: dict[AttemptId, Grant] = {}
         self._devices = tuple(devices) or tuple(str(at) for at in range(capacity.gpu))
         self._free = list(self._devices)
@@ -41,18 +43,19 @@ class Slots:
 
     def ask(self, attempt: AttemptId, wants: Wants) -> None:
         """Queue at the end; nothing when it is queued or granted already."""
-        if attempt not in self._granted:
-            self._queue.setdefault(attempt, wants)
+        if attempt not in self._granted and attempt not in self._queue:
+            self._queue[attempt] = wants
+            self._behind[attempt] = None
 
     def adopt(self, attempt: AttemptId, grant: Grant) -> None:
         """Count one that runs already, even if that takes more than there is."""
-        self._queue.pop(attempt, None)
+        self._leave(attempt)
         if attempt not in self._granted:
             self._take(attempt, grant)
 
     def release(self, attempt: AttemptId) -> None:
         """Give the slot, or the place in the queue, back."""
-        self._queue.pop(attempt, None)
+        self._leave(attempt)
         grant = self._granted.pop(attempt, None)
         if grant is None:
             return
@@ -60,9 +63,21 @@ class Slots:
         self._memory += grant.wants.memory
         self._free += [d for d in grant.devices if d in self._devices]
 
-    def waiting(self, most: int) -> Iterator[AttemptId]:
-        """The first in the queue, at most so many."""
-        return islice(self._queue, most)
+    def behind(self, most: int) -> Sequence[AttemptId]:
+        """The first in the queue that have not been sent ahead, as many as may be when `most` are ahead in all."""
+        ahead = len(self._queue) - len(self._behind)
+        return list(islice(self._behind, max(0, most - ahead)))
+
+    def send_ahead(self, attempt: AttemptId) -> None:
+        """It is where it will run, and waits there for its slot."""
+        self._behind.pop(attempt, None)
+
+    def call_back(self, attempts: Iterable[AttemptId]) -> None:
+        """They are not there any more, and wait as before."""
+        back = {each for each in attempts if each in self._queue and each not in self._behind}
+        if back:
+            waits = back.union(self._behind)
+            self._behind = OrderedDict((each, None) for each in self._queue if each in waits)
 
     @property
     def overdrawn(self) -> bool:
@@ -98,11 +113,15 @@ class Slots:
             gpu -= wants.gpu
         granted: list[tuple[AttemptId, Grant]] = []
         for attempt, wants in chosen:
-            del self._queue[attempt]
+            self._leave(attempt)
             grant = Grant(wants, tuple(self._free[: wants.gpu]))
             self._take(attempt, grant)
             granted.append((attempt, grant))
         return granted
+
+    def _leave(self, attempt: AttemptId) -> None:
+        self._queue.pop(attempt, None)
+        self._behind.pop(attempt, None)
 
     def _take(self, attempt: AttemptId, grant: Grant) -> None:
         self._granted[attempt] = grant
