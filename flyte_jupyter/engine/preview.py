@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,6 +129,11 @@ class _Overlay:
     async def get(self, uri: str) -> bytes:
         """The content, ours first."""
         return self._own[uri] if uri in self._own else await self._below.get(uri)
+
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, ours first."""
+        below = await self._below.several([uri for uri in uris if uri not in self._own])
+        return {**below, **{uri: self._own[uri] for uri in uris if uri in self._own}}
 
     async def put(self, uri: str, data: bytes) -> None:
         """Keep it here."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -12,6 +13,8 @@ from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.tables import literals
 
 _body = select(literals.c.body).where(literals.c.uri == bindparam("uri"))
+_several = select(literals.c.uri, literals.c.body).where(dialect.among(literals.c.uri, "uris"))
+_AT_ONCE = 1000
 _keep = dialect.Prepared(dialect.upsert(literals, ["uri"]))
 
 
@@ -42,6 +45,13 @@ class StoredLiterals:
                 raise
             return body
 
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, as far as there are any. The database is asked first, at once: what it has is the same below."""
+        asked, found = list(uris), dict[str, bytes]()
+        for start in range(0, len(asked), _AT_ONCE):
+            found |= await self._bodies(asked[start : start + _AT_ONCE])
+        return {**found, **await self._below.several([uri for uri in asked if uri not in found])}
+
     async def put(self, uri: str, data: bytes) -> None:
         """Write so that a reader sees the old content, or the new, never a part."""
         await self._below.put(uri, data)
@@ -57,6 +67,10 @@ class StoredLiterals:
     async def copy(self, source: str, target: str) -> None:
         """Put the content of `source` at `target`."""
         await self._below.put(target, await self.get(source))
+
+    async def _bodies(self, uris: Sequence[str]) -> dict[str, bytes]:
+        rows = await self._db.read(lambda c: c.execute(_several, {"uris": json.dumps(uris)}).all())
+        return {uri: bytes(body) for uri, body in rows}
 
     async def _body(self, uri: str) -> bytes | None:
         found = await self._db.read(lambda c: c.execute(_body, {"uri": uri}).scalar())

@@ -20,7 +20,7 @@ from flyte_jupyter.engine.ports import AttemptNews, BlobFailure, StoreFull
 CALLS = {
     "runs": ("acquire", "open_runs", "load", "inbox", "closure", "commit", "settle"),
     "executor": ("launch", "kill", "reap", "listing"),
-    "blobs": ("get", "put", "exists", "names", "copy"),
+    "blobs": ("get", "several", "put", "exists", "names", "copy"),
     "catalog": ("lookup", "remember", "reserve", "release"),
     "children": ("launch", "terminate", "result", "interface"),
     "signals": ("open", "value"),

@@ -10,6 +10,7 @@ import pytest
 from engine_worlds import World, expected, until, workflow
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
+from flyte_jupyter.engine.answers import files
 from flyte_jupyter.engine.answers.files import MOST_CARRIED
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import RunPhase
@@ -146,6 +147,36 @@ def test_what_the_catalog_is_told_of_is_a_file():
             await world.ended()
         assert there == [True]
         assert [uri.rpartition("/")[2] for uri in world.runs.literals] == ["inputs.pb"]
+
+    run(play)
+
+
+def test_the_end_of_a_wide_graph_reads_what_was_forgotten_at_once(monkeypatch):
+    monkeypatch.setattr(files, "MOST_REMEMBERED", 8)
+
+    async def play():
+        world = World(handed=True)
+        wide = {"a": []} | {f"w{i}": ["a"] for i in range(100)}
+        asked = []
+        several, get = world.blobs.several, world.blobs.get
+
+        async def many(uris):
+            asked.append(len(uris))
+            return await several(uris)
+
+        async def one(uri):
+            assert "/w" not in uri, "one by one"
+            return await get(uri)
+
+        world.blobs.several = many
+        world.create(workflow(wide))
+        async with serving(world):
+            await until(lambda: len(world.runs.literals) > 150)
+            world.blobs.get = one
+            await world.ended()
+        world.blobs.get = get
+        assert await world.outputs() == expected(wide)
+        assert asked
 
     run(play)
 

@@ -37,6 +37,16 @@ def test_what_was_put_is_got(blobs):
     assert run(blobs.exists(uri))
 
 
+def test_of_many_those_are_got_that_there_are(blobs):
+    uris = [f"{blobs.root}/many/{number}" for number in range(70)]
+    for uri in uris[::2]:
+        run(blobs.put(uri, uri.encode()))
+    assert run(blobs.several(uris)) == {uri: uri.encode() for uri in uris[::2]}
+    assert run(blobs.several([])) == {}
+    with pytest.raises(BlobFailure):
+        run(blobs.several(["file:///somewhere/else"]))
+
+
 def test_nothing_there_is_said(blobs):
     uri = f"{blobs.root}/nothing/here"
     assert not run(blobs.exists(uri))

@@ -55,6 +55,17 @@ def test_what_a_commit_brings_is_read_by_its_uri_and_makes_no_file(path):
     asyncio.run(looked_at_again())
 
 
+def test_many_are_read_at_once_wherever_they_stand(path):
+    async def story(runs, blobs, _below, epoch):
+        kept = {f"memory://blobs/k/{at}": b"%d" % at for at in range(2_500)}
+        await runs.commit(replace(commit_of(run("a"), 0, epoch), literals=kept))
+        await blobs.put(HERE, b"below")
+        asked = [*kept, HERE, THERE]
+        assert await blobs.several(asked) == {**kept, HERE: b"below"}
+
+    told(path, story)
+
+
 def test_a_copy_is_a_file_and_a_file_counts_more(path):
     async def story(runs, blobs, below, epoch):
         await runs.commit(replace(commit_of(run("a"), 0, epoch), literals={HERE: b"small"}))

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import os
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside, B
 
 T = TypeVar("T")
 _FILE = "file://"
+_AT_ONCE = 32
 _LASTS = (
     *(errno.EACCES, errno.EPERM, errno.ENOSYS),
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMSGSIZE),
@@ -59,6 +61,14 @@ class FolderBlobs:
             raise _failure("read", uri, error) from error
         self._seen = True
         return data
+
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, as far as there are any."""
+        found = {}
+        for uri in uris:
+            with suppress(BlobNotFound):
+                found[uri] = await self.get(uri)
+        return found
 
     async def put(self, uri: str, data: bytes) -> None:
         """Write so that a reader sees the old content, or the new, never a part."""
@@ -192,6 +202,19 @@ class RemoteBlobs:
         path = self._path(uri)
         data: bytes = await _in_thread("read", uri, lambda: self._files.cat_file(path))
         return data
+
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, as far as there are any; so many at a time."""
+        found: dict[str, bytes] = {}
+
+        async def read(uri: str) -> None:
+            with suppress(BlobNotFound):
+                found[uri] = await self.get(uri)
+
+        asked = list(uris)
+        for start in range(0, len(asked), _AT_ONCE):
+            await asyncio.gather(*map(read, asked[start : start + _AT_ONCE]))
+        return found
 
     async def put(self, uri: str, data: bytes) -> None:
         """Write so that a reader sees the old content, or the new, never a part."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from flyte_jupyter.engine.answers.files import LiteralFiles
 from flyte_jupyter.engine.answers.places import Nodes, Place, failure_of, outputs_at, visible_scope
 from flyte_jupyter.engine.answers.runs import RunContext
@@ -13,6 +16,8 @@ from flyte_jupyter.idl.ids import Path
 ERROR_INPUT = "err"
 """The input of an on-failure node that is told what failed (Flyte: ``nodes/resolve.go``)."""
 
+_MANY = 64
+"""From so many nodes on that a node takes from they are read at once."""
 _Source = tuple[str, str, literals.AttributePath]
 
 
@@ -57,24 +62,43 @@ async def _sources(
 ) -> dict[_Source, core.Literal]:
     """What each promise in a node's bindings stands for."""
     found: dict[_Source, core.Literal] = {}
+    ahead = await _read_ahead(files, run, place, scope, nodes)
     for binding in place.node.inputs:
         for reference in promises(binding.binding):
             path = literals.attribute_path(reference)
             source = (reference.node_id, reference.var, path)
             if source not in found:
                 try:
-                    found[source] = await _source(files, run, scope, source, nodes)
+                    uri = outputs_at(files.blobs.root, run, (*scope, source[0]), nodes)
+                    given = ahead.get(uri) or await _given(files, run, uri)
+                    found[source] = await _taken(files, given, source)
                 except literals.BindingError as error:
                     raise literals.BindingError(f"{binding.var}: {error}") from error
     return found
 
 
-async def _source(
-    files: LiteralFiles, run: RunContext, scope: Path, source: _Source, nodes: Nodes
-) -> core.Literal:
+async def _read_ahead(
+    files: LiteralFiles, run: RunContext, place: Place, scope: Path, nodes: Nodes
+) -> Mapping[str, core.LiteralMap]:
+    """What the nodes gave that a node takes from, when they are many: the end of a wide graph would read them one by one."""
+    bindings = [each.binding for each in place.node.inputs]
+    if sum(max(1, len(binding.collection.bindings)) for binding in bindings) < _MANY:
+        return {}
+    named = {of.node_id for binding in bindings for of in promises(binding)}
+    uris = set()
+    for node in named:
+        # Of one that gave nothing its own binding tells.
+        with suppress(literals.BindingError):
+            uris.add(outputs_at(files.blobs.root, run, (*scope, node), nodes))
+    return await files.read_many(uris - {""}, run.literals)
+
+
+async def _given(files: LiteralFiles, run: RunContext, uri: str) -> core.LiteralMap:
+    return await files.read(uri, run.literals) if uri else core.LiteralMap()
+
+
+async def _taken(files: LiteralFiles, given: core.LiteralMap, source: _Source) -> core.Literal:
     node, var, path = source
-    uri = outputs_at(files.blobs.root, run, (*scope, node), nodes)
-    given = await files.read(uri, run.literals) if uri else core.LiteralMap()
     if var not in given.literals:
         raise literals.BindingError(f"node {node} gave no {var!r}")
     return await files.part(given.literals[var], path) if path else given.literals[var]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -60,6 +60,22 @@ class LiteralFiles:
         if keep:
             self.keep(uri, parsed, len(data))
         return parsed
+
+    async def read_many(
+        self, uris: Iterable[str], unsaved: Mapping[str, bytes]
+    ) -> dict[str, core.LiteralMap]:
+        """Many literal maps, as far as they can be read; who asks for one of the others by itself is told why it cannot."""
+        found, missing = {}, []
+        for uri in uris:
+            known = self._parsed.get(uri)
+            if known is not None:
+                found[uri] = known[0]
+            elif uri not in unsaved:
+                missing.append(uri)
+        for uri, data in (await self.blobs.several(missing)).items():
+            with suppress(DecodeError):
+                found[uri] = core.LiteralMap.FromString(data)
+        return found
 
     async def write(self, uri: str, content: core.LiteralMap) -> None:
         """Write a literal map."""

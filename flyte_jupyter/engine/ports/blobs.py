@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 
@@ -13,6 +13,9 @@ class Blobs(Protocol):
 
     async def get(self, uri: str) -> bytes:
         """The whole content."""
+
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, by URI, as far as there are any: what has to be read from afar is read at once."""
 
     async def put(self, uri: str, data: bytes) -> None:
         """Write so that a reader sees the old content, or the new, never a part."""

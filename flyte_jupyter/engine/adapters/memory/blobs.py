@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flyte_jupyter.engine.ports import BlobFailure, BlobNotFound, BlobOutside
 
@@ -27,6 +27,10 @@ class MemoryBlobs:
         if found is None:
             raise BlobNotFound(f"there is nothing at {uri}")
         return found
+
+    async def several(self, uris: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of many, as far as there are any."""
+        return {uri: await self.get(uri) for uri in uris if await self.exists(uri)}
 
     async def put(self, uri: str, data: bytes) -> None:
         """Keep it."""
