@@ -6,8 +6,8 @@ returns a new message, or None when the events change nothing. Several events of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -61,6 +61,8 @@ Closure = TypeVar(
     "Closure", admin.ExecutionClosure, admin.NodeExecutionClosure, admin.TaskExecutionClosure
 )
 
+_Record = TypeVar("_Record", admin.NodeExecution, admin.TaskExecution)
+
 
 def execution_is_final(phase: int) -> bool:
     """Whether an execution in this phase has ended."""
@@ -106,25 +108,38 @@ def fold_node_execution(
 ) -> admin.NodeExecution | None:
     """The node execution after the events; its first one makes it."""
     after = admin.NodeExecution()
-    closure, new = after.closure, before is None
     if before is None:
         after.id.CopyFrom(events[0].id)
-        closure.created_at.CopyFrom(events[0].occurred_at)
+        after.closure.created_at.CopyFrom(events[0].occurred_at)
     else:
         after.CopyFrom(before)
+    return _folded(after, events, _NODE_RANKS, _GOING, _add_to_node, new=before is None)
+
+
+def _folded(
+    after: _Record,
+    events: Iterable[Any],
+    ranks: Mapping[int, int],
+    going: Container[int],
+    add: Callable[[_Record, Any, Any], None],
+    *,
+    new: bool,
+) -> _Record | None:
+    """A record after events: phases only go forward, and in the same phase what `add` finds is added. None when nothing changes."""
+    closure = after.closure
     phase, moved, changed = closure.phase, None, False
     for seen in events:
         to = seen.phase
-        if not new and phase == to and _NODE_RANKS.get(to) != _FINAL:
-            told = admin.NodeExecution()
+        if not new and phase == to and ranks.get(to) != _FINAL:
+            told = type(after)()
             told.CopyFrom(after)
-            _add_to_node(after, closure, seen)
+            add(after, closure, seen)
             changed = changed or after != told
-        elif new or _forward(_NODE_RANKS, phase, to):
+        elif new or _forward(ranks, phase, to):
             new, phase, moved = False, to, seen
             closure.phase = to
-            _note_times(closure, seen.occurred_at, _NODE_RANKS.get(to, 0), running=to in _GOING)
-            _add_to_node(after, closure, seen)
+            _note_times(closure, seen.occurred_at, ranks.get(to, 0), running=to in going)
+            add(after, closure, seen)
     if moved is None:
         return after if changed else None
     closure.updated_at.CopyFrom(moved.occurred_at)
@@ -185,32 +200,15 @@ def fold_task_execution(
 ) -> admin.TaskExecution | None:
     """The task execution after the events; its first one makes it. In the same phase, news is added (logs, reasons)."""
     after = admin.TaskExecution()
-    closure, new = after.closure, before is None
     if before is None:
         first, named = events[0], after.id
         named.task_id.CopyFrom(first.task_id)
         named.node_execution_id.CopyFrom(first.parent_node_execution_id)
         named.retry_attempt = first.retry_attempt
-        closure.created_at.CopyFrom(first.occurred_at)
+        after.closure.created_at.CopyFrom(first.occurred_at)
     else:
         after.CopyFrom(before)
-    phase, moved, changed = closure.phase, None, False
-    for seen in events:
-        to = seen.phase
-        if not new and phase == to and _TASK_RANKS.get(to) != _FINAL:
-            told = admin.TaskExecution()
-            told.CopyFrom(after)
-            _add_to_task(after, closure, seen)
-            changed = changed or after != told
-        elif new or _forward(_TASK_RANKS, phase, to):
-            new, phase, moved = False, to, seen
-            closure.phase = to
-            _note_times(closure, seen.occurred_at, _TASK_RANKS.get(to, 0), running=to == _T.RUNNING)
-            _add_to_task(after, closure, seen)
-    if moved is None:
-        return after if changed else None
-    closure.updated_at.CopyFrom(moved.occurred_at)
-    return after
+    return _folded(after, events, _TASK_RANKS, (_T.RUNNING,), _add_to_task, new=before is None)
 
 
 def _add_to_task(
