@@ -10,6 +10,8 @@ from google.protobuf import struct_pb2
 
 from flyte_jupyter.idl import core, msgpack
 
+MOST_CARRIED = 8192
+"""Bytes of inputs or outputs that go in messages and stand in the database; what has more stands in a file."""
 AttributePath = tuple[str | int, ...]
 Promise = Callable[[str, str, AttributePath], core.Literal]
 """Gives the literal that a node (id, variable, attribute path) produced; raises `BindingError`."""

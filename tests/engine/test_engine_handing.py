@@ -11,7 +11,6 @@ from engine_worlds import World, expected, until, workflow
 
 from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.answers import files
-from flyte_jupyter.engine.answers.files import MOST_CARRIED
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import RunPhase
 from flyte_jupyter.engine.ports import NotNow
@@ -184,7 +183,7 @@ def test_the_end_of_a_wide_graph_reads_what_was_forgotten_at_once(monkeypatch):
 def test_large_inputs_are_a_file():
     async def play():
         world = World(handed=True)
-        chain = {"a": []} | {f"w{i}": ["a"] for i in range(MOST_CARRIED // 8)}
+        chain = {"a": []} | {f"w{i}": ["a"] for i in range(literals.MOST_CARRIED // 8)}
         chain["c"] = list(chain)
         world.create(workflow(chain))
         async with serving(world):

@@ -14,7 +14,7 @@ from flyte_jupyter.engine.answers.binding import bound_inputs
 from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, Remembered, source_text
 from flyte_jupyter.engine.answers.collecting import MOST_OUTPUT_BYTES, Collector
 from flyte_jupyter.engine.answers.expanding import Expander
-from flyte_jupyter.engine.answers.files import MOST_CARRIED, LiteralFiles, Offload
+from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
 from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
@@ -142,7 +142,7 @@ class Answers:
             await self._files.lay_down(made.inputs)
             return made
         inputs = await self._files.read(made.inputs, run.literals)
-        if inputs.ByteSize() > MOST_CARRIED:
+        if inputs.ByteSize() > literals.MOST_CARRIED:
             return made
         return replace(made, given=inputs.SerializeToString(deterministic=True))
 

@@ -16,8 +16,6 @@ from flyte_jupyter.idl import core, digests, literals
 MOST_REMEMBERED = 2048
 MOST_BYTES = 1 << 26
 """How many parsed literal maps are kept, and how many bytes they may have had in all; the last one always is."""
-MOST_CARRIED = 8192
-"""Bytes of inputs or outputs that go in messages and stand in the database; what has more stands in a file."""
 _MIB = 1 << 20
 _NOTHING: Mapping[str, bytes] = {}
 
@@ -88,7 +86,7 @@ class LiteralFiles:
         self, uri: str, content: core.LiteralMap, unsaved: dict[str, bytes]
     ) -> None:
         """Put a literal map among those that their run is committed with; a large one is written."""
-        if content.ByteSize() > MOST_CARRIED:
+        if content.ByteSize() > literals.MOST_CARRIED:
             await self.write(uri, content)
             return
         unsaved[uri] = data = content.SerializeToString(deterministic=True)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from google.protobuf.message import DecodeError
 
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import core, literals
 from flyte_jupyter.kernel.context import Context, Mode, entered
 from flyte_jupyter.kernel.errors import RecoverableError
 from flyte_jupyter.kernel.runtime import bundle, outputs, storage, tracebacks
@@ -23,8 +23,6 @@ from flyte_jupyter.kernel.runtime.outputs import Problem
 
 _PAUSE = 1.0
 """Seconds between two looks whether a full disk has room again."""
-MOST_HANDED_BACK = 8192
-"""Bytes of outputs that are handed back at most; what has more is written."""
 _LONGEST_CHAIN = 32
 """Causes of an error that are looked at: a chain of them may be a circle."""
 _folder = lru_cache(maxsize=16)(Path)
@@ -84,7 +82,7 @@ def execute(
         return _leave(arguments, context, problem)
     if handed is not None and handed.back is not None and not context.decks:
         data = outputs.serialised(result)
-        if len(data) <= MOST_HANDED_BACK:
+        if len(data) <= literals.MOST_CARRIED:
             handed.back(data)
             return 0
     return _leave(arguments, context, result)
