@@ -11,6 +11,7 @@ from datetime import datetime
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
+from flyte_jupyter.engine.answers.places import Nodes
 from flyte_jupyter.engine.core.actions import (
     Action,
     Collect,
@@ -58,6 +59,7 @@ from flyte_jupyter.engine.ports import (
     StoredRun,
     passes,
 )
+from flyte_jupyter.engine.preparing import Preparation
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -84,13 +86,17 @@ _ABORTED = (RunPhase.ABORTING, RunPhase.ABORTED)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a run needs of its engine. `epoch` is that of the lease; `deliver` takes committed actions."""
+    """What a run needs of its engine. `epoch` is that of the lease; `deliver` takes committed actions.
+
+    `preparing` gives what can be done for actions that are about to be committed.
+    """
 
     runs: Runs
     answers: Answers
     clock: Clock
     epoch: Callable[[], int]
     deliver: Callable[[RunId, Sequence[OwedAction]], None]
+    preparing: Callable[[RunContext, Nodes, Sequence[Action]], Preparation | None]
     ready: Callable[[], Awaitable[None]]
     """Awaited before each turn and each effect: returns once this engine may write."""
     most_strikes: int = 10
@@ -291,13 +297,17 @@ class RunActor:
             literals=dict(self.context.literals),
             begun={path for path in thought.changed if untold(self.state.nodes.get(path))},
         )
+        ahead = self._world.preparing(self.context, thought.state.nodes, thought.owed)
         try:
-            committed = await self._world.runs.commit(commit)
+            committed = await self._world.runs.commit(commit, ahead.begin if ahead else None)
         except Stale:
             raise
         except BaseException:
             self._doubtful = [seen for _, seen in thought.log if is_gap(seen)]
             raise
+        finally:
+            if ahead is not None:
+                ahead.end()
         for digest in commit.closures:
             del self.context.unsaved[digest]
         for uri in commit.literals:

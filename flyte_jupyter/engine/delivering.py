@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from flyte_jupyter.engine.actor import RunActor, World
 from flyte_jupyter.engine.answers.answering import given_up
-from flyte_jupyter.engine.answers.places import place_of
+from flyte_jupyter.engine.answers.places import Nodes, place_of
+from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.core.actions import (
     Kill,
     Launch,
@@ -33,6 +34,7 @@ from flyte_jupyter.engine.core.state import Launching
 from flyte_jupyter.engine.loop import Loop
 from flyte_jupyter.engine.ports import (
     Accepted,
+    AttemptSpec,
     Fenced,
     OwedAction,
     Ports,
@@ -48,17 +50,21 @@ _AT_ONCE = 32
 _MOST_ASKED = 10
 """What fails more often by a fault of our own is answered with that failure (as `World.most_strikes`)."""
 
+SpecOf = Callable[[RunContext, AttemptId, Nodes], Awaitable[AttemptSpec]]
+"""What an executor needs to launch an attempt."""
+
 
 class Deliveries:
     """Does one owed action at a time. Doing it twice is the same as once."""
 
-    def __init__(self, ports: Ports, world: World, loop: Loop) -> None:
+    def __init__(self, ports: Ports, world: World, loop: Loop, spec: SpecOf) -> None:
         self._executor = ports.executor
         self._children = ports.children
         self._answers = world.answers
         self._ready = world.ready
         self._epoch = world.epoch
         self._loop = loop
+        self._spec = spec
         self._failures: dict[tuple[RunId, int], int] = {}
 
     async def deliver(self, run: RunId, owed: OwedAction) -> None:
@@ -163,7 +169,7 @@ class Deliveries:
         if _is_child(actor, attempt):
             child = await self._answers.child(context, attempt, nodes, self._epoch())
             return await self._children.launch(child), True
-        return await self._executor.launch(await self._answers.spec(context, attempt, nodes)), False
+        return await self._executor.launch(await self._spec(context, attempt, nodes)), False
 
     async def launch_again(self, attempts: Sequence[AttemptId]) -> frozenset[AttemptId]:
         """Launch what an executor has accepted, not begun, and forgotten when it stopped. Returns what is to be asked for again later."""

@@ -31,6 +31,7 @@ from flyte_jupyter.engine.ports import (
     OwedAction,
     Ports,
 )
+from flyte_jupyter.engine.preparing import Preparations
 from flyte_jupyter.engine.watch import Keeper, Timers, forgotten, news_from
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -207,17 +208,19 @@ class _Reign:
         self._strays: set[asyncio.Task[None]] = set()
         self.troubles: dict[RunId, str] = {}
         self.fenced = asyncio.Event()
+        preparations = Preparations(ports.executor, answers)
         world = World(
             runs=ports.runs,
             answers=answers,
             clock=ports.clock,
             epoch=lambda: tenure.epoch,
             deliver=self._owe,
+            preparing=preparations.of,
             ready=self._ready,
         )
         events = LoopEvents(self.fenced.set, self._turned, self.troubles.__setitem__)
         self.loop = Loop(world, events, settings.loop)
-        self._deliveries = Deliveries(ports, world, self.loop)
+        self._deliveries = Deliveries(ports, world, self.loop, preparations.spec)
         self.outbox = Outbox(self._deliver, self.loop.settle, settings.pace)
         self._timers = Timers(ports.clock, self._tick)
         self._keeper = Keeper(world, settings.answers.cache.heartbeat)

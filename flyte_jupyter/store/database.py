@@ -136,9 +136,12 @@ class Database:
         except dialect.DRIVER_ERRORS as error:
             raise dialect.translated(error, self.path) from error
 
-    async def write(self, change: Callable[[Transaction], T]) -> T:
+    async def write(
+        self, change: Callable[[Transaction], T], nearly: Callable[[], None] | None = None
+    ) -> T:
         """Run `change` in the writer thread and return when it is on disk; what it raises undoes it alone.
 
+        `nearly` is called on the event loop when it has been run and the disk is waited for.
         Many writes that wait at the same time share one commit, so `change` must not wait for another write.
         A caller that is cancelled does not take its write along.
 
@@ -150,7 +153,7 @@ class Database:
             raise DatabaseReadOnly(
                 f"{self.path} was opened for reading: open it for writing", self.path
             )
-        return await self._writer.submit(change)
+        return await self._writer.submit(change, nearly)
 
     async def close(self) -> None:
         """Finish what was handed in, then let go of the file. Closing twice is nothing."""

@@ -199,12 +199,12 @@ class SqlRuns:
             raise NotFound(f"There is no compiled closure {digest} in this database")
         return bytes(found)
 
-    async def commit(self, commit: Commit) -> Committed:
+    async def commit(self, commit: Commit, nearly: Callable[[], None] | None = None) -> Committed:
         """All or nothing. The end of a child execution is put into its parent's inbox in the same transaction.
 
         Raises `Fenced`, `Stale`, `NotFound` or `StoreFull`.
         """
-        return await self._db.write(partial(self._commit, commit=commit))
+        return await self._db.write(partial(self._commit, commit=commit), nearly)
 
     def _commit(self, transaction: Transaction, commit: Commit) -> Committed:
         connection = transaction.connection

@@ -46,6 +46,7 @@ class _Write:
     change: Callable[[Transaction], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    nearly: Callable[[], None] | None = None
     result: Any = None
     error: Exception | None = None
     callbacks: dict[Callable[[], None], None] = field(default_factory=dict)
@@ -80,10 +81,12 @@ class Writer:
         """Begin to take writes."""
         self._thread.start()
 
-    async def submit(self, change: Callable[[Transaction], T]) -> T:
-        """Hand in a write and wait for it."""
+    async def submit(
+        self, change: Callable[[Transaction], T], nearly: Callable[[], None] | None = None
+    ) -> T:
+        """Hand in a write and wait for it. `nearly` is called on the event loop once all that is left is the ``COMMIT``."""
         loop = asyncio.get_running_loop()
-        write = _Write(change, loop, loop.create_future())
+        write = _Write(change, loop, loop.create_future(), nearly)
         with self._closing:
             if self._closed:
                 raise StoreClosed(f"{self._path} is closed: open it again to write")
@@ -130,6 +133,7 @@ class Writer:
                 for write in group:
                     self._attempt(write)
             _count.run(self._connection, {"commits": self._commits + 1})
+            _foretell(group)
             dialect.commit(self._connection)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the next group is tried
             self._undo(group, error)
@@ -181,6 +185,13 @@ class Writer:
             # One that failed by itself keeps its own reason; the others share the group's.
             write.error = write.error or dialect.translated(cause, self._path)
             write.callbacks = {}
+
+
+def _foretell(group: Sequence[_Write]) -> None:
+    """While this thread waits for the disk the loop can go on: Python's lock is free then, and hardly before."""
+    for write in group:
+        if write.nearly is not None and write.error is None and not write.loop.is_closed():
+            write.loop.call_soon_threadsafe(write.nearly)
 
 
 def _announce(group: Sequence[_Write]) -> None:

@@ -68,12 +68,12 @@ def test_a_turn_that_failed_judges_no_deadline_before_the_gap_that_another_run_w
         await begins(world, "a")
         commit, waits, goes_on = world.runs.commit, asyncio.Event(), asyncio.Event()
 
-        async def interrupted(what):
+        async def interrupted(what, nearly=None):
             if what.run == RUN and not waits.is_set():
                 waits.set()
                 await goes_on.wait()
                 raise StoreBusy("another process writes and does not come to an end")
-            return await commit(what)
+            return await commit(what, nearly)
 
         world.runs.commit = interrupted
         world.clock.advance(timedelta(seconds=31))
@@ -97,8 +97,8 @@ def test_a_gap_that_was_written_without_anybody_hearing_of_it_counts_once(play):
         before = (await state_of(world, "a")).deadline
         commit, lost = world.runs.commit, []
 
-        async def unheard(what):
-            committed = await commit(what)
+        async def unheard(what, nearly=None):
+            committed = await commit(what, nearly)
             if not lost and any(isinstance(seen, Tick) and seen.gap for _, seen in what.log):
                 lost.append(what)
                 raise OSError("the answer was lost")

@@ -660,12 +660,12 @@ def test_a_store_that_others_keep_busy_costs_no_run(play):
     async def scenario(world, engine):
         commit, left = world.runs.commit, 30
 
-        async def busy(committed):
+        async def busy(committed, nearly=None):
             nonlocal left
             left -= 1
             if left > 0:
                 raise StoreBusy("another process writes and does not come to an end")
-            return await commit(committed)
+            return await commit(committed, nearly)
 
         world.runs.commit = busy
         world.create(workflow(ONE))
@@ -682,10 +682,10 @@ def test_what_was_written_without_the_writer_hearing_of_it_is_done_all_the_same(
     async def scenario(world, engine):
         commit, made = world.runs.commit, 0
 
-        async def unheard(asked):
+        async def unheard(asked, nearly=None):
             nonlocal made
             made += 1
-            committed = await commit(asked)
+            committed = await commit(asked, nearly)
             if made == which:
                 raise OSError("the answer was lost")
             return committed

@@ -77,6 +77,32 @@ def test_callbacks_come_after_the_commit_and_before_the_caller_goes_on(path):
     asyncio.run(story())
 
 
+def test_who_asks_hears_that_its_write_is_nearly_there_unless_it_failed(path):
+    async def story():
+        db = Database.open(path)
+        order = []
+
+        async def write(name, change):
+            try:
+                await db.write(change, lambda: order.append(f"{name} nearly"))
+            except ValueError:
+                order.append(f"{name} failed")
+            else:
+                order.append(f"{name} done")
+
+        await write("alone", add())
+        await write("bad", add(error=ValueError("mine")))
+        assert order == ["alone nearly", "alone done", "bad failed"]
+        del order[:]
+        changes = [add(), add(error=ValueError("mine")), add()]
+        await asyncio.gather(*(write(f"w{at}", c) for at, c in enumerate(changes)))
+        assert sorted(order) == ["w0 done", "w0 nearly", "w1 failed", "w2 done", "w2 nearly"]
+        assert all(order.index(f"{w} nearly") < order.index(f"{w} done") for w in ("w0", "w2"))
+        await db.close()
+
+    asyncio.run(story())
+
+
 def test_a_cancelled_caller_leaves_its_write(path):
     async def story():
         db = Database.open(path)

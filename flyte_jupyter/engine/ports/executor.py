@@ -117,6 +117,12 @@ class Executor(Protocol):
     def carries(self, template: core.TaskTemplate) -> bool:
         """Whether attempts of this task are handed their inputs, and so need no file of them. The answer never changes."""
 
+    def prepare(self, spec: AttemptSpec) -> bool:
+        """Make ready what `launch` with this very object will probably be asked for, and begin nothing: it may never be.
+
+        Returns whether it could make more of them ready. What is not launched is forgotten with a `kill`, or at the next `start`.
+        """
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt if it is absent (a reaped or killed one may be created anew).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -125,9 +125,10 @@ class Runs(Protocol):
     async def closure(self, digest: str) -> bytes:
         """A compiled closure that a dynamic task of some run made."""
 
-    async def commit(self, commit: Commit) -> Committed:
+    async def commit(self, commit: Commit, nearly: Callable[[], None] | None = None) -> Committed:
         """All or nothing. The end of a child execution is put into its parent's inbox in the same transaction.
 
+        `nearly` is called on the event loop once all is written and the disk is waited for, at most once; nothing is certain then.
         Raises `Fenced`, `Stale`, `StoreFull` or `StoreBusy`.
         """
 

@@ -37,6 +37,7 @@ class Job:
     `inputs` are those that it is handed, in base64; without them they stand where its command line says.
     `anew` says that it must be no fork, `chooses` that it has variables which libraries that were preloaded here have not seen.
     `ahead` says that it has no slot yet, and gets that of an attempt of the same `slot` whose worker can serve it next.
+    `held` says that it may never be: it begins when it is told to, and not before.
     `ours` says that the command is this runtime's own, which a worker can run; `flytekits` that it is one of flytekit's, which a
     fork can run without exec too.
     """
@@ -56,6 +57,7 @@ class Job:
     bundle: str = ""
     preload: Sequence[str] = ()
     ahead: bool = False
+    held: bool = False
     slot: str = ""
     anew: bool = False
     chooses: bool = False
@@ -88,6 +90,7 @@ class Job:
             bundle=str(given("bundle", "")),
             preload=[str(m) for m in given("preload", ())],
             ahead=bool(given("ahead")),
+            held=bool(given("held")),
             slot=str(given("slot", "")),
             anew=bool(given("anew")),
             chooses=bool(given("chooses")),

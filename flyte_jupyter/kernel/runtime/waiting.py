@@ -1,4 +1,4 @@
-"""Attempts that a zygote has been sent before there is a slot for them, so that a worker need not stand idle between two."""
+"""Attempts that a zygote has been sent before they may begin, so that nobody stands idle until it has heard of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,30 @@ from flyte_jupyter.kernel.runtime.job import Job
 
 @dataclass(slots=True)
 class Waiting:
-    """Who waits, by the worker that can serve them, in the order in which they came. `Sender` is whoever sent them."""
+    """Who waits, and by the worker that can serve them, in the order in which they came, who may follow another without being told.
+
+    `Sender` is whoever sent them.
+    """
 
     _queues: dict[tuple[str, ...], deque[str]] = field(default_factory=dict)
     _jobs: dict[str, tuple[Any, Job]] = field(default_factory=dict)
 
-    def add(self, sender: Any, job: Job) -> None:
-        """Let it wait, in place of one of that name."""
+    def admits(self, sender: Any, job: Job) -> bool:
+        """Let it wait if it has to, in place of one of that name. False when it is to begin."""
         self.take(job.key)
-        self._queues.setdefault(job.worker, deque()).append(job.key)
+        if not job.held and not (job.ahead and job.shares):
+            return False
         self._jobs[job.key] = (sender, job)
+        if not job.held:
+            self._queue(job)
+        return True
+
+    def queue(self, key: str) -> None:
+        """Nothing speaks against it any more but that it has no slot. Who can follow nobody goes on waiting to be told."""
+        found = self._jobs.get(key)
+        if found is not None and found[1].held and found[1].shares:
+            found[1].held = False
+            self._queue(found[1])
 
     def next_for(self, serves: tuple[str, ...]) -> tuple[Any, Job] | None:
         """The first that such a worker can serve, with its sender. It waits no more."""
@@ -44,7 +58,12 @@ class Waiting:
         for key in [key for key, (who, _) in self._jobs.items() if who is not sender]:
             self.take(key)
 
+    def _queue(self, job: Job) -> None:
+        self._queues.setdefault(job.worker, deque()).append(job.key)
+
     def _leave(self, job: Job) -> None:
+        if job.held:
+            return
         queue = self._queues[job.worker]
         queue.remove(job.key)
         if not queue:

@@ -136,21 +136,24 @@ class Zygote:
             with suppress(KeyError, TypeError, ValueError):  # who launches with it is refused
                 self.environments.keep(message)
         elif not is_key(key):
-            why = f"bad key {key!r}"
-            peer.send({"op": "refused", "key": key, "code": "BadKey", "message": why})
+            self._refuse(peer, key, "BadKey", f"bad key {key!r}")
         elif op == "launch":
             self._launch(peer, message)
         elif op == "reap":
             self.attempts.forget(str(key))
+            self.waiting.take(str(key))
         else:
             self._order(peer, str(key), message)
 
     def _order(self, peer: Peer, key: str, message: frames.Message) -> None:
         match message.get("op"):
             case "begin":
-                waited = self.waiting.take(key)
-                if waited:
+                if waited := self.waiting.take(key):
                     self._begin(*waited)
+                elif not self.attempts.get(key):
+                    self._refuse(peer, key, "BadLaunch", "it is not here")
+            case "queue":
+                self.waiting.queue(key)
             case "warm":
                 failed = self.trials.begin(message)
                 if failed:
@@ -168,6 +171,7 @@ class Zygote:
             "environment": self.environment,
             "waits": True,
             "hands": True,
+            "holds": True,
             "attempts": self.attempts.wire(),
         }
 
@@ -197,27 +201,24 @@ class Zygote:
         try:
             job = Job.read(message, self.environments)
         except (KeyError, TypeError, ValueError) as e:
-            peer.send({"op": "refused", "key": key, "code": "BadLaunch", "message": str(e)})
+            self._refuse(peer, key, "BadLaunch", str(e))
             return
-        self.waiting.take(key)
-        if job.ahead and job.shares:
-            self.waiting.add(peer, job)
-        else:
+        if not self.waiting.admits(peer, job):
             self._begin(peer, job)
 
     def _begin(self, peer: Peer, job: Job) -> None:
         try:
             process, mode = self._process_for(job)
         except ModuleNotFoundError as e:
-            self._refuse(peer, job, "FlytekitMissing", str(e))
+            self._refuse(peer, job.key, "FlytekitMissing", str(e))
         except (OSError, MemoryError) as e:
             why = getattr(e, "strerror", None) or "no memory is left"
-            self._refuse(peer, job, "NoProcess", f"no process could be started: {why}")
+            self._refuse(peer, job.key, "NoProcess", f"no process could be started: {why}")
         else:
             self._begun(peer, job, process, mode)
 
-    def _refuse(self, peer: Peer, job: Job, code: str, message: str) -> None:
-        peer.send({"op": "refused", "key": job.key, "code": code, "message": message})
+    def _refuse(self, peer: Peer, key: object, code: str, message: str) -> None:
+        peer.send({"op": "refused", "key": key, "code": code, "message": message})
 
     def _begun(self, peer: Peer, job: Job, process: Process, mode: str) -> None:
         process.key = job.key

@@ -124,6 +124,10 @@ class KubernetesExecutor:
         """Pods read their inputs where the blobs are."""
         return False
 
+    def prepare(self, spec: AttemptSpec) -> bool:  # noqa: ARG002 - a pod is made at the launch
+        """A pod is drawn when it is launched."""
+        return True
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt's pod if it is absent. Where a quota is used up, it is created as soon as there is room.
 

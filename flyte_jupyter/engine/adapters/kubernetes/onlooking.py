@@ -67,6 +67,10 @@ class Onlooker:
         """It runs none."""
         return False
 
+    def prepare(self, spec: AttemptSpec) -> bool:  # noqa: ARG002 - it launches none
+        """It launches none."""
+        return False
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Not here."""
         self._refuse(spec.id)

@@ -42,6 +42,10 @@ class ClusterExecutor:
         """As those that it may be sent to."""
         return self._pods.carries(template) and self._warm.carries(template)
 
+    def prepare(self, spec: AttemptSpec) -> bool:
+        """Where the task wants to be."""
+        return (self._warm if kinds.wants(spec) else self._pods).prepare(spec)
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Where the task wants to be."""
         return await (self._warm if kinds.wants(spec) else self._pods).launch(spec)

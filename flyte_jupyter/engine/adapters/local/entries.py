@@ -55,6 +55,7 @@ class Entry:
 
     `variables` are those that its task and its execution choose, as far as a library may look at them when it is imported.
     `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
+    `work` is its directory, when it had one before it was accepted.
     `over` is there when somebody waits for the end, and set with it.
     """
 
@@ -71,4 +72,5 @@ class Entry:
     killed: bool = False
     ahead: bool = False
     sent: bool = False
+    work: str = ""
     over: asyncio.Event | None = None

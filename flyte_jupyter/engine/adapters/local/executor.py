@@ -8,30 +8,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local import command, jobs, logs, processes
+from flyte_jupyter.engine.adapters.local.admission import Admission
 from flyte_jupyter.engine.adapters.local.beginnings import Beginnings
 from flyte_jupyter.engine.adapters.local.containers import Engines
+from flyte_jupyter.engine.adapters.local.drafts import Drafts
 from flyte_jupyter.engine.adapters.local.ends import LOST, exit_of
 from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
-from flyte_jupyter.engine.adapters.local.folders import Folders, Kept, key_of
+from flyte_jupyter.engine.adapters.local.folders import Folders, Kept
 from flyte_jupyter.engine.adapters.local.following import may_follow
 from flyte_jupyter.engine.adapters.local.leftovers import Leftovers
 from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.orphans import Orphan, forget_record, records_in
 from flyte_jupyter.engine.adapters.local.refusals import (
     refused,
-    rejected,
     system_failure,
     task_of,
 )
 from flyte_jupyter.engine.adapters.local.resources import (
-    BadQuantity,
     Capacity,
     devices,
     machine,
-    refusal,
-    wants_of,
 )
-from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
+from flyte_jupyter.engine.adapters.local.slots import Slots
 from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, Zygotes
@@ -100,6 +98,8 @@ class LocalExecutor:
             Warmth(self._zygotes, bundles, self._settings),
             self._engines,
         )
+        self._admission = Admission(self.capacity, self._environ, self._zygotes, self._engines)
+        self._drafts = Drafts(self._admission, self._folders, self._starter)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}
         self._leftovers = Leftovers(folder / "leftovers", self._engines, self._by_key.__contains__)
@@ -118,9 +118,9 @@ class LocalExecutor:
         self._slots = Slots(self.capacity, self._devices)
         self._entries.clear()
         self._by_key.clear()
-        kept = {key_of(k.spec.id): k for k in self._folders.all()}
-        for key, one in kept.items():
-            self._enter(Entry(one.spec, key, one.grant))
+        self._drafts.clear()
+        for one in self._folders.all():
+            self._enter(self._admission.entry(one.spec, one.grant))
         await self._zygotes.adopt(self._joined, self._heard, self._lost)
         self._bury(list(self._zygotes.orphans()))
         for entry in self._entries.values():
@@ -141,6 +141,10 @@ class LocalExecutor:
         """Processes of our own runtime are handed their inputs."""
         return command.is_own(template)
 
+    def prepare(self, spec: AttemptSpec) -> bool:
+        """Have its zygote know it, as long as it could begin at once."""
+        return spec.id not in self._entries and self._drafts.draw(spec, self._slots)
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Queue the attempt if it is absent; refuse at once what can never run here."""
         known = self._entries.get(spec.id)
@@ -149,43 +153,33 @@ class LocalExecutor:
         if known:
             await self._gone(known)
             await self._forget(known)
-        try:
-            wants = wants_of(spec.template)
-        except BadQuantity as e:
-            return rejected("BadResources", f"{task_of(spec)}: {e}")
-        why = refusal(wants, self.capacity)
-        if why:
-            return rejected("TooLarge", f"{task_of(spec)} cannot run on this machine. {why}")
-        problem = await self._problem_with(spec)
-        if problem:
-            return problem
+        entry = self._drafts.take(spec) or await self._admission.judge(spec)
+        if isinstance(entry, Rejected):
+            return entry
         if spec.id in self._entries:  # somebody else was quicker
             return Accepted()
-        entry = Entry(spec, key_of(spec.id), Grant(wants))
         try:
-            self._folders.keep(entry.key, Kept(spec, entry.grant))
+            self._folders.keep(entry.key, Kept(spec, entry.grant), entry.work)
         except OSError as e:
             if e.errno in NO_ROOM:
                 raise  # asked again until there is room
             message = f"{task_of(spec)} could not be written down: {e}."
             return Rejected(system_failure("LaunchFailed", message))
         self._enter(entry)
-        self._slots.ask(spec.id, wants)
+        self._slots.ask(spec.id, entry.grant.wants)
+        if entry.ahead:
+            self._slots.send_ahead(spec.id)
         self._dispatch()
+        if entry.ahead and entry.is_ is Is.QUEUED and entry.zygote:
+            # Somebody else has the slot by now: from here on it waits as those do that were sent ahead of theirs.
+            entry.zygote.link.send({"op": "queue", "key": entry.key})
         return Accepted()
-
-    async def _problem_with(self, spec: AttemptSpec) -> Rejected | None:
-        """Why it cannot run here as it is; None when it can."""
-        if command.is_own(spec.template) and self._zygotes.ready(jobs.kind_of(spec)):
-            return None  # its interpreter runs already
-        if jobs.needs_image(spec, self._environ):
-            return await self._engines.refusal(spec)
-        return jobs.problem_with(spec, self._environ)
 
     async def kill(self, attempt: AttemptId) -> None:
         """End the attempt's processes and forget it. Raises `KillPending` when they outlive even that for some seconds."""
         entry = self._entries.get(attempt)
         if entry is None:
+            self._drafts.drop(attempt)
             return
         if entry.ahead or entry.is_ in (Is.STARTING, Is.RUNNING):
             entry.killed = True
@@ -227,8 +221,6 @@ class LocalExecutor:
     # -- starting --
 
     def _enter(self, entry: Entry) -> None:
-        entry.variables = command.variables_of(entry.spec)
-        entry.anew = command.starts_anew(entry.spec, entry.variables, self._environ)
         self._entries[entry.spec.id] = entry
         self._by_key[entry.key] = entry
 
@@ -240,7 +232,7 @@ class LocalExecutor:
             if not entry.ahead:
                 self._start(entry)
             elif entry.sent and entry.zygote:
-                entry.zygote.link.send({"op": "begin", "key": entry.key})
+                entry.zygote.link.send_now({"op": "begin", "key": entry.key})
         self._feed()
 
     def _feed(self) -> None:

@@ -82,12 +82,13 @@ class Folders:
 
     # -- the journal --
 
-    def keep(self, key: str, kept: Kept) -> None:
-        """Write down that the attempt was accepted. Raises `OSError`."""
+    def keep(self, key: str, kept: Kept, work: str = "") -> None:
+        """Write down that the attempt was accepted, and its directory if it has got one by then. Raises `OSError`."""
         template = self._template(kept.spec.template)
         line = _line({"key": key, **_described(kept, template)})
-        start = self._append(line)
-        self._live[key] = _Live(start, len(line), template, devices=kept.grant.devices)
+        live = _Live(0, len(line), template, work, kept.grant.devices)
+        live.start = self._append(line + _begun(key, live) if work else line)
+        self._live[key] = live
 
     def begin(self, key: str, grant: Grant) -> str:
         """A working directory for the attempt, which is about to start. Raises `OSError`."""
@@ -95,7 +96,15 @@ class Folders:
         name = live.work or self._empty(key)
         live.work, live.devices = name, grant.devices
         self._append(_begun(key, live))
-        return f"{self._root}/{name}"
+        return self.path_of(name)
+
+    def lend(self, key: str) -> str:
+        """A directory for an attempt that may come; it is `keep`'s, or `take_back`'s. Raises `OSError`."""
+        return self._empty(key)
+
+    def path_of(self, work: str) -> str:
+        """Where a working directory stands."""
+        return f"{self._root}/{work}"
 
     def forget(self, key: str) -> str:
         """Forget the attempt. Gives the directory that `clear` has to remove; ``""`` when nothing is left in it."""
@@ -106,7 +115,7 @@ class Folders:
             self._append(b'{"gone": "%s"}\n' % key.encode())
             if self._size > max(_LEAST_BYTES, 2 * self._after):
                 self._write_anew()
-        if not live.work or self._take_back(live.work):
+        if not live.work or self.take_back(live.work):
             return ""
         return live.work
 
@@ -247,7 +256,7 @@ class Folders:
             self._mode = os.stat(path).st_mode  # noqa: PTH116
         return key
 
-    def _take_back(self, name: str) -> bool:
+    def take_back(self, name: str) -> bool:
         """Keep an empty directory for another attempt; False when it is not as it was given."""
         path = f"{self._root}/{name}"
         try:

@@ -44,6 +44,8 @@ class Hello:
     """Whether it takes variables by number, and attempts ahead of their slots; one of an older release does not."""
     hands: bool = False
     """Whether it hands attempts their inputs; for one of an older release they have to be in a file."""
+    holds: bool = False
+    """Whether it takes attempts that may never begin."""
 
 
 class Link(asyncio.Protocol):
@@ -87,6 +89,7 @@ class Link(asyncio.Protocol):
                 attempts=tuple(answer["attempts"]),
                 waits=answer.get("waits", False),
                 hands=answer.get("hands", False),
+                holds=answer.get("holds", False),
             )
         except BaseException:
             self._drop()
@@ -117,6 +120,11 @@ class Link(asyncio.Protocol):
         if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def send_now(self, message: Mapping[str, Any]) -> None:
+        """Send without waiting for what else may come. Raises `TooLong`."""
+        self._put(message)
+        self._flush()
 
     def environment(self, variables: Mapping[str, str]) -> int:
         """The number under which the zygote knows these variables, which are sent once and must never change. Raises `TooLong`."""

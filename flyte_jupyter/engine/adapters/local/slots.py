@@ -47,6 +47,11 @@ class Slots:
             self._queue[attempt] = wants
             self._behind[attempt] = None
 
+    def has_room(self, wants: Wants) -> bool:
+        """Whether one that asks for this would have a slot at once, whichever device it got."""
+        fits = _share(wants) <= self._cpu and wants.memory <= self._memory
+        return fits and not wants.gpu and not self._queue
+
     def adopt(self, attempt: AttemptId, grant: Grant) -> None:
         """Count one that runs already, even if that takes more than there is."""
         self._leave(attempt)

@@ -89,12 +89,8 @@ class Starter:
 
     def at_once(self, entry: Entry) -> bool:
         """The same without waiting for anything, for an attempt like others before it. False when that cannot be."""
-        spec = entry.spec
-        if not command.is_pythons(spec.template) or command.wants_inputs(spec.template):
-            return False
-        plain = self.zygotes.ready(jobs.kind_of(spec))
-        zygote = self.warmth.ready(entry, plain) if plain is not None else None
-        if zygote is None or _is_changed(zygote):
+        zygote = self._ready(entry)
+        if zygote is None:
             return False
         try:
             work = self._ground(entry, zygote)
@@ -109,6 +105,28 @@ class Starter:
             entry.zygote = None
             return False  # said by who starts it after all
         return True
+
+    def hold(self, entry: Entry) -> bool:
+        """Send one that may never be launched, to wait in its directory until it is begun by name. False when that cannot be."""
+        zygote = self._ready(entry)
+        if zygote is None or not zygote.hello.holds:
+            return False
+        message = self._message(entry, zygote, self.folders.path_of(entry.work))
+        try:
+            zygote.link.send({**message, "held": True})
+        except TooLong:
+            return False
+        entry.zygote, entry.ahead, entry.sent = zygote, True, True
+        return True
+
+    def _ready(self, entry: Entry) -> Zygote | None:
+        """The parent for an attempt like others before it, for which nothing has to be waited for."""
+        spec = entry.spec
+        if not command.is_pythons(spec.template) or command.wants_inputs(spec.template):
+            return None
+        plain = self.zygotes.ready(jobs.kind_of(spec))
+        zygote = self.warmth.ready(entry, plain) if plain is not None else None
+        return None if zygote is None or _is_changed(zygote) else zygote
 
     def _send(self, entry: Entry, zygote: Zygote, message: Message) -> None:
         if entry.is_ is Is.QUEUED:

@@ -43,6 +43,8 @@ class MemoryExecutor:
         self.ended: dict[AttemptId, Exit] = {}
         self.created: list[AttemptId] = []
         """Every attempt that was ever created, in order, re-creations included."""
+        self.prepared: list[AttemptSpec] = []
+        """Whatever might have been launched."""
         self.refuse: dict[AttemptId, Rejected] = {}
         """Attempts that are turned away, and why."""
 
@@ -65,6 +67,11 @@ class MemoryExecutor:
     def carries(self, template: core.TaskTemplate) -> bool:  # noqa: ARG002 - all alike
         """Whether its work is handed inputs."""
         return self._handed
+
+    def prepare(self, spec: AttemptSpec) -> bool:
+        """Note it: nothing begins."""
+        self.prepared.append(spec)
+        return True
 
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Create the attempt if it is absent."""

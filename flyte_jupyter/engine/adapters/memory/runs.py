@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -159,8 +159,11 @@ class MemoryRuns:
         """A closure that some commit kept. Raises `KeyError` for one that none did."""
         return self._closures[digest]
 
-    async def commit(self, commit: Commit) -> Committed:
+    async def commit(self, commit: Commit, nearly: Callable[[], None] | None = None) -> Committed:
         """All or nothing."""
+        if nearly is not None:
+            nearly()
+            await asyncio.sleep(0)  # as long as a disk takes, for who prepares something
         self.check(commit.epoch)
         row = self._rows[commit.run]
         if row.stored.version != commit.expect:

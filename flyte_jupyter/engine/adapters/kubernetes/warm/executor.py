@@ -84,6 +84,10 @@ class WarmExecutor:
         """Pods read their inputs where the blobs are."""
         return False
 
+    def prepare(self, spec: AttemptSpec) -> bool:  # noqa: ARG002 - a worker is found at the launch
+        """A worker for it is found when it is launched."""
+        return False
+
     async def launch(self, spec: AttemptSpec) -> Accepted | Rejected:
         """Queue the attempt for a worker if it is absent.
 

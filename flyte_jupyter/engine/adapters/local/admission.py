@@ -1,0 +1,55 @@
+"""What may run on this machine, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flyte_jupyter.engine.adapters.local import command, jobs
+from flyte_jupyter.engine.adapters.local.containers import Engines
+from flyte_jupyter.engine.adapters.local.entries import Entry
+from flyte_jupyter.engine.adapters.local.folders import key_of
+from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
+from flyte_jupyter.engine.adapters.local.resources import BadQuantity, Capacity, refusal, wants_of
+from flyte_jupyter.engine.adapters.local.slots import Grant
+from flyte_jupyter.engine.adapters.local.zygotes import Zygotes
+from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Turns away at once what can never run here. `environ` is the control plane's own environment."""
+
+    capacity: Capacity
+    environ: Mapping[str, str]
+    zygotes: Zygotes
+    engines: Engines
+
+    def entry(self, spec: AttemptSpec, grant: Grant) -> Entry:
+        """The attempt as the executor keeps it in mind."""
+        variables = command.variables_of(spec)
+        anew = command.starts_anew(spec, variables, self.environ)
+        return Entry(spec, key_of(spec.id), grant, anew=anew, variables=variables)
+
+    async def judge(self, spec: AttemptSpec) -> Entry | Rejected:
+        """The attempt, not begun and without a slot, or why there will never be one."""
+        try:
+            wants = wants_of(spec.template)
+        except BadQuantity as e:
+            return rejected("BadResources", f"{task_of(spec)}: {e}")
+        why = refusal(wants, self.capacity)
+        if why:
+            return rejected("TooLarge", f"{task_of(spec)} cannot run on this machine. {why}")
+        return await self._problem_with(spec) or self.entry(spec, Grant(wants))
+
+    async def _problem_with(self, spec: AttemptSpec) -> Rejected | None:
+        """Why it cannot run here as it is; None when it can."""
+        if self.is_at_home(spec):
+            return None
+        if jobs.needs_image(spec, self.environ):
+            return await self.engines.refusal(spec)
+        return jobs.problem_with(spec, self.environ)
+
+    def is_at_home(self, spec: AttemptSpec) -> bool:
+        """Whether it is our own runtime's, whose interpreter runs already."""
+        return command.is_own(spec.template) and self.zygotes.ready(jobs.kind_of(spec)) is not None
