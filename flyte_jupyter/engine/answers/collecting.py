@@ -42,7 +42,7 @@ class Remains:
     size: int = 0
     """Of the outputs, in bytes."""
     handed: bytes | None = None
-    """The outputs as they were handed over, of an attempt that left no file of them."""
+    """The outputs, of an attempt that left no file of them."""
 
 
 class Collector:
@@ -134,7 +134,7 @@ class Collector:
         self, place: Place, uri: str, names: Mapping[str, int], how: Exit, deck: str
     ) -> Remains:
         wanted = place.outputs
-        size = names.get(OUTPUTS)
+        size, handed = names.get(OUTPUTS), None
         if size is not None and size > self._most_bytes:
             return Remains(self._too_large(size), deck=deck)
         try:
@@ -145,14 +145,13 @@ class Collector:
             if how.code is None or wanted.variables:
                 return Remains(_nothing_left(how, wanted), deck=deck)
             # A container that declares no outputs need not know how none are written (Flyte's ValidateOutput).
-            given, data = core.LiteralMap(), b""
-            await self._blobs.put(uri, data)
+            given, data, handed = core.LiteralMap(), b"", b""
         except DecodeError as error:
             return Remains(_unreadable(error), deck=deck)
         why = _invalid(given, wanted)
         if why is None:
             self._files.keep(uri, given, len(data))
-        return Remains(why, deck=deck, outputs=given, size=len(data))
+        return Remains(why, deck=deck, outputs=given, size=len(data), handed=handed)
 
 
 def _unreadable(error: Exception) -> Failure:
