@@ -461,14 +461,17 @@ def test_a_list_has_the_ends_of_a_long_error_and_one_execution_all_of_it(server)
     assert run_to_end(server, "broken")["closure"]["phase"] == "FAILED"
     listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
     nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/broken?limit=9")["node_executions"]
-    cut = [each["closure"]["error"] for each in (*listed, *nodes) if each["closure"].get("error")]
-    assert len(cut) == 2
+    attempts = server.ok("GET", f"/api/v1/task_executions/{AT}/broken/n0?limit=9")
+    told = (*listed, *nodes, *attempts["task_executions"])
+    cut = [each["closure"]["error"] for each in told if each["closure"].get("error")]
+    assert len(cut) == 3
     for error in cut:
         assert len(error["message"]) < 5000
         assert "Traceback:" in error["message"]
         assert error["message"].endswith("ValueError: too late")
         assert error["code"]
-    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0"):
+    attempt = f"task_executions/{AT}/broken/n0/{AT}/double/v1/0"
+    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0", attempt):
         assert len(server.ok("GET", f"/api/v1/{one}")["closure"]["error"]["message"]) > 50_000
 
 
