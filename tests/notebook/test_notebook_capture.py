@@ -27,6 +27,7 @@ RUNS_ELSEWHERE = [
     ("a cell under %%time", ["%%time\ndef h():\n    return 7", "def f():\n    return h()"], "f", "f()", "7"),
     ("a line under %time", ["%time N = 7", "def f():\n    return N"], "f", "f()", "7"),
     ("a line under %time in an if", ["if True:\n    %time N = 'ü'\n    M = 8", "def f():\n    return N, M"], "f", "f()", "('ü', 8)"),
+    ("a bare %time in an if", ["if True:\n    %time\nM = 8", "def f():\n    return M"], "f", "f()", "8"),
     ("a line beside one under a magic with options", ["%prun -q M = 8\nN = 7", "def f():\n    return N"], "f", "f()", "7"),
     ("a shell line in the same cell", ["!true\ndef h():\n    return 8", "def f():\n    return h()"], "f", "f()", "8"),
     ("a changed dictionary", ["CONF = {'a': 1}", "CONF['b'] = 2\nCONF.update(c=3)", "def f():\n    return CONF"], "f", "f()", "{'a': 1, 'b': 2, 'c': 3}"),

@@ -18,7 +18,7 @@ from typing import Any
 from flyte_jupyter.kernel.notebook.statements import (
     Cell,
     Statement,
-    is_python,
+    has_statements,
     module_level,
     parse,
     statements,
@@ -189,7 +189,7 @@ def python_source(
     for node in module_level(tree):
         if not isinstance(node, ast.Expr):
             continue
-        if (call := _looked_through(node, "run_line_magic")) and is_python(call[0]):
+        if (call := _looked_through(node, "run_line_magic")) and has_statements(call[0]):
             row = rows[node.lineno - 1].encode()
             rest = row[node.end_col_offset :]
             rows[node.lineno - 1] = (row[: node.col_offset] + call[0].encode() + rest).decode()

@@ -110,13 +110,12 @@ def parse(source: str) -> ast.Module:
     return tree
 
 
-def is_python(source: str) -> bool:
-    """Whether `parse` takes it."""
+def has_statements(source: str) -> bool:
+    """Whether this is Python, and not only a comment."""
     try:
-        parse(source)
+        return bool(parse(source).body)
     except SyntaxError:
         return False
-    return True
 
 
 def statements(cell: Cell, *, until: int | None = None) -> list[Statement]:
