@@ -277,7 +277,7 @@ async def _forgotten(api: Any, namespace: str) -> None:
         await asyncio.sleep(0.1)
 
 
-def _identifier(kind: int, name: str) -> Any:
+def _identifier(kind: Any, name: str) -> Any:
     from flyte_jupyter.idl import core
 
     return core.Identifier(resource_type=kind, project="flytesnacks", domain="development", name=name, version="v1")  # fmt: skip
@@ -319,7 +319,7 @@ def _requests(nodes: int, *, chain: bool) -> Iterator[tuple[str, Any]]:
 def _execution() -> Any:
     from flyte_jupyter.idl import admin, core
 
-    where = {"project": "flytesnacks", "domain": "development"}
+    where: dict[str, Any] = {"project": "flytesnacks", "domain": "development"}
     kind = core.ResourceType.LAUNCH_PLAN
     plan = core.Identifier(resource_type=kind, name="bench.workflow", version="v1", **where)
     spec = admin.ExecutionSpec(launch_plan=plan, max_parallelism=AT_ONCE)

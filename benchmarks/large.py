@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def figures() -> Iterator[Figure]:
     accepted, run = _accepted(workflows.very_wide)
     yield Figure(f"static workflow of {nodes:,} nodes, accepted", accepted, "s")
     for at_once in (workflows.AT_ONCE, workflows.PLATFORMS):
-        took, _ = _measured(lambda at_once=at_once: run(at_once))
+        took, _ = _measured(partial(run, at_once))
         name = f"M1 fan-out of {nodes:,}, {at_once} at once, a node (2,000 nodes/s)"
         yield Figure(name, took / nodes * 1000, "ms", 0.5)
     items = workflows.ITEMS

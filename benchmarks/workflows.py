@@ -84,4 +84,5 @@ def very_wide(x: int = 0) -> list[int]:
 
 @workflow
 def very_long_map(values: list[int]) -> list[int]:
-    return map_task(increment_reused)(x=values)
+    raised: list[int] = map_task(increment_reused)(x=values)
+    return raised

@@ -20,6 +20,9 @@ _IN_THE_WAY = (
     "a file: choose another filename or filename_root"
 )
 
+_PART = 1024 * 1024
+_NO_FILE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+
 
 class Upload:
     """A file that grows beside its final place and gets there when it is whole."""
@@ -65,6 +68,19 @@ class BlobPlace(Protocol):
         """What stands under the key, and its size in bytes. Raises `NotFound`."""
 
 
+def md5_of(place: BlobPlace, key: str) -> bytes | None:
+    """The MD5 of what stands under the key, read a part at a time; None when nothing does."""
+    try:
+        file, _ = place.open(key)
+    except NotFound:
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    with file:
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.digest()
+
+
 @dataclass(frozen=True, slots=True)
 class BlobFolder:
     """The blobs of a local control plane, on its disk."""
@@ -92,7 +108,9 @@ class BlobFolder:
         """The file of the key."""
         try:
             file = self.path(key).open("rb")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
             raise NotFound("There is no such data") from error
         return file, os.fstat(file.fileno()).st_size
 

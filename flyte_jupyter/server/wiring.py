@@ -27,7 +27,7 @@ from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.server.admin.table import use_cases
 from flyte_jupyter.server.blob_handlers import BlobHandler, DeckHandler
-from flyte_jupyter.server.blob_places import BlobPlace
+from flyte_jupyter.server.blob_places import BlobPlace, md5_of
 from flyte_jupyter.server.catalog_handlers import (
     CatalogHandler,
     EvictHandler,
@@ -129,6 +129,7 @@ def make_platform(parts: Ground) -> Platform:
         signals=SqlSignals(parts.database),
         artifacts=Artifacts(parts.database),
         blobs=StoredLiterals(parts.blobs, parts.database),
+        md5_of=partial(md5_of, parts.blob_place),
         signer=Signer(parts.secret),
         refusal=parts.machine.refusal,
         now=parts.now,

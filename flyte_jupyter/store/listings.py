@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sqlalchemy import literal
+
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store.query import Field, Kind
 from flyte_jupyter.store.selecting import Listing
@@ -135,7 +137,16 @@ LAUNCH_PLANS = Listing(
     },
     (entities.c.id.desc(),),
 )
-NAMES = Listing(entities, {"name": Field("name")}, (entities.c.name.asc(),))
+NAMES = Listing(
+    entities,
+    {
+        "name": Field("name"),
+        "state": Field("state", Kind.INTEGER, dict(admin.NamedEntityState.items())),
+    },
+    (entities.c.name.asc(),),
+    # Names have no state of their own in the store: `UpdateNamedEntity`, which archives, is not built.
+    computed={"state": literal(admin.NamedEntityState.NAMED_ENTITY_ACTIVE)},
+)
 _PROJECT_STATES = dict(admin.Project.ProjectState.items())
 PROJECTS = Listing(
     projects,

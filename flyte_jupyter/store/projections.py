@@ -127,22 +127,22 @@ def _folded(
 ) -> _Record | None:
     """A record after events: phases only go forward, and in the same phase what `add` finds is added. None when nothing changes."""
     closure = after.closure
-    phase, moved, changed = closure.phase, None, False
+    phase, last = closure.phase, None
     for seen in events:
         to = seen.phase
         if not new and phase == to and ranks.get(to) != _FINAL:
             told = type(after)()
             told.CopyFrom(after)
             add(after, closure, seen)
-            changed = changed or after != told
+            last = seen if after != told else last
         elif new or _forward(ranks, phase, to):
-            new, phase, moved = False, to, seen
+            new, phase, last = False, to, seen
             closure.phase = to
             _note_times(closure, seen.occurred_at, ranks.get(to, 0), running=to in going)
             add(after, closure, seen)
-    if moved is None:
-        return after if changed else None
-    closure.updated_at.CopyFrom(moved.occurred_at)
+    if last is None:
+        return None
+    closure.updated_at.CopyFrom(last.occurred_at)
     return after
 
 

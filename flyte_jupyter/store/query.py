@@ -19,6 +19,8 @@ MOST_ROWS = 10_000
 MOST_VALUES = 500
 MOST_CONDITIONS = 50
 MOST_CHARACTERS = 100_000
+MOST_PATTERN = 20_000
+"""Bytes of a text that is looked for inside another: SQLite takes patterns of 50,000, in which each byte may be escaped."""
 
 T = TypeVar("T")
 
@@ -154,7 +156,12 @@ def _condition(text: str, fields: Mapping[str, Field]) -> Condition:
         )
     if field.values is not None and function not in _EQUALITY:
         raise InvalidQuery(f"{match['field']} has no order: use eq, ne, value_in or value_not_in")
-    return Condition(field.column, function, tuple(_value(match["field"], field, t) for t in texts))
+    values = tuple(_value(match["field"], field, text) for text in texts)
+    if function in _PATTERNS and len(match["value"].encode()) > MOST_PATTERN:
+        raise InvalidQuery(
+            f"{function} looks for at most {MOST_PATTERN} bytes: give a part of the text"
+        )
+    return Condition(field.column, function, values)
 
 
 def _field(name: str, fields: Mapping[str, Field]) -> Field:

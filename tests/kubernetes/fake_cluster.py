@@ -293,7 +293,9 @@ class FakeCluster:
         if self._find(Place("pods", place.namespace, place.name, "")) is None:
             return self._missing(place)
         limit = int(call.query.get("limitBytes", 1 << 40))
-        return Answer(200, self.logs.get((place.namespace, place.name), b"")[:limit])
+        lines = self.logs.get((place.namespace, place.name), b"").splitlines(keepends=True)
+        last = int(call.query.get("tailLines", len(lines)))
+        return Answer(200, b"".join(lines[len(lines) - min(last, len(lines)) :])[:limit])
 
     def _list(self, place: Place, call: Call) -> Answer:
         matches = matcher(call.query.get("labelSelector", ""))

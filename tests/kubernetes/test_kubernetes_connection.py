@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
@@ -67,6 +68,30 @@ def test_a_server_that_needs_no_proxy_is_asked_itself(tmp_path, monkeypatch):
             return await pods_at(tmp_path, url)
 
     assert asyncio.run(main()) == []
+
+
+def test_the_server_is_asked_for_by_the_name_that_its_certificate_has(tmp_path):
+    """Also to run a program in a pod. This server has no certificate at all, and notes whom clients ask for."""
+    asked = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda _, name, __: asked.append(name)
+
+    async def main():
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+        host, port = server.sockets[0].getsockname()
+        named = {"tls-server-name": "cluster.internal"}
+        api = await api_at(kubeconfig(tmp_path, f"https://{host}:{port}", **named))
+        with pytest.raises(Unreachable):
+            await api.read(PODS)
+        assert set(asked) == {"cluster.internal"}
+        asked.clear()
+        with pytest.raises(Unreachable):
+            await api.execute(f"{PODS}/worker", "task", ["attend"])
+        assert set(asked) == {"cluster.internal"}
+        await api.close()
+        server.close()
+
+    asyncio.run(main())
 
 
 def test_what_is_kept_for_other_servers_is_not_sent(tmp_path, monkeypatch):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from fake_cluster import Fault, refuse
 from kubernetes_bench import attempt_id, bench, spec_of
 
 
-async def shown(b, attempt, text):
+async def shown(b, attempt, text, limit=100):
     """Read its log again and again until it says so, as a reader does who waits for more."""
     async with asyncio.timeout(20):
-        while text not in (await b.executor.read_log(attempt, 0, 100)).data:  # noqa: ASYNC110 - nobody tells
+        while text not in (await b.executor.read_log(attempt, 0, limit)).data:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.002)
 
 
-async def kept(b, spec, code=0):
+async def kept(b, spec, code=0, limit=100):
     """The whole log, after the attempt's end."""
     b.cluster.finish(b.pod_of(spec.id), code)
     await b.ended(spec.id)
     await b.executor.reap(spec.id)
-    return await b.executor.read_log(spec.id, 0, 100)
+    return await b.executor.read_log(spec.id, 0, limit)
 
 
 def test_a_log_that_nobody_reads_any_more_is_no_longer_followed(tmp_path):
@@ -104,9 +106,64 @@ def test_a_log_that_has_reached_its_limit_is_shown_while_its_attempt_goes_on(tmp
         async with bench(tmp_path, log_bytes=10) as b:
             spec = await b.running()
             b.cluster.say(b.pod_of(spec.id), b"0123456789ABC")
-            await shown(b, spec.id, b"cut off")
+            await shown(b, spec.id, b"size limit")
             part = await b.executor.read_log(spec.id, 0, 10)
             assert (part.data, part.complete) == (b"0123456789", False)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_log_that_is_too_long_keeps_its_last_lines_too(tmp_path, watched):
+    """Who has read on to the limit finds them right behind it."""
+
+    async def main():
+        async with bench(tmp_path, log_bytes=1000) as b:
+            spec = await b.running()
+            lines = [b"line %d\n" % number for number in range(1000)]
+            b.cluster.say(b.pod_of(spec.id), b"".join(lines))
+            if watched:
+                await shown(b, spec.id, b"size limit", 2000)
+                read = (await b.executor.read_log(spec.id, 0, 2000)).data
+            b.cluster.say(b.pod_of(spec.id), b"ValueError: the reason\n")
+            whole = (await kept(b, spec, 1, 5000)).data
+            head, said, end = whole.partition(
+                b"\n[flyte-jupyter] The log has reached its size limit"
+            )
+            assert head == b"".join(lines)[:1000]
+            shown_end = end.partition(b"\n")[2]
+            assert said
+            assert shown_end.endswith(b"line 998\nline 999\nValueError: the reason\n")
+            assert 900 < len(shown_end) <= 1000
+            assert shown_end.startswith(b"line ")
+            if watched:
+                assert whole.startswith(read)
+
+    asyncio.run(main())
+
+
+def test_nothing_is_said_twice_of_a_log_that_is_hardly_too_long(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_bytes=1000) as b:
+            spec = await b.running()
+            said = b"".join(b"%d\n" % number for number in range(300))
+            b.cluster.say(b.pod_of(spec.id), said)
+            head, _, end = (await kept(b, spec, 0, 5000)).data.partition(b"\n[flyte-jupyter]")
+            assert 1000 < len(said) < 1100
+            assert head + end.partition(b"\n")[2] == said
+
+    asyncio.run(main())
+
+
+def test_a_log_whose_last_lines_cannot_be_read_keeps_its_beginning(tmp_path):
+    async def main():
+        async with bench(tmp_path, log_bytes=1000) as b:
+            spec = await b.running()
+            b.cluster.say(b.pod_of(spec.id), b"x" * 2000)
+            refused = refuse(400, "BadRequest", "no")
+            b.cluster.faults.append(Fault(lambda call: "tailLines" in call.query, 99, refused))
+            said = (await kept(b, spec, 0, 5000)).data
+            assert said.startswith(b"x" * 1000 + b"\n[flyte-jupyter] The log has reached")
 
     asyncio.run(main())
 

@@ -89,6 +89,22 @@ def test_a_task_without_inputs_and_outputs(notebook, capsys):
     assert "hello" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("body", ["# why\n%time y = x + half", "%%time\ny = x + half"])
+def test_a_timed_line_of_a_task_cell_is_the_tasks(notebook, body):
+    notebook("half = 0.5", f'%%flyte_task f --inputs "x: float = 2" --outputs "y: float"\n{body}')
+    assert notebook.elsewhere("f", "f()") == "2.5"
+    captured = notebook.captured("f")
+    at = captured.source.splitlines().index("    y = x + half") + 1
+    (place,) = (c for c in captured.cells if c.first <= at <= c.last)
+    assert (place.label, place.cell_line + at - place.first) == ("In [2]", 3)
+
+
+def test_a_task_cell_that_needs_the_session_is_refused_with_its_cell(notebook):
+    notebook('%%flyte_task f --outputs "y: list[str]"\ny = !echo a')
+    with pytest.raises(Exception, match=r"used in cell In \[1\].*Write it in Python"):
+        notebook.captured("f")
+
+
 def test_helpers_and_constants_of_other_cells_travel(notebook):
     notebook(
         "K = 4\ndef scale(x):\n    return K * x",
@@ -130,6 +146,7 @@ def test_a_traceback_points_at_the_cells_own_line(notebook):
         ('%%flyte_task f --inputs "x"\npass', "x has no type"),
         ('%%flyte_task f --inputs "x: int,, y"\npass', "cannot be read"),
         ('%%flyte_task f --outputs "y: int"\npass', "never assigns its output y"),
+        ('%%flyte_task f --outputs "y: int"\n%timeit -n1 -r1 y = 1', "its output y; what a magic"),
         ('%%flyte_task f --outputs "y: int"\ny = 1\nreturn y', "return has no place"),
         ('%%flyte_task f --inputs "df: nowhere.Frame"\npass', "'nowhere'"),
         ("%%flyte_task 1f\npass", "must be a Python name"),

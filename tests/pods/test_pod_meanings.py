@@ -365,6 +365,27 @@ def test_what_failed_before_the_cluster_wanted_its_pod_away_failed_by_itself(cod
     assert meaning(seen, at(20), GRACES) == Ended(Exit(code=code))
 
 
+EVICTED = {"reason": "Evicted", "message": "The node was low on resource: memory."}
+BY_KUBELET = condition("DisruptionTarget", 9, reason="TerminationByKubelet", message="low on memory")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ended", "conditions", "expected"),
+    [
+        (ran(1, until=7), (SCHEDULED, BY_KUBELET), None),
+        (ran(1, until=9), (SCHEDULED, BY_KUBELET), ("Evicted", SYSTEM, True, False)),
+        (ran(143, until=7), (SCHEDULED, BY_KUBELET), ("Evicted", SYSTEM, True, False)),
+        (ran(1, until=7), (SCHEDULED,), ("Evicted", SYSTEM, True, False)),
+    ],
+    ids=["failed before", "failed as it was evicted", "asked to end", "nobody knows since when"],
+)
+def test_an_eviction_takes_no_blame_for_a_task_that_had_failed_before(ended, conditions, expected):
+    """Its side-cars may go on, and have their pod evicted, before it is deleted."""
+    seen = pod("Failed", container(**ended), container("proxy", **ran(137, until=12)), conditions=conditions, **EVICTED)  # fmt: skip
+    found = meaning(seen, at(20), GRACES)
+    assert (found == Ended(Exit(code=1))) if expected is None else (failed(found) == expected)
+
+
 @pytest.mark.parametrize(
     "ended",
     [ran(1, until=8), ran(1, until=9), ran(1, until=12), ran(137, until=2), ran(143, until=2), {"terminated": {"exitCode": 1}}],

@@ -93,9 +93,47 @@ def test_an_alternative_that_a_pod_template_brings_is_no_way_to_spot_nodes():
     }
 
 
+GPU = {"requests": [{"name": "GPU", "value": "1"}]}
+HAS_GPU, HAS_FPGA, HAS_DISK = ({"key": name, "operator": "Exists"} for name in ("gpu", "fpga", "disk"))  # fmt: skip
+BY_RESOURCE = replace(
+    PLACES,
+    resource_tolerations={
+        "nvidia.com/gpu": [HAS_GPU, BATCH],
+        "xilinx.com/fpga": [HAS_FPGA],
+        "ephemeral-storage": [HAS_DISK],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("resources", "tolerations"),
+    [
+        ({}, [BATCH]),
+        (GPU, [BATCH, HAS_GPU]),
+        ({"limits": [{"name": "GPU", "value": "1"}]}, [BATCH, HAS_GPU]),
+        ({"requests": [{"name": "GPU", "value": "0"}]}, [BATCH]),
+        ({"requests": [{"name": "EPHEMERAL_STORAGE", "value": "1Gi"}]}, [BATCH, HAS_DISK]),
+    ],
+    ids=["nothing", "a request", "a limit", "none", "a disk"],
+)
+def test_a_task_tolerates_what_keeps_others_off_the_resources_it_asks_for(resources, tolerations):
+    assert body_of(container_task(resources=resources), BY_RESOURCE)["tolerations"] == tolerations
+
+
+def test_what_a_sidecar_asks_for_is_tolerated_too():
+    pod = {
+        "containers": [
+            {"name": "main", "image": "i"},
+            {"name": "b", "image": "i", "resources": {"limits": {"xilinx.com/fpga": "1"}}},
+        ],
+        "tolerations": [HAS_DISK],
+    }
+    body = body_of(pod_task(pod), BY_RESOURCE, interruptible=True)
+    assert body["tolerations"] == [BATCH, HAS_FPGA, SPOT, HAS_DISK]
+
+
 # -- accelerators and shared memory ----------------------------------------------------------------
 
-GPU = {"requests": [{"name": "GPU", "value": "1"}]}
 DEVICE, PARTITION = "k8s.amazonaws.com/accelerator", "k8s.amazonaws.com/gpu-partition-size"
 
 

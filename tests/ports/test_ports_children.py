@@ -120,6 +120,7 @@ async def admins(tmp_path):
         signals=SqlSignals(db),
         artifacts=Artifacts(db),
         blobs=blobs,
+        md5_of=lambda key: None,
         signer=Signer(b"secret"),
         refusal=lambda task: None,
         now=lambda: NOW,

@@ -152,6 +152,23 @@ def test_a_name_as_long_as_a_file_can_have_is_taken(server, name):
     assert put(server, location(server, filename=name, filename_root="root")).status == 200
 
 
+def test_other_content_never_takes_the_place_of_an_upload(server):
+    named = {"filename": "f", "filename_root": "r"}
+    where = location(server, **named)
+    assert location(server, b"other", **named)["native_url"] == where["native_url"], "not there yet"
+    assert put(server, where).status == 200
+    for content_md5 in ("", base64.b64encode(hashlib.md5(b"other").digest()).decode()):
+        request = {"project": PROJECT, "domain": DOMAIN, "content_md5": content_md5, **named}
+        status, said = server.call("POST", "/api/v1/dataproxy/artifact_urn", request)
+        assert (status, said["code"]) == (409, 6)
+        assert "choose another filename" in said["message"]
+    assert put(server, location(server, **named)).status == 200, "the same again"
+    beside = location(server, b"other", filename="", filename_root="r")
+    assert put(server, beside, b"other").status == 200
+    key = urlsplit(where["signed_url"]).path.removeprefix("/x/v1/blobs/")
+    assert (server.data / "blobs" / key).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize(
     ("first", "then"),
     [(("r", "f"), ("r/f", "g")), (("r/f", "g"), ("r", "f")), (("r", "f"), ("r/f/g", "h"))],

@@ -144,6 +144,25 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         assert as_binary.ByteSize() or rpc == "ListActiveLaunchPlans"
 
 
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ("eq(state,0)", 1),
+        ("eq(state,NAMED_ENTITY_ACTIVE)%2Bcontains(name,ou)", 1),
+        ("ne(state,2)", 1),
+        ("eq(state,1)", 0),
+        ("value_in(state,1;2)", 0),
+    ],
+)
+def test_names_are_asked_for_by_state_as_the_console_does(server, filters, found):
+    server.ok("POST", "/api/v1/tasks", as_json(task()))
+    path = f"/api/v1/named_entities/TASK/{AT}?limit=5&filters={filters}"
+    listed = server.ok("GET", f"{path}&sort_by.key=state")["entities"]
+    assert [each["id"]["name"] for each in listed] == ["double"] * found
+    status, said = server.call("GET", path.replace("state", "phase"))
+    assert (status, said["code"]) == (400, 3)
+
+
 def test_an_rpc_without_a_use_case_says_so(server):
     for row in routes():
         if row.rpc in use_cases_here(server):
@@ -442,14 +461,17 @@ def test_a_list_has_the_ends_of_a_long_error_and_one_execution_all_of_it(server)
     assert run_to_end(server, "broken")["closure"]["phase"] == "FAILED"
     listed = server.ok("GET", f"/api/v1/executions/{AT}?limit=9")["executions"]
     nodes = server.ok("GET", f"/api/v1/node_executions/{AT}/broken?limit=9")["node_executions"]
-    cut = [each["closure"]["error"] for each in (*listed, *nodes) if each["closure"].get("error")]
-    assert len(cut) == 2
+    attempts = server.ok("GET", f"/api/v1/task_executions/{AT}/broken/n0?limit=9")
+    told = (*listed, *nodes, *attempts["task_executions"])
+    cut = [each["closure"]["error"] for each in told if each["closure"].get("error")]
+    assert len(cut) == 3
     for error in cut:
         assert len(error["message"]) < 5000
         assert "Traceback:" in error["message"]
         assert error["message"].endswith("ValueError: too late")
         assert error["code"]
-    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0"):
+    attempt = f"task_executions/{AT}/broken/n0/{AT}/double/v1/0"
+    for one in (f"executions/{AT}/broken", f"node_executions/{AT}/broken/n0", attempt):
         assert len(server.ok("GET", f"/api/v1/{one}")["closure"]["error"]["message"]) > 50_000
 
 

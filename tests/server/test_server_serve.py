@@ -21,11 +21,14 @@ def given(tmp_path, text, *more):
 
 
 def test_a_file_says_where_tasks_run_and_where_data_is(tmp_path):
-    text = f'blobs = "s3://bucket/data"\nmax_parallelism = 7\n{CLUSTER}[kubernetes.graces]\nimage_pull = 9\n'
+    gpus = '[kubernetes.pods.resource_tolerations]\n"nvidia.com/gpu" = [{key = "gpu", operator = "Exists"}]\n'
+    text = f'blobs = "s3://bucket/data"\nmax_parallelism = 7\n{CLUSTER}{gpus}[kubernetes.graces]\nimage_pull = 9\n'
     settings = parse(given(tmp_path, text, "--stay"))
     assert settings.blobs == "s3://bucket/data"
     assert settings.max_parallelism == 7
     assert settings.kubernetes.pods.image == "localhost/task:1"
+    tolerated = settings.kubernetes.pods.resource_tolerations["nvidia.com/gpu"]
+    assert list(tolerated) == [{"key": "gpu", "operator": "Exists"}]
     assert settings.kubernetes.graces.image_pull.total_seconds() == 9
     assert settings.linger is None
     assert settings.data_dir == str(tmp_path / "data")

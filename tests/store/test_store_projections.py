@@ -130,6 +130,21 @@ def test_the_same_phase_again_adds_only_what_is_new():
     assert after.metadata.is_parent_node
 
 
+def test_news_in_the_same_phase_moves_the_time_of_change_and_no_news_does_not():
+    waiting = [
+        task_event(run(), "n0", 0, "QUEUED", later(at), reason=reason)
+        for at, reason in ((0, "no slot"), (1, "no slot"), (2, "no image"), (3, "no image"))
+    ]
+    node = [
+        node_event(run(), "n0", "RUNNING", later(at), deck_uri=deck)
+        for at, deck in ((0, ""), (2, "file:///deck.html"), (3, "file:///deck.html"))
+    ]
+    together = fold_task_execution(None, *waiting)
+    for told in (tasked(*waiting), together, noded(*node)):
+        assert told.closure.updated_at.ToDatetime(NOW.tzinfo) == later(2)
+        assert told.closure.created_at.ToDatetime(NOW.tzinfo) == later(0)
+
+
 def test_a_task_gathers_logs_and_reasons_without_repeating_them():
     running = {
         "task_type": "python-task",

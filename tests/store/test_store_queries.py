@@ -15,6 +15,7 @@ from flyte_jupyter.store.errors import InvalidQuery
 from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.query import (
     MOST_CONDITIONS,
+    MOST_PATTERN,
     MOST_VALUES,
     Condition,
     Field,
@@ -59,6 +60,8 @@ HOSTILE = [
     "+".join(["eq(name,x)"] * (MOST_CONDITIONS + 1)),
     f"value_in(name,{';'.join(map(str, range(MOST_VALUES + 1)))})",
     "eq(name," + "x" * 200_000 + ")",
+    f"contains(name,{'ü' * (MOST_PATTERN // 2)}x)",
+    f"not_like(name,{'x' * (MOST_PATTERN + 1)})",
 ]
 
 
@@ -136,6 +139,8 @@ def test_filters_sort_orders_and_pages_over_real_rows(path):
         assert await listed() == (NAMES[::-1], "")
         assert await listed("eq(name,x');drop table runs;--)") == ([NAMES[3]], "")
         assert await listed("contains(name,%_)") == (["50%_off"], "")
+        assert await listed(f"contains(name,{'%' * MOST_PATTERN})") == ([], "")
+        assert await listed(f"not_like(name,{'x' * MOST_PATTERN})") == (NAMES[::-1], "")
         assert await listed("contains(name,🦋)") == (["ünï🦋"], "")
         assert await listed("value_in(execution.name,a;abc)") == (["abc", "a"], "")
         assert await listed("value_not_in(name,a;abc)+eq(workflow.name,ab)") == (["ab"], "")

@@ -154,18 +154,19 @@ def _exit(status: PodStatus, primary: ContainerState) -> Exit:
 
 def _taken_away(status: PodStatus, ended: ContainerState | None = None) -> Failure | None:
     """Why the cluster, or somebody, ends the pod; None when nobody does, or did after the task's container had `ended`."""
-    disruption = status.condition("DisruptionTarget")
-    disrupted = disruption is not None and disruption.get("status") == "True"
-    until = ended.until if ended else None
-    if status.reason == "Evicted" and _own_fault(status.message):
-        return Failure("Evicted", f"its pod was evicted: {status.message}", retryable=True)
-    if status.reason in _SYSTEM_REASONS or status.reason.startswith(_NO_ROOM):
-        text = f"the cluster ended its pod ({status.reason}): {status.message}"
-        return _system(status.reason, text)
-    if disrupted and disruption is not None and not (ended and _ended_before(disruption, ended)):
-        said = str(disruption.get("reason") or "DisruptionTarget")
-        return _system(said, f"the cluster ended its pod ({said}): {disruption.get('message', '')}")
-    asked = status.deletion_asked
+    found = status.condition("DisruptionTarget")
+    disruption = found if found and found.get("status") == "True" else None
+    if not (disruption and ended and _ended_before(disruption, ended)):
+        if status.reason == "Evicted" and _own_fault(status.message):
+            return Failure("Evicted", f"its pod was evicted: {status.message}", retryable=True)
+        if status.reason in _SYSTEM_REASONS or status.reason.startswith(_NO_ROOM):
+            text = f"the cluster ended its pod ({status.reason}): {status.message}"
+            return _system(status.reason, text)
+        if disruption:
+            said = str(disruption.get("reason") or "DisruptionTarget")
+            message = disruption.get("message", "")
+            return _system(said, f"the cluster ended its pod ({said}): {message}")
+    asked, until = status.deletion_asked, ended.until if ended else None
     if asked is not None and (until or asked) >= asked:
         text = "its pod was deleted by somebody else while it ran, or waited to run"
         return _system("ResourceDeletedExternally", text)

@@ -12,7 +12,7 @@ from flyte_jupyter.idl import core
 def placed(spec: Manifest, settings: PodSettings, *, interruptible: bool) -> Manifest:
     """A pod's ``spec`` with the settings' tolerations before its own, selectors below its own, and what an interruptible one may have."""
     made = dict(spec)
-    tolerations = [*settings.tolerations]
+    tolerations = [*settings.tolerations, *_for_resources(spec, settings)]
     if interruptible:
         tolerations += settings.interruptible_tolerations
     made["tolerations"] = _once([*tolerations, *(spec.get("tolerations") or ())])
@@ -44,7 +44,7 @@ def accelerated(spec: Manifest, wanted: core.ExtendedResources, settings: PodSet
     """A pod's ``spec`` with what its accelerator asks of nodes. Nothing when no container asks for a GPU (Flyte's rule)."""
     rules = settings.accelerators
     accelerator = wanted.gpu_accelerator
-    if not wanted.HasField("gpu_accelerator") or not _wants_gpu(spec, rules.resource):
+    if not wanted.HasField("gpu_accelerator") or rules.resource not in _asked(spec, "limits"):
         return spec
     made = copy.deepcopy(spec)
     affinity: Manifest = made.get("affinity") or {}
@@ -99,9 +99,23 @@ def required(affinity: Manifest, requirement: Manifest) -> Manifest:
     return made
 
 
-def _wants_gpu(spec: Manifest, resource: str) -> bool:
-    limits = [(c.get("resources") or {}).get("limits") or {} for c in spec.get("containers") or ()]
-    return any(resource in one for one in limits)
+def _for_resources(spec: Manifest, settings: PodSettings) -> list[Manifest]:
+    asked = {*_asked(spec, "requests"), *_asked(spec, "limits")}
+    return [
+        each
+        for name, tolerations in settings.resource_tolerations.items()
+        if name in asked
+        for each in tolerations
+    ]
+
+
+def _asked(spec: Manifest, kind: str) -> set[str]:
+    """The resources that the containers of a pod ask for."""
+    return {
+        name
+        for container in spec.get("containers") or ()
+        for name in (container.get("resources") or {}).get(kind) or ()
+    }
 
 
 def _once(items: list[Manifest]) -> list[Manifest]:

@@ -123,6 +123,8 @@ class PodSettings:
     accelerators: Accelerators = field(default_factory=Accelerators)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Manifest] = ()
+    resource_tolerations: Mapping[str, Sequence[Manifest]] = field(default_factory=dict)
+    """More of them, by a resource (``nvidia.com/gpu``) that a container of the task asks for."""
     affinity: Manifest = field(default_factory=dict)
     scheduler: str = ""
     priority_class: str = ""

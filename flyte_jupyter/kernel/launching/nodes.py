@@ -51,7 +51,7 @@ class NodeView:
 
     @cached_property
     def executions(self) -> tuple[admin.TaskExecution, ...]:
-        """Its attempts, the first one first."""
+        """Its attempts, the first one first; of a long error they have the two ends."""
         if self.phase == NOT_STARTED:
             return ()
         found = self._client.list_task_executions(self.message.id)

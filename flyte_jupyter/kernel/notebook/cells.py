@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 from types import FrameType, TracebackType
 from typing import Any
 
-from flyte_jupyter.kernel.notebook.statements import Cell, Statement, parse, statements
+from flyte_jupyter.kernel.notebook.statements import (
+    Cell,
+    Statement,
+    has_statements,
+    module_level,
+    parse,
+    statements,
+)
 
 _TRANSPARENT = {"time", "capture", "prun"}
 
@@ -166,39 +173,40 @@ def python_source(
 ) -> tuple[str, tuple[int, ...]]:
     """The Python that a cell amounts to, and for each of its lines the line of the cell.
 
-    Timing and capturing magics (``%%time``, ``%time``, ...) are looked through.
+    Timing and capturing magics (``%%time``, ``%time``, ...) are looked through; other magics stay as IPython writes them.
 
     Raises:
         SyntaxError: the cell is not Python.
     """
     tree = parse(source)
-    if len(tree.body) == 1 and (call := _magic(tree.body[0], "run_cell_magic")):
-        name, _, body = call
-        if name not in _TRANSPARENT:
-            return "", ()
+    if len(tree.body) == 1 and (call := _looked_through(tree.body[0], "run_cell_magic")):
+        body = call[1]
         skipped = len(raw.split(body, 1)[0].splitlines()) if body in raw else 1
         inner, lines = python_source(transform(body), body, transform)
         return inner, tuple(line + skipped for line in lines)
     mapped = line_map(source, raw)
     rows = source.splitlines()
-    for node in tree.body:
-        line_magic = _magic(node, "run_line_magic")
-        if line_magic and line_magic[0] in _TRANSPARENT and node.lineno == node.end_lineno:
-            rows[node.lineno - 1] = line_magic[1]
+    for node in module_level(tree):
+        if not isinstance(node, ast.Expr):
+            continue
+        if (call := _looked_through(node, "run_line_magic")) and has_statements(call[0]):
+            row = rows[node.lineno - 1].encode()
+            rest = row[node.end_col_offset :]
+            rows[node.lineno - 1] = (row[: node.col_offset] + call[0].encode() + rest).decode()
     return "\n".join(rows), mapped
 
 
-def _magic(node: ast.stmt, method: str) -> tuple[str, str, str] | None:
-    """Name, line and body of a magic call that IPython wrote, or None."""
+def _looked_through(node: ast.stmt, method: str) -> tuple[str, str] | None:
+    """Line and body of a call of a transparent magic that IPython wrote, or None."""
     match node:
         case ast.Expr(
             value=ast.Call(
                 func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")), attr=attr),
                 args=[ast.Constant(value=str(name)), ast.Constant(value=str(line)), *rest],
             )
-        ) if attr == method:
+        ) if attr == method and name in _TRANSPARENT and node.lineno == node.end_lineno:
             body = rest[0].value if rest and isinstance(rest[0], ast.Constant) else ""
-            return name, line, str(body)
+            return line, str(body)
     return None
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_jupyter.kernel.notebook.problems import NotebookError
-from flyte_jupyter.kernel.notebook.statements import Cell
+from flyte_jupyter.kernel.notebook.statements import SHELL, Cell
 
 _INDENT = "    "
 _NAMING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar)
@@ -190,8 +190,10 @@ def _check_body(task: str, body: str, inputs: set[str], outputs: list[str]) -> N
             assigned |= {(a.asname or a.name).partition(".")[0] for a in node.names}
     missing = [name for name in outputs if name not in assigned]
     if missing:
+        session = any(isinstance(node, ast.Name) and node.id == SHELL for node in ast.walk(tree))
+        hint = "; what a magic (%) or shell (!) line assigns is not the task's" if session else ""
         raise FlyteTaskError(
-            f"%%flyte_task {task}: the cell never assigns its output {', '.join(missing)}"
+            f"%%flyte_task {task}: the cell never assigns its output {', '.join(missing)}{hint}"
         )
 
 

@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from flyte_jupyter.kernel.errors import FlyteJupyterError
 from flyte_jupyter.kernel.notebook import commands
-from flyte_jupyter.kernel.notebook.cells import line_map
+from flyte_jupyter.kernel.notebook.cells import line_map, python_source
 from flyte_jupyter.kernel.notebook.flyte_task import (
     FlyteTaskError,
     Header,
@@ -44,7 +44,9 @@ class FlyteMagics(Magics):
         %%flyte_task NAME [options]
 
         The body sees its inputs and the notebook's imports, functions and constants. Its declared
-        outputs are assigned to variables; nothing else that it assigns leaves the cell. When a
+        outputs are assigned to variables; nothing else that it assigns leaves the cell. It is
+        Python: %time in it runs its statement untimed (put %%time above %%flyte_task), other magics
+        and lines for the shell are refused when the task is registered. When a
         required input has no variable of its name, the task is only defined. NAME becomes the
         task, to be called in workflows.
 
@@ -112,18 +114,23 @@ class FlyteMagics(Magics):
             raise UsageError(f"%flyte {command}: {error}") from None
 
     def _made(self, options: Namespace, cell: str) -> TaskCell:
+        raw = self.session.recorder.raw()
+        skipped = len(raw.split(cell, 1)[0].splitlines()) if cell and cell in raw else 1
+        lines: tuple[int, ...] = ()
         try:
-            body = str(self.session.shell.transform_cell(cell))
-            raw = self.session.recorder.raw()
-            skipped = len(raw.split(cell, 1)[0].splitlines()) if cell and cell in raw else 1
-            lines = tuple(line + skipped for line in line_map(body, cell))
-            return task_cell(_header(options), body, lines)
+            body = self._python(cell)
+            lines = line_map(body, cell)
+            body, lines = python_source(body, cell, self._python)
+            return task_cell(_header(options), body, [line + skipped for line in lines])
         except FlyteTaskError as error:
             raise UsageError(str(error)) from None
         except SyntaxError as error:
             row = error.lineno or 0
-            line = lines[row - 1] if 0 < row <= len(lines) else 1
+            line = lines[row - 1] + skipped if 0 < row <= len(lines) else 1
             raise _unreadable(options.name, error, line) from None
+
+    def _python(self, cell: str) -> str:
+        return str(self.session.shell.transform_cell(cell))
 
     def _defined(self, made: TaskCell, line: str, cell: str) -> tuple[Any, str]:
         """The task in the notebook's namespace, and the name its code has in tracebacks."""

@@ -58,7 +58,7 @@ def without_cell(name: str, used: str) -> Problem:
     return Problem(
         name,
         used,
-        "no cell that ran defines it (exec, eval, %run and other indirect ways leave no source)",
+        "no cell that ran defines it (exec, eval, magics and other indirect ways leave no source)",
         f"Write its definition in a cell, or: {AS_INPUT.lower()}",
     )
 

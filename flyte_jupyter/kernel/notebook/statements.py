@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 _FUTURE = "__future__"
 _POSTPONED = "from __future__ import annotations\n"
-_SHELL = "get_ipython"
+SHELL = "get_ipython"
+"""What IPython's transformer writes where a magic or a line for the shell stood."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -109,6 +110,14 @@ def parse(source: str) -> ast.Module:
     return tree
 
 
+def has_statements(source: str) -> bool:
+    """Whether this is Python, and not only a comment."""
+    try:
+        return bool(parse(source).body)
+    except SyntaxError:
+        return False
+
+
 def statements(cell: Cell, *, until: int | None = None) -> list[Statement]:
     """The statements of ``cell`` that ended before source line ``until`` (all by default)."""
     found: list[Statement] = []
@@ -133,12 +142,12 @@ def _statement(cell: Cell, node: ast.stmt, index: int, *, postponed: bool) -> St
     changes, calls = _changes(node)
     augmented = {
         n.target.id
-        for n in _module_level(node)
+        for n in module_level(node)
         if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
     }
     deletes = {
         t.id
-        for n in _module_level(node)
+        for n in module_level(node)
         if isinstance(n, ast.Delete)
         for t in n.targets
         if isinstance(t, ast.Name)
@@ -202,24 +211,24 @@ def _read_inside(table: symtable.SymbolTable, now: set[str], later: set[str]) ->
         _read_inside(child, found, later)
 
 
-def _module_level(node: ast.AST) -> Iterator[ast.AST]:
+def module_level(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes that run in the notebook's own scope; of definitions, their decorators."""
     if isinstance(node, ast.Lambda):
         return
     if isinstance(node, _DEFINITIONS):
         for decorator in node.decorator_list:
-            yield from _module_level(decorator)
+            yield from module_level(decorator)
         return
     yield node
     for child in ast.iter_child_nodes(node):
-        yield from _module_level(child)
+        yield from module_level(child)
 
 
 def _only(node: ast.stmt, names: set[str]) -> set[str]:
     """Those of ``names`` that the statement changes or deletes but never binds afresh."""
     bound = {
         n.id
-        for top in _module_level(node)
+        for top in module_level(node)
         if not isinstance(top, ast.AugAssign)
         for n in ast.iter_child_nodes(top)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
@@ -231,7 +240,7 @@ def _changes(node: ast.stmt) -> tuple[set[str], set[str]]:
     """Names whose value the statement changes in place, and names that it calls a method of."""
     changed: set[str] = set()
     called: set[str] = set()
-    for n in _module_level(node):
+    for n in module_level(node):
         if isinstance(n, ast.Subscript | ast.Attribute) and isinstance(n.ctx, ast.Store | ast.Del):
             changed |= _root(n)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
@@ -275,12 +284,12 @@ def _origin(node: ast.stmt) -> str:
     """What made the statement's values, when it is not code that can run elsewhere."""
     if isinstance(node, _DEFINITIONS):
         return ""
-    for n in _module_level(node):
+    for n in module_level(node):
         if isinstance(n, ast.Await | ast.AsyncFor | ast.AsyncWith):
             return "a top-level await"
         if isinstance(n, ast.comprehension) and n.is_async:
             return "a top-level await"
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == _SHELL:
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == SHELL:
             return "the shell or a magic"
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "input":
             return "input()"
@@ -289,7 +298,5 @@ def _origin(node: ast.stmt) -> str:
 
 def _stored(node: ast.stmt) -> frozenset[str]:
     return frozenset(
-        n.id
-        for n in _module_level(node)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        n.id for n in module_level(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import secrets
@@ -14,7 +15,7 @@ from flyte_jupyter.idl import core, service
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.data import key_of, read_data, signed_download
-from flyte_jupyter.server.admin.errors import InvalidArgument, NotFound
+from flyte_jupyter.server.admin.errors import AlreadyExists, InvalidArgument, NotFound
 from flyte_jupyter.server.admin.names import required, run_id
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
@@ -38,7 +39,7 @@ class DataProxyCases:
     async def upload_location(
         self, request: service.CreateUploadLocationRequest, caller: Caller
     ) -> service.CreateUploadLocationResponse:
-        """Where to PUT a file. The same content gets the same place, so that it is uploaded once."""
+        """Where to PUT a file: the same content gets the same place, and other content never that of a file that is there."""
         await check_open(self._platform, request.project, request.domain)
         if not request.filename_root and not request.content_md5:
             raise InvalidArgument("Give content_md5, filename_root, or both")
@@ -49,6 +50,8 @@ class DataProxyCases:
         key = safe_key_of("uploads", request.project, request.domain, folder, name)
         expires = self._expiry(request.expires_in)
         md5 = request.content_md5
+        if request.filename_root and request.filename:
+            await self._check_free(key, md5)
         headers = {"Content-Md5": base64.b64encode(md5).decode()} if md5 else {}
         return service.CreateUploadLocationResponse(
             signed_url=self._platform.signer.url(caller.base_url, "PUT", key, expires, md5=md5),
@@ -56,6 +59,15 @@ class DataProxyCases:
             expires_at=_stamp(expires),
             headers=headers,
         )
+
+    async def _check_free(self, key: str, md5: bytes) -> None:
+        """That an upload would replace nothing but itself. Raises `AlreadyExists`."""
+        known = await asyncio.to_thread(self._platform.md5_of, key)
+        if known is not None and known != md5:
+            raise AlreadyExists(
+                f"{self._platform.blobs.root}/{key} is there already, with other content or none promised: choose another "
+                "filename or filename_root, or give its content_md5 to upload the same again"
+            )
 
     async def download_link(
         self, request: service.CreateDownloadLinkRequest, caller: Caller

@@ -10,11 +10,11 @@ from flyte_jupyter.idl.texts import LISTED_ERROR, both_ends
 from flyte_jupyter.server.admin.errors import InvalidArgument
 from flyte_jupyter.store.query import Query
 
-_Run = TypeVar("_Run", admin.Execution, admin.NodeExecution)
+_Run = TypeVar("_Run", admin.Execution, admin.NodeExecution, admin.TaskExecution)
 
 
 def for_a_list(runs: Iterable[_Run]) -> list[_Run]:
-    """The executions or nodes with the two ends of long error messages: a page of a thousand would have megabytes of them."""
+    """The executions, nodes or attempts with the two ends of long error messages: a page of a thousand would have megabytes of them."""
     listed = list(runs)
     for each in listed:
         if each.closure.HasField("error"):

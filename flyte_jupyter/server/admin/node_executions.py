@@ -78,11 +78,11 @@ class NodeExecutionCases:
     async def attempts(
         self, request: admin.TaskExecutionListRequest, _: Caller
     ) -> admin.TaskExecutionList:
-        """The attempts of one node, the first first."""
+        """The attempts of one node, the first first. Long errors are cut."""
         page = await self._platform.executions.task_executions(
             *_node(request.node_execution_id), query_of(request, self._platform.max_listing)
         )
-        return admin.TaskExecutionList(task_executions=page.items, token=page.token)
+        return admin.TaskExecutionList(task_executions=for_a_list(page.items), token=page.token)
 
     async def attempt_data(
         self, request: admin.TaskExecutionGetDataRequest, caller: Caller

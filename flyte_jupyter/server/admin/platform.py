@@ -29,6 +29,8 @@ class Platform:
     signals: SqlSignals
     artifacts: Artifacts
     blobs: Blobs
+    md5_of: Callable[[str], bytes | None]
+    """The MD5 of the blob of a key; None when there is none. Reads all of it: call it in a thread."""
     signer: Signer
     refusal: Callable[[core.TaskTemplate], str | None]
     """Why the executor could never run a task, with the remedy; None when it can."""

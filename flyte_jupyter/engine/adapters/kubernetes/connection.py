@@ -133,7 +133,7 @@ class KubernetesConnection:
             return await _session_of(self._streams).ws_connect(
                 f"{host}{call.path}?{urlencode(words)}",
                 headers=headers,
-                proxy=self._client.configuration.proxy,
+                **_way(self._client.configuration),
                 protocols=("v4.channel.k8s.io",),
                 heartbeat=_HEARTBEAT,
                 max_msg_size=0,
@@ -203,9 +203,7 @@ class KubernetesConnection:
             data=None if call.body is None else _as_json(call.body),
             headers=headers,
             timeout=patience,
-            proxy=made.proxy or None,
-            proxy_headers=made.proxy_headers or None,
-            server_hostname=made.tls_server_name or None,
+            **_way(made),
         )
 
 
@@ -249,6 +247,15 @@ def _session_of(client: Any) -> Any:
     if rest.pool_manager is None:
         rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own WsApiClient does
     return rest.pool_manager
+
+
+def _way(made: Any) -> dict[str, Any]:
+    """How any request gets to the server: through which proxy, and by which name it must know itself."""
+    return {
+        "proxy": made.proxy or None,
+        "proxy_headers": made.proxy_headers or None,
+        "server_hostname": made.tls_server_name or None,
+    }
 
 
 @lru_cache

@@ -23,7 +23,12 @@ _SILENCE = 3600.0
 """Seconds after which a followed log that says nothing is asked for anew."""
 _MOST_FOLLOWED = 50
 """Each of them holds a connection, here and at the API server. Further ones are read by a request for each look."""
-_CUT = b"\n[flyte-jupyter] The log was cut off here: it had reached its size limit.\n"
+_CUT = b"\n[flyte-jupyter] The log has reached its size limit here; its last lines follow when the attempt is over.\n"
+"""The same while a log grows and once it is kept: its readers go on from where they are."""
+_LAST_LINES = 500
+_LONGEST_END = 256 * 1024
+_ALIKE = 256
+"""Bytes by which the place is found where the end of a log begins in what is there of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,25 +67,29 @@ class PodLogs:
         await asyncio.gather(*(self._unfollow(uid) for uid in list(self._followers)))
 
     async def keep(self, entry: Entry) -> None:
-        """Keep the whole log of an ended attempt, as far as the cluster still has it. Never raises for want of it."""
+        """Keep the log of an ended attempt, as far as the cluster still has it; of one that is too long beginning and end.
+
+        Never raises for want of it.
+        """
         live = self._live(entry.key)
         if self._seconds <= 0:
             await self._unfollow(entry.uid)
             await asyncio.to_thread(live.unlink, missing_ok=True)
             return
-        path = self._path(entry.key)
+        path, data = self._path(entry.key), None
         try:
             async with asyncio.timeout(self._seconds):
-                data = await self._last_words(entry)
+                data = head = await self._last_words(entry)
+                if len(head) >= self._most:
+                    data = head + _CUT
+                    data += _beyond(head, await self._end(entry))
         except (Refused, Unreachable, TimeoutError) as error:
-            log.info("the log of %s is kept as far as it was watched: %s", entry.id, error)
-            await self._unfollow(entry.uid)
-            await asyncio.to_thread(_rename, live, path)
-            return
+            log.info("the log of %s is kept as far as it was read: %s", entry.id, error)
         await self._unfollow(entry.uid)
-        if len(data) >= self._most:
-            data += _CUT
-        await asyncio.to_thread(_write, path, data)
+        if data is None:
+            await asyncio.to_thread(_rename, live, path)
+        else:
+            await asyncio.to_thread(_write, path, data)
 
     async def _last_words(self, entry: Entry) -> bytes:
         """The whole log anew: one that was followed may lack what came after its stream broke off."""
@@ -91,6 +100,12 @@ class PodLogs:
             if follower is not None:  # what it has under way is all that is left
                 await asyncio.wait([follower.task])
             raise
+
+    async def _end(self, entry: Entry) -> bytes:
+        query = {"container": entry.container, "tailLines": str(_LAST_LINES)}
+        end = await self._api.text(objects.pod_log(entry.key), query, self._seconds)
+        most = min(_LONGEST_END, self._most)
+        return end if len(end) <= most else end[-most:].partition(b"\n")[2] or end[-most:]
 
     async def read(self, key: Key, entry: Entry | None, offset: int, limit: int) -> LogSlice:
         """Up to `limit` bytes from `offset`; of a pod that is there by following it, or by a request where many are followed already."""
@@ -204,6 +219,12 @@ class PodLogs:
                 fresh, skip = piece[skip:], max(0, skip - len(piece))
                 file.write(fresh)
                 file.flush()
+
+
+def _beyond(head: bytes, end: bytes) -> bytes:
+    """What of a log's end does not stand in its beginning: there may be nothing between them."""
+    at = head.find(end[:_ALIKE], max(0, len(head) - len(end)))
+    return end[len(head) - at :] if at >= 0 and end.startswith(head[at:]) else end
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -89,7 +89,7 @@ class KubernetesSettings:
     ask_after: float = 10.0
     """Seconds after that until the last warning of a pod is read whose status does not say why it does not start; twice as long again."""
     log_bytes: int = 10 * 1024 * 1024
-    """Most that is kept of an attempt's log, from its beginning."""
+    """Most that is kept of the beginning of an attempt's log; of a longer one the last lines are kept too."""
     log_after: float = 0.1
     """Seconds that the log of an ended attempt waits to be copied, unless its pod is to go sooner: what the run does next goes first."""
     log_seconds: float = 10.0
