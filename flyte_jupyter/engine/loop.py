@@ -34,7 +34,7 @@ class LoopSettings:
 
     linger: float = 0.02
     """How long acknowledgements wait for something that matters more, to share its commit."""
-    gather: float = 0.005
+    gather: float = 0.001
     longest_gather: float = 0.02
     crowd: int = 16
     """With a crowd of attempts in flight a run rests after each turn as long as that took, within these limits.
