@@ -237,7 +237,7 @@ class _Moments:
     """Writes moments. A commit has the same one many times over."""
 
     def __init__(self) -> None:
-        self._last: tuple[datetime, str] = datetime.min, ""
+        self._last: tuple[datetime | None, str] = None, ""
 
     def write(self, at: datetime) -> str:
         last, text = self._last
