@@ -83,7 +83,12 @@ def task_event(
     """One event of one attempt; `going`: of its start, which may be heard of together with its end."""
     after = place.after
     made = event.TaskExecutionEvent()
-    made.CopyFrom(_common(place))
+    made.CopyFrom(place.change.task)
+    if place.task is not None:
+        made.task_id.CopyFrom(place.task)
+    made.parent_node_execution_id.node_id = path_text(place.path)
+    made.task_type = place.node.task_type
+    made.input_uri = place.inputs
     made.retry_attempt = attempt
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=going))
@@ -98,19 +103,6 @@ def task_event(
         outputs = after.outputs if isinstance(after, Succeeded) else ""
         made.output_uri = outputs or place.outputs(attempt)
     return made
-
-
-def _common(place: Place) -> event.TaskExecutionEvent:
-    """What all events of a node's attempts in one step have alike, made once."""
-    if place.attempts is None:
-        made = place.attempts = event.TaskExecutionEvent()
-        made.CopyFrom(place.change.task)
-        if place.task is not None:
-            made.task_id.CopyFrom(place.task)
-        made.parent_node_execution_id.node_id = path_text(place.path)
-        made.task_type = place.node.task_type
-        made.input_uri = place.inputs
-    return place.attempts
 
 
 def _interruptible(place: Place, attempt: int) -> bool:

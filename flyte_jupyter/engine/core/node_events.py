@@ -110,8 +110,7 @@ def _going(state: Kept) -> tuple[int, ...]:
 
 def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
     after, now = place.after, place.change.now
-    made = event.NodeExecutionEvent()
-    made.CopyFrom(_common(place))
+    made = _about(place)
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=phase in _GOING))
     if place.node.kind is NodeKind.TASK:
@@ -131,12 +130,10 @@ def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
     return made
 
 
-def _common(place: Place) -> event.NodeExecutionEvent:
-    """What all events of a node in one step have alike, made once."""
-    if place.common is not None:
-        return place.common
+def _about(place: Place) -> event.NodeExecutionEvent:
+    """What all events of a node have alike."""
     node = place.node
-    made = place.common = event.NodeExecutionEvent()
+    made = event.NodeExecutionEvent()
     made.CopyFrom(place.change.node)
     made.id.node_id = path_text(place.path)
     made.spec_node_id = node.id

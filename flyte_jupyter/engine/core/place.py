@@ -86,9 +86,8 @@ class Place:
     """The attempt that the node is at, or ended with."""
     inside: Scope | None
     """What runs or ran inside the node at this attempt; None where nothing did."""
-    common: event.NodeExecutionEvent | None = None
-    """What the events of the node have alike, once one of them was made; `attempts`: those of its attempts."""
-    attempts: event.TaskExecutionEvent | None = None
+    inputs: str
+    """Where the node's inputs stand."""
     start: Timestamp | None = None
 
     @staticmethod
@@ -108,7 +107,8 @@ class Place:
         number = _number(after)
         scope = change.after.get((*path, number))
         inside = scope if isinstance(scope, Scope) else None
-        return Place(change, path, node, task, before, after, items, number, inside)
+        inputs = layout.inputs_uri(change.context.root, change.context.run, path)
+        return Place(change, path, node, task, before, after, items, number, inside, inputs)
 
     @property
     def moved(self) -> bool:
@@ -139,12 +139,6 @@ class Place:
         if isinstance(self.after, _RAN):
             return self.change.now - timedelta(seconds=self.after.ran)
         return self.change.now
-
-    @property
-    def inputs(self) -> str:
-        """Where the node's inputs stand."""
-        context = self.change.context
-        return layout.inputs_uri(context.root, context.run, self.path)
 
     def outputs(self, attempt: int) -> str:
         """Where the node's outputs stand when nobody said so."""

@@ -53,7 +53,8 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
     paths: set[Path] = set()
     for path in changed:
         if isinstance(path[-1], str):
-            paths.add(path)
+            if not untold(change.after.get(path)):
+                paths.add(path)
         elif not isinstance(change.after.get(path), Scope):
             items.setdefault(path[:-1], []).append(path[-1])
             paths.add(path[:-1])
