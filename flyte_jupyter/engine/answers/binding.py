@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from flyte_jupyter.engine.answers.files import LiteralFiles
@@ -27,10 +27,11 @@ async def bound_inputs(
     """All inputs of a node. Raises `BindingError` naming the one that cannot be made, and why."""
     nodes = state.nodes
     scope = visible_scope(run, place.path, nodes)
-    sources = await _sources(files, run, place, scope, nodes)
+    bindings = list(place.node.inputs)
+    sources = await _sources(files, run, bindings, scope, nodes)
     kinds = place.inputs.variables
     bound = core.LiteralMap()
-    for binding in place.node.inputs:
+    for binding in bindings:
         try:
             made = literals.resolve_binding(
                 binding.binding, lambda node, var, path: sources[node, var, path]
@@ -53,15 +54,20 @@ async def bound_inputs(
 
 def _is_whole_list(binding: core.BindingData, made: core.Literal) -> bool:
     """Whether it is a list or dict just as a node gave it: maybe long, and of its type already."""
-    whole = binding.HasField("promise") and not binding.promise.attr_path
-    return whole and made.WhichOneof("value") in ("collection", "map")
+    if made.WhichOneof("value") not in ("collection", "map"):
+        return False
+    return binding.HasField("promise") and not binding.promise.attr_path
 
 
 async def _sources(
-    files: LiteralFiles, run: RunContext, place: Place, scope: Path, nodes: Nodes
+    files: LiteralFiles,
+    run: RunContext,
+    bindings: Sequence[core.Binding],
+    scope: Path,
+    nodes: Nodes,
 ) -> dict[_Source, core.Literal]:
-    """What each promise in a node's bindings stands for."""
-    wanted = [(each.var, of) for each in place.node.inputs for of in promises(each.binding)]
+    """What each promise in these bindings stands for."""
+    wanted = [(each.var, of) for each in bindings for of in promises(each.binding)]
     found: dict[_Source, core.Literal] = {}
     given = await _read_ahead(files, run, {of.node_id for _, of in wanted}, scope, nodes)
     for name, reference in wanted:
