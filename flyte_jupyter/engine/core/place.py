@@ -91,14 +91,11 @@ class Place:
     start: Timestamp | None = None
 
     @staticmethod
-    def of(change: Change, path: Path, items: Sequence[int]) -> Place | None:
-        """The node at this path; None when the plan has none there."""
+    def of(change: Change, path: Path, after: Kept, items: Sequence[int]) -> Place | None:
+        """The node at this path, which is `after` the step; None when the plan has none there."""
         graph = change.walk.graph(path[:-1])
-        after = change.after.get(path)
-        if graph is None or after is None:
-            return None
-        node = graph.node(str(path[-1]))
-        if node is None:
+        node = None if graph is None else graph.node(str(path[-1]))
+        if graph is None or node is None:
             return None
         task = None
         if node.kind in (NodeKind.TASK, NodeKind.ARRAY):
