@@ -254,17 +254,33 @@ class Draft:
         summary = self.summary
         counted = (self._open, self._active, self._opening, self._turns)
         if (summary.open, summary.active, summary.opening, summary.turns) != counted:
-            summary = replace(
-                summary,
-                open=self._open,
-                active=self._active,
-                opening=self._opening,
-                turns=self._turns,
-            )
+            summary = _counted(summary, *counted)
         index = Index(self.ready, self.naps, self.deadlines, self.losable, self.gates)
         base = self._base
         changed = frozenset(p for p, s in self._overlay.items() if base.get(p) != s)
         return RunState(summary, base.updated(self._overlay), index), changed
+
+
+def _counted(of: RunSummary, open_now: int, active: int, opening: int, turns: int) -> RunSummary:
+    """The summary with these counts. Each step has others, and `dataclasses.replace` takes three times as long."""
+    return RunSummary(
+        of.phase,
+        open_now,
+        active,
+        of.max_parallelism,
+        opening,
+        of.most_opening,
+        of.overwrite_cache,
+        of.failure,
+        of.failed_node,
+        of.handling,
+        of.abort,
+        of.principal,
+        of.outputs,
+        turns,
+        of.timeout,
+        of.since,
+    )
 
 
 def _moved(index: Ordered[Any], old: Any, new: Any) -> Ordered[Any]:
