@@ -22,7 +22,7 @@ ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
 class Specs:
-    """Makes them, with what the installation tells every attempt."""
+    """Makes what they need, with what the installation tells every attempt."""
 
     def __init__(self, root: str, offload: Offload | None, console: str) -> None:
         self._root = root

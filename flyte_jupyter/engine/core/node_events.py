@@ -47,7 +47,7 @@ _TOLD: Mapping[type[Kept], tuple[int, ...]] = {
     **dict.fromkeys((Probing, Reserved, Ready, BackingOff, Launching, Queued), (NODE.QUEUED,)),
     **dict.fromkeys((*ATTEMPT_BEGUN, Mapped, Gathering, Waiting), _GOING),
 }
-"""The phases on the way that a node has been told in which is in such a state for the first time."""
+"""The phases on the way that a node has been told in which has had no attempt before this one."""
 
 
 def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
