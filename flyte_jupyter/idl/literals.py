@@ -189,6 +189,8 @@ def resolve_binding(binding: core.BindingData, promise: Promise) -> core.Literal
 
 def attribute_path(reference: core.OutputReference) -> AttributePath:
     """The attribute path of a reference: names and indices, outermost first."""
+    if not reference.attr_path:
+        return ()
     return tuple(
         part.string_value if part.WhichOneof("value") == "string_value" else part.int_value
         for part in reference.attr_path

@@ -144,7 +144,7 @@ MUTATIONS = [
     Mutation("a sleep that is over times out", "step", "if isinstance(state, Waiting) and state.until is not None and state.until <= draft.now:", "if False:"),
     # what clients are told
     Mutation("an attempt's end is told after its node's", "node_events", "        return begins, [*attempts, *ends]\n    begins += attempts\n", "        return begins, [*ends, *attempts]\n    ends += attempts\n"),
-    Mutation("a retried node goes back to queued", "node_events", "return _GOING if tries.attempt else () if waiting else (NODE.QUEUED,)", "return () if waiting else (NODE.QUEUED,)"),
+    Mutation("a retried node goes back to queued", "node_events", "if tries is not None and tries.attempt:\n        return _GOING", "if False:\n        return _GOING"),
     Mutation("a node is queued again after a reservation", "node_events", "waiting = isinstance(state, Ready) and not state.digest", "waiting = isinstance(state, Ready)"),
     Mutation("what is inside is told after the end", "report", "        yield from begins\n        around.append((path, ends))", "        yield from begins\n        yield from ends"),
     Mutation("clients hear of an item as a parent", "node_events", "while owner is not None and isinstance(owner[-1], int):", "while owner is None:"),

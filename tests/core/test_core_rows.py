@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -680,3 +680,27 @@ def test_a_state_from_rows_goes_on_as_if_nothing_had_happened():
     rows = s.RunState(run.summary, dict(run.state.nodes))
     seen = o.AttemptEnded(N0, 0, CLEAN)
     assert step(ONE, rows, seen, at(1)) == step(ONE, run.state, seen, at(1))
+
+
+def test_a_step_that_counts_leaves_all_else_of_the_summary_as_it_was():
+    run = launching()
+    counts = {"open", "active", "opening", "turns"}
+    given = {
+        "phase": RunPhase.FAILING,
+        "max_parallelism": 7,
+        "most_opening": 8,
+        "overwrite_cache": True,
+        "failure": BUG,
+        "failed_node": "n9",
+        "handling": True,
+        "abort": "why",
+        "principal": "ann",
+        "outputs": "file:///o",
+        "timeout": SECOND,
+        "since": at(0),
+    }
+    assert counts | set(given) == {field.name for field in fields(s.RunSummary)}
+    run.state = replace(run.state, summary=replace(run.summary, **given))
+    run.hear(o.AttemptAccepted(N0, 0))
+    assert run.summary.opening == 0
+    assert {name: getattr(run.summary, name) for name in given} == given

@@ -19,13 +19,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, p
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import (
-    asked_for,
-    attempt_spec,
-    child_spec,
-    console_page,
-    limits_of,
-)
+from flyte_jupyter.engine.answers.specs import Specs, asked_for
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -79,7 +73,7 @@ class Answers:
         self._carries = ports.executor.carries
         self._children = ports.children
         self._offload = settings.offload
-        self._console_url = settings.console_url
+        self._specs = Specs(ports.blobs.root, settings.offload, settings.console_url)
         self._files = LiteralFiles(ports.blobs)
         self._collector = Collector(self._files, settings.most_output_bytes)
         self._earlier = Recoveries(ports.runs)
@@ -123,10 +117,8 @@ class Answers:
     async def spec(self, run: RunContext, attempt: AttemptId, nodes: Nodes) -> AttemptSpec:
         """What the executor needs to run an attempt of a task."""
         place = place_of(run, attempt.path, nodes)
-        page = console_page(self._console_url, run.id, place)
-        more = {**limits_of(self._offload), **page}
-        made = attempt_spec(self.root, run, place, attempt, nodes=nodes, env=more)
-        made = await self._with_inputs(made, run)
+        given = await self._given(run, place)
+        made = self._specs.attempt(run, place, attempt, nodes, given)
         earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:
@@ -134,24 +126,25 @@ class Answers:
         before = layout.raw_output_prefix(self.root, last, earlier.raw_output)
         return replace(made, prev_checkpoint=layout.checkpoint_uri(before))
 
-    async def _with_inputs(self, made: AttemptSpec, run: RunContext) -> AttemptSpec:
-        """With its inputs where its executor looks for them."""
-        if made.index is not None:
-            return made
-        if not self._carries(made.template):
-            await self._files.lay_down(made.inputs)
-            return made
-        inputs = await self._files.read(made.inputs, run.literals)
+    async def _given(self, run: RunContext, place: Place) -> bytes | None:
+        """An attempt's inputs, for an executor that carries them; for any other they are put where it looks."""
+        if place.index is not None:
+            return None
+        uri = layout.inputs_uri(self.root, run.id, place.path)
+        if not self._carries(asked_for(place)):
+            await self._files.lay_down(uri)
+            return None
+        inputs = await self._files.read(uri, run.literals)
         if inputs.ByteSize() > literals.MOST_CARRIED:
-            return made
-        return replace(made, given=inputs.SerializeToString(deterministic=True))
+            return None
+        return inputs.SerializeToString(deterministic=True)
 
     async def child(
         self, run: RunContext, attempt: AttemptId, nodes: Nodes, epoch: int
     ) -> ChildSpec:
         """What admin needs to create the child execution of an attempt of a launch plan node."""
         place = place_of(run, attempt.path, nodes)
-        made = child_spec(self.root, run, place, attempt, epoch)
+        made = self._specs.child(run, place, attempt, epoch)
         earlier = await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         return replace(made, recover=child_run(last)) if last is not None else made

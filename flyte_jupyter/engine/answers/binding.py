@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from flyte_jupyter.engine.answers.files import LiteralFiles
@@ -27,10 +27,11 @@ async def bound_inputs(
     """All inputs of a node. Raises `BindingError` naming the one that cannot be made, and why."""
     nodes = state.nodes
     scope = visible_scope(run, place.path, nodes)
-    sources = await _sources(files, run, place, scope, nodes)
+    bindings = list(place.node.inputs)
+    sources = await _sources(files, run, bindings, scope, nodes)
     kinds = place.inputs.variables
     bound = core.LiteralMap()
-    for binding in place.node.inputs:
+    for binding in bindings:
         try:
             made = literals.resolve_binding(
                 binding.binding, lambda node, var, path: sources[node, var, path]
@@ -53,55 +54,57 @@ async def bound_inputs(
 
 def _is_whole_list(binding: core.BindingData, made: core.Literal) -> bool:
     """Whether it is a list or dict just as a node gave it: maybe long, and of its type already."""
-    whole = binding.HasField("promise") and not binding.promise.attr_path
-    return whole and made.WhichOneof("value") in ("collection", "map")
+    if made.WhichOneof("value") not in ("collection", "map"):
+        return False
+    return binding.HasField("promise") and not binding.promise.attr_path
 
 
 async def _sources(
-    files: LiteralFiles, run: RunContext, place: Place, scope: Path, nodes: Nodes
+    files: LiteralFiles,
+    run: RunContext,
+    bindings: Sequence[core.Binding],
+    scope: Path,
+    nodes: Nodes,
 ) -> dict[_Source, core.Literal]:
-    """What each promise in a node's bindings stands for."""
+    """What each promise in these bindings stands for."""
+    wanted = [(each.var, of) for each in bindings for of in promises(each.binding)]
     found: dict[_Source, core.Literal] = {}
-    ahead = await _read_ahead(files, run, place, scope, nodes)
-    for binding in place.node.inputs:
-        for reference in promises(binding.binding):
-            path = literals.attribute_path(reference)
-            source = (reference.node_id, reference.var, path)
-            if source not in found:
-                try:
-                    uri = outputs_at(files.blobs.root, run, (*scope, source[0]), nodes)
-                    given = ahead.get(uri) or await _given(files, run, uri)
-                    found[source] = await _taken(files, given, source)
-                except literals.BindingError as error:
-                    raise literals.BindingError(f"{binding.var}: {error}") from error
+    given = await _read_ahead(files, run, {of.node_id for _, of in wanted}, scope, nodes)
+    for name, reference in wanted:
+        path = literals.attribute_path(reference)
+        node, var, _ = source = (reference.node_id, reference.var, path)
+        if source in found:
+            continue
+        try:
+            if node not in given:
+                uri = outputs_at(files.blobs.root, run, (*scope, node), nodes)
+                given[node] = await files.read(uri, run.literals) if uri else core.LiteralMap()
+            literal = _output(given[node], node, var)
+            found[source] = await files.part(literal, path) if path else literal
+        except literals.BindingError as error:
+            raise literals.BindingError(f"{name}: {error}") from error
     return found
 
 
+def _output(given: core.LiteralMap, node: str, var: str) -> core.Literal:
+    if var not in given.literals:
+        raise literals.BindingError(f"node {node} gave no {var!r}")
+    return given.literals[var]
+
+
 async def _read_ahead(
-    files: LiteralFiles, run: RunContext, place: Place, scope: Path, nodes: Nodes
-) -> Mapping[str, core.LiteralMap]:
+    files: LiteralFiles, run: RunContext, named: Collection[str], scope: Path, nodes: Nodes
+) -> dict[str, core.LiteralMap]:
     """What the nodes gave that a node takes from, when they are many: the end of a wide graph would read them one by one."""
-    bindings = [each.binding for each in place.node.inputs]
-    if sum(max(1, len(binding.collection.bindings)) for binding in bindings) < _MANY:
+    if len(named) < _MANY:
         return {}
-    named = {of.node_id for binding in bindings for of in promises(binding)}
-    uris = set()
+    uris: dict[str, str] = {}
     for node in named:
         # Of one that gave nothing its own binding tells.
         with suppress(literals.BindingError):
-            uris.add(outputs_at(files.blobs.root, run, (*scope, node), nodes))
-    return await files.read_many(uris - {""}, run.literals)
-
-
-async def _given(files: LiteralFiles, run: RunContext, uri: str) -> core.LiteralMap:
-    return await files.read(uri, run.literals) if uri else core.LiteralMap()
-
-
-async def _taken(files: LiteralFiles, given: core.LiteralMap, source: _Source) -> core.Literal:
-    node, var, path = source
-    if var not in given.literals:
-        raise literals.BindingError(f"node {node} gave no {var!r}")
-    return await files.part(given.literals[var], path) if path else given.literals[var]
+            uris[node] = outputs_at(files.blobs.root, run, (*scope, node), nodes)
+    read = await files.read_many(filter(None, uris.values()), run.literals)
+    return {node: read[uri] for node, uri in uris.items() if uri in read}
 
 
 def _error(state: RunState, scope: Path, kind: core.LiteralType) -> core.Literal:

@@ -75,11 +75,13 @@ class Place:
 def place_of(run: RunContext, path: Path, nodes: Nodes) -> Place:
     """The place of a node or item that the run has."""
     of_node = path[:-1] if isinstance(path[-1], int) else path
-    walk = Walk(run.plans, nodes.get)
-    plan, graph = walk.node(path), walk.graph(of_node[:-1])
-    assert plan is not None, f"{run.id} has no node at {path}"
+    graph = Walk(run.plans, nodes.get).graph(of_node[:-1])
     assert graph is not None, f"{run.id} has no graph at {of_node[:-1]}"
-    return Place(path, str(of_node[-1]), plan, graph, run.template(graph.template))
+    name = str(of_node[-1])
+    node = graph.node(name)
+    plan = node if node is None or of_node is path else node.item
+    assert plan is not None, f"{run.id} has no node at {path}"
+    return Place(path, name, plan, graph, run.template(graph.template))
 
 
 def handles_failure(run: RunContext, path: Path, nodes: Nodes) -> bool:

@@ -13,6 +13,27 @@ from flyte_jupyter.idl.ids import RunId
 PLAIN = Policies()
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an execution says about all of its attempts: read once, and shared by them."""
+
+    raw_output: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    service_account: str
+
+    @staticmethod
+    def by(spec: admin.ExecutionSpec) -> Said:
+        """What its spec says."""
+        own = spec.security_context.run_as.k8s_service_account
+        return Said(
+            raw_output=spec.raw_output_data_config.output_location_prefix,
+            labels=dict(spec.labels.values),
+            annotations=dict(spec.annotations.values),
+            service_account=own or spec.auth_role.kubernetes_service_account,
+        )
+
+
 @dataclass(slots=True)
 class RunContext:
     """One run. All of it is fixed when the run is created, but for its graphs: those grow."""
@@ -31,11 +52,13 @@ class RunContext:
     """Compiled closures by digest that no commit has kept yet."""
     literals: dict[str, bytes] = field(default_factory=dict)
     """Small inputs and outputs by URI that no commit has kept yet."""
+    said: Said = field(init=False)
     plans: Plans = field(init=False)
     _expansions: dict[str, Program] = field(init=False, default_factory=dict)
     _templates: dict[str, Template] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.said = Said.by(self.spec)
         self.plans = Plans(self.program.plan)
         self._templates = dict(self.program.templates)
 

@@ -12,7 +12,6 @@ from flyte_jupyter.engine.answers.files import Offload
 from flyte_jupyter.engine.answers.mapping import has_own_inputs
 from flyte_jupyter.engine.answers.places import Nodes, Place
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.overriding import with_overrides
 from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text
@@ -22,38 +21,60 @@ _NONE: Mapping[str, str] = {}
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
-def attempt_spec(
-    root: str,
-    run: RunContext,
-    place: Place,
-    attempt: AttemptId,
-    *,
-    nodes: Nodes,
-    env: Mapping[str, str] = _NONE,
-) -> AttemptSpec:
-    """The attempt of a task, as far as this run alone knows it; `env` has what the installation tells it."""
-    shared = place.index is not None and not has_own_inputs(place)
-    raw_output = run.spec.raw_output_data_config.output_location_prefix
-    before = ""
-    if attempt.attempt:
-        last = AttemptId(run.id, attempt.path, attempt.attempt - 1)
-        before = layout.checkpoint_uri(layout.raw_output_prefix(root, last, raw_output))
-    return AttemptSpec(
-        id=attempt,
-        template=asked_for(place),
-        inputs=layout.inputs_uri(root, run.id, place.owner if shared else place.path),
-        output_prefix=layout.output_prefix(root, attempt),
-        raw_output_prefix=layout.raw_output_prefix(root, attempt, raw_output),
-        env={**run.env, **_identity(run, place, attempt), **env},
-        prev_checkpoint=before,
-        interruptible=_interruptible(place, nodes),
-        labels=dict(run.spec.labels.values) or _NONE,
-        annotations=dict(run.spec.annotations.values) or _NONE,
-        service_account=_service_account(run),
-        workflow=run.workflow.name,
-        node=path_text(attempt.path),
-        index=place.index,
-    )
+class Specs:
+    """Makes what they need, with what the installation tells every attempt."""
+
+    def __init__(self, root: str, offload: Offload | None, console: str) -> None:
+        self._root = root
+        self._limits = limits_of(offload)
+        self._console = console
+
+    def attempt(
+        self,
+        run: RunContext,
+        place: Place,
+        attempt: AttemptId,
+        nodes: Nodes,
+        given: bytes | None = None,
+    ) -> AttemptSpec:
+        """The attempt of a task, as far as this run alone knows it; `given` are its inputs, for who carries them."""
+        root, said = self._root, run.said
+        shared = place.index is not None and not has_own_inputs(place)
+        before = ""
+        if attempt.attempt:
+            last = AttemptId(run.id, attempt.path, attempt.attempt - 1)
+            before = layout.checkpoint_uri(layout.raw_output_prefix(root, last, said.raw_output))
+        told = {**self._limits, **console_page(self._console, run.id, place)}
+        return AttemptSpec(
+            id=attempt,
+            template=asked_for(place),
+            inputs=layout.inputs_uri(root, run.id, place.owner if shared else place.path),
+            output_prefix=layout.output_prefix(root, attempt),
+            raw_output_prefix=layout.raw_output_prefix(root, attempt, said.raw_output),
+            env={**run.env, **_identity(run, place, attempt), **told},
+            given=given,
+            prev_checkpoint=before,
+            interruptible=_interruptible(place, nodes),
+            labels=said.labels,
+            annotations=said.annotations,
+            service_account=said.service_account,
+            workflow=run.workflow.name,
+            node=path_text(attempt.path),
+            index=place.index,
+        )
+
+    def child(self, run: RunContext, place: Place, attempt: AttemptId, epoch: int) -> ChildSpec:
+        """The child execution of an attempt of a launch plan node."""
+        plan = place.template.launch_plan(place.name)
+        assert plan is not None, f"{place.name} launches no launch plan"
+        return ChildSpec(
+            parent=attempt,
+            name=child_run(attempt),
+            launch_plan=plan.id,
+            inputs=layout.inputs_uri(self._root, run.id, attempt.path),
+            node=path_text(attempt.path),
+            epoch=epoch,
+        )
 
 
 def _interruptible(place: Place, nodes: Nodes) -> bool:
@@ -62,11 +83,6 @@ def _interruptible(place: Place, nodes: Nodes) -> bool:
         return False
     tries = getattr(nodes.get(place.path), "tries", None)
     return tries is None or tries.system_failures < place.plan.system_retries
-
-
-def _service_account(run: RunContext) -> str:
-    own = run.spec.security_context.run_as.k8s_service_account
-    return own or run.spec.auth_role.kubernetes_service_account
 
 
 def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, str]:
@@ -128,22 +144,6 @@ def limits_of(offload: Offload | None) -> Mapping[str, str]:
 
 def asked_for(place: Place) -> core.TaskTemplate:
     """The task as this node asks for it."""
-    node = place.node
-    inner = node.array_node.node if node.HasField("array_node") else node
-    return with_overrides(place.task, inner.task_node.overrides)
-
-
-def child_spec(
-    root: str, run: RunContext, place: Place, attempt: AttemptId, epoch: int
-) -> ChildSpec:
-    """The child execution of an attempt of a launch plan node."""
-    plan = place.template.launch_plan(place.name)
-    assert plan is not None, f"{place.name} launches no launch plan"
-    return ChildSpec(
-        parent=attempt,
-        name=child_run(attempt),
-        launch_plan=plan.id,
-        inputs=layout.inputs_uri(root, run.id, attempt.path),
-        node=path_text(attempt.path),
-        epoch=epoch,
-    )
+    asked = place.template.asked_of(place.name)
+    assert asked is not None, f"{place.name} runs no task"
+    return asked

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.place import Place
 from flyte_jupyter.engine.core.state import (
-    IN_FLIGHT,
     TERMINAL,
     Aborted,
     BackingOff,
@@ -16,6 +15,7 @@ from flyte_jupyter.engine.core.state import (
     Failed,
     Failure,
     Kept,
+    Launching,
     Nested,
     Queued,
     Ready,
@@ -27,8 +27,17 @@ from flyte_jupyter.engine.core.wording import STAGES, TASK, error, tries_of
 from flyte_jupyter.idl import event
 from flyte_jupyter.idl.ids import AttemptId, path_text
 
-_RUNNING = (Running, Collecting)
-_NOT_BEGUN = (Ready, BackingOff)
+_TOLD: Mapping[type[Kept], tuple[int, ...]] = {
+    Ready: (),
+    BackingOff: (),
+    Launching: (TASK.QUEUED,),
+    Queued: (TASK.QUEUED,),
+    Running: (TASK.QUEUED, TASK.RUNNING),
+    Collecting: (TASK.QUEUED, TASK.RUNNING),
+    # The attempt that left the graph has done its work.
+    Nested: (TASK.QUEUED, TASK.RUNNING, TASK.SUCCEEDED),
+}
+"""The phases that an attempt has been told in whose node is in such a state."""
 _UNSUCCESSFUL = (Failed, Aborted)
 _UNNAMED = Failure("Unknown", "The attempt failed; why was not kept.", Blame.SYSTEM)
 
@@ -74,7 +83,12 @@ def task_event(
     """One event of one attempt; `going`: of its start, which may be heard of together with its end."""
     after = place.after
     made = event.TaskExecutionEvent()
-    made.CopyFrom(_common(place))
+    made.CopyFrom(place.change.task)
+    if place.task is not None:
+        made.task_id.CopyFrom(place.task)
+    made.parent_node_execution_id.node_id = path_text(place.path)
+    made.task_type = place.node.task_type
+    made.input_uri = place.inputs
     made.retry_attempt = attempt
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=going))
@@ -91,19 +105,6 @@ def task_event(
     return made
 
 
-def _common(place: Place) -> event.TaskExecutionEvent:
-    """What all events of a node's attempts in one step have alike, made once."""
-    if place.attempts is None:
-        made = place.attempts = event.TaskExecutionEvent()
-        made.CopyFrom(place.change.task)
-        if place.task is not None:
-            made.task_id.CopyFrom(place.task)
-        made.parent_node_execution_id.node_id = path_text(place.path)
-        made.task_type = place.node.task_type
-        made.input_uri = place.inputs
-    return place.attempts
-
-
 def _interruptible(place: Place, attempt: int) -> bool:
     """Whether the attempt may be interrupted, as far as the node still knows: the system's last one may not."""
     tries = tries_of(place.after)
@@ -114,16 +115,8 @@ def _interruptible(place: Place, attempt: int) -> bool:
 
 def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
     """The attempt that such a node is at, and the phases it has been told in; None when it is at none."""
-    if isinstance(state, Nested):
-        # The attempt that left the graph has done its work.
-        return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING, TASK.SUCCEEDED)
-    if isinstance(state, _RUNNING):
-        return state.tries.attempt, (TASK.QUEUED, TASK.RUNNING)
-    if isinstance(state, IN_FLIGHT):
-        return state.tries.attempt, (TASK.QUEUED,)
-    if isinstance(state, _NOT_BEGUN):
-        return state.tries.attempt, ()
-    return None, ()
+    tries = tries_of(state)
+    return (None, ()) if tries is None else (tries.attempt, _TOLD[type(state)])
 
 
 def _ended_attempt(after: Kept, number: int | None, *, began: bool) -> int | None:

@@ -76,7 +76,7 @@ def _later(at: At, state: InFlight | Nested) -> datetime:
 def inputs_ready(at: At, _: Resolving, seen: InputsReady) -> Next:
     """Bound: the catalog is asked first, where that can help."""
     if at.node.cache is None:
-        return launch(at, Tries(since=at.timed_from), seen.digest)
+        return launch(at, at.first, seen.digest)
     if at.overwrite_cache:
         tries = Tries(since=at.timed_from, cache=CacheOutcome.SKIPPED)
         return launch(at, tries, seen.digest)

@@ -26,9 +26,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _BOOLEANS: Mapping[bool, str] = {False: "false", True: "true"}
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
+_Write = Callable[[Any], str]
 
 
-def _writer() -> Callable[[Any], str]:
+def _writer() -> _Write:
     """Compact JSON by one encoder for all records: the library's own door makes a new one each time."""
     plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
     make: Any = getattr(json_encoder, "c_make_encoder", None)
@@ -116,8 +117,7 @@ def decode_action(data: bytes) -> Action:
 
 def _encode(value: Any) -> bytes:
     of: Any = type(value)
-    record = f'{{"v":{VERSION},"t":"{of.__name__}","f":{_fields_writer(of)(value)}}}'
-    return record.encode("utf-8", "surrogatepass")
+    return _record_writer(of)(value).encode("utf-8", "surrogatepass")
 
 
 def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:
@@ -153,17 +153,40 @@ def _named(classes: tuple[type, ...]) -> Mapping[str, type]:
 
 
 @cache
-def _fields_writer(of: Any) -> Callable[[Any], str]:
-    """What writes the fields of such a value: a form to be filled in, since a commit has many."""
-    hints, fields = get_type_hints(of), dataclasses.fields(of)
-    form = "{" + ",".join(f'"{f.name}":%s' for f in fields) + "}"
-    writers = tuple(_converters(hints[f.name])[0] for f in fields)
-    if len(fields) > 1:
-        read = attrgetter(*(f.name for f in fields))
+def _record_writer(of: Any) -> _Write:
+    form, names, writers = _form(of)
+    return _filler(f'{{"v":{VERSION},"t":"{of.__name__}","f":{form}}}', names, writers)
+
+
+@cache
+def _fields_writer(of: Any) -> _Write:
+    return _filler(*_form(of))
+
+
+def _form(of: Any, inside: str = "") -> tuple[str, list[str], list[_Write]]:
+    """The fields of such a value as a form to be filled in, since a commit has many: what goes into its gaps, and how each is written."""
+    hints, parts = get_type_hints(of), []
+    names: list[str] = []
+    writers: list[_Write] = []
+    for field in dataclasses.fields(of):
+        hint, name, part = hints[field.name], inside + field.name, "%s"
+        if dataclasses.is_dataclass(hint):
+            part, its_names, its_writers = _form(hint, f"{name}.")
+            names += its_names
+            writers += its_writers
+        else:
+            names.append(name)
+            writers.append(_converters(hint)[0])
+        parts.append(f'"{field.name}":{part}')
+    return "{" + ",".join(parts) + "}", names, writers
+
+
+def _filler(form: str, names: Sequence[str], writers: Sequence[_Write]) -> _Write:
+    if len(names) > 1:
+        read = attrgetter(*names)
         return lambda value: form % tuple([w(v) for w, v in zip(writers, read(value), strict=True)])
-    return lambda value: (
-        form % tuple([w(getattr(value, f.name)) for w, f in zip(writers, fields, strict=True)])
-    )
+    each = [(attrgetter(name), writer) for name, writer in zip(names, writers, strict=True)]
+    return lambda value: form % tuple([writer(read(value)) for read, writer in each])
 
 
 def _fields_in(of: type[T], fields: Mapping[str, Any]) -> T:
@@ -182,7 +205,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _converters(hint: Any) -> tuple[Callable[[Any], str], _Convert]:
+def _converters(hint: Any) -> tuple[_Write, _Convert]:
     """How values of this type are written as JSON, and how they come back."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType) and type(None) in get_args(hint):
@@ -200,7 +223,7 @@ def _converters(hint: Any) -> tuple[Callable[[Any], str], _Convert]:
         of = cast("type", hint)
         return _fields_writer(cast("Any", of)), lambda v: _fields_in(of, v)
     if hint is datetime:
-        return lambda v: f'"{v.isoformat()}"', datetime.fromisoformat
+        return _Moments().write, datetime.fromisoformat
     if hint is timedelta:
         return lambda v: str(v // _MICROSECOND), lambda v: timedelta(microseconds=v)
     if isinstance(hint, type) and issubclass(hint, str):
@@ -208,6 +231,20 @@ def _converters(hint: Any) -> tuple[Callable[[Any], str], _Convert]:
     if hint is bool:
         return _BOOLEANS.__getitem__, _same
     return int.__repr__ if hint is int else _text, _same
+
+
+class _Moments:
+    """Writes moments. A commit has the same one many times over."""
+
+    def __init__(self) -> None:
+        self._last: tuple[datetime | None, str] = None, ""
+
+    def write(self, at: datetime) -> str:
+        last, text = self._last
+        if at is not last:
+            text = f'"{at.isoformat()}"'
+            self._last = at, text
+        return text
 
 
 def _attempts_out(value: frozenset[tuple[Any, int]]) -> str:

@@ -28,7 +28,6 @@ from flyte_jupyter.engine.core.state import (
     NodeState,
     Resolving,
     Succeeded,
-    Tries,
     Waiting,
 )
 
@@ -64,14 +63,14 @@ def recovered(_at: At, _: Resolving, seen: Recovered) -> Next:
 
 def nested(at: At, _: Resolving, seen: InputsReady) -> Next:
     """A sub-workflow begins."""
-    return Next(Nested(Tries(since=at.timed_from), seen.digest, at.now), inside=Inside())
+    return Next(Nested(at.first, seen.digest, at.now), inside=Inside())
 
 
 def chosen(at: At, state: Resolving, seen: BranchChosen) -> Next:
     """The arm that was taken begins."""
     if at.node.kind is not NodeKind.BRANCH:
         return misplaced(at, state, seen)
-    begun = Nested(Tries(since=at.timed_from), seen.digest, at.now)
+    begun = Nested(at.first, seen.digest, at.now)
     return Next(begun, inside=Inside(arm=seen.arm))
 
 
@@ -79,7 +78,7 @@ def expanded_before(at: At, state: Resolving, seen: Expanded) -> Next:
     """An earlier execution has made the graph: no attempt is needed for it."""
     if at.node.kind is not NodeKind.TASK:
         return misplaced(at, state, seen)
-    begun = Nested(Tries(since=at.timed_from), seen.digest, at.now)
+    begun = Nested(at.first, seen.digest, at.now)
     return Next(begun, inside=Inside(plan=seen.plan))
 
 

@@ -13,8 +13,8 @@ from flyte_jupyter.engine.core.actions import Action, Release
 from flyte_jupyter.engine.core.index import (
     ENDED,
     HOLDING,
+    MARKED,
     STARTING,
-    TIMED,
     UNMARKED,
     Marks,
     marks,
@@ -68,6 +68,8 @@ class Draft:
         self._base: PersistentMap[Path, Kept] = state.nodes
         self._overlay: dict[Path, Kept] = {}
         self._walk = Walk(plans_of(plans), self.get)
+        self._nodes: dict[Path, NodePlan] = {}
+        """Those that were asked for: hearing one thing asks for its node several times."""
         self._open = state.summary.open
         self._active = state.summary.active
         self._opening = state.summary.opening
@@ -102,8 +104,11 @@ class Draft:
 
     def node(self, path: Path) -> NodePlan:
         """The plan's node of a path that stands in the run."""
-        node = self._walk.node(path)
-        assert node is not None, path
+        node = self._nodes.get(path)
+        if node is None:
+            node = self._walk.node(path)
+            assert node is not None, path
+            self._nodes[path] = node
         return node
 
     def graph(self, scope: Path) -> Plan:
@@ -188,7 +193,7 @@ class Draft:
         if node.kind in LEAVES:
             self._active += (now in HOLDING) - (was in HOLDING)
             self._opening += (now in STARTING) - (was in STARTING)
-        if was in TIMED or now in TIMED:
+        if was in MARKED or now in MARKED or node.node_timeout is not None:
             self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
         if now in ENDED:
             self._end(path, node, old, new)
@@ -249,17 +254,33 @@ class Draft:
         summary = self.summary
         counted = (self._open, self._active, self._opening, self._turns)
         if (summary.open, summary.active, summary.opening, summary.turns) != counted:
-            summary = replace(
-                summary,
-                open=self._open,
-                active=self._active,
-                opening=self._opening,
-                turns=self._turns,
-            )
+            summary = _counted(summary, *counted)
         index = Index(self.ready, self.naps, self.deadlines, self.losable, self.gates)
         base = self._base
         changed = frozenset(p for p, s in self._overlay.items() if base.get(p) != s)
         return RunState(summary, base.updated(self._overlay), index), changed
+
+
+def _counted(of: RunSummary, open_now: int, active: int, opening: int, turns: int) -> RunSummary:
+    """The summary with these counts. Each step has others, and `dataclasses.replace` takes three times as long."""
+    return RunSummary(
+        of.phase,
+        open_now,
+        active,
+        of.max_parallelism,
+        opening,
+        of.most_opening,
+        of.overwrite_cache,
+        of.failure,
+        of.failed_node,
+        of.handling,
+        of.abort,
+        of.principal,
+        of.outputs,
+        turns,
+        of.timeout,
+        of.since,
+    )
 
 
 def _moved(index: Ordered[Any], old: Any, new: Any) -> Ordered[Any]:

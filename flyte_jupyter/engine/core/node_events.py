@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.attempt_events import attempt_events
 from flyte_jupyter.engine.core.item_events import array_events
@@ -10,13 +12,16 @@ from flyte_jupyter.engine.core.plan import NodeKind
 from flyte_jupyter.engine.core.scopes import owner_of
 from flyte_jupyter.engine.core.state import (
     Aborted,
+    BackingOff,
     Failed,
     Failure,
     Gathering,
     Kept,
+    Launching,
     Mapped,
     Nested,
     Probing,
+    Queued,
     Ready,
     Reserved,
     Scope,
@@ -38,8 +43,11 @@ from flyte_jupyter.idl.ids import child_run, path_text
 
 _GOING = (NODE.QUEUED, NODE.RUNNING)
 _NOT_CACHED = core.CatalogCacheStatus.CACHE_DISABLED
-_ASKED = (Probing, Reserved)
-_BEGUN = (*ATTEMPT_BEGUN, Mapped, Gathering, Waiting)
+_TOLD: Mapping[type[Kept], tuple[int, ...]] = {
+    **dict.fromkeys((Probing, Reserved, Ready, BackingOff, Launching, Queued), (NODE.QUEUED,)),
+    **dict.fromkeys((*ATTEMPT_BEGUN, Mapped, Gathering, Waiting), _GOING),
+}
+"""The phases on the way that a node has been told in which has had no attempt before this one."""
 
 
 def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
@@ -93,19 +101,16 @@ def _last(state: Kept) -> int | None:
 
 def _going(state: Kept) -> tuple[int, ...]:
     """The phases on the way that such a node has been told in. A node that is tried again stays RUNNING."""
-    if isinstance(state, _BEGUN):
-        return _GOING
     tries = tries_of(state)
-    if tries is not None:
-        waiting = isinstance(state, Ready) and not state.digest
-        return _GOING if tries.attempt else () if waiting else (NODE.QUEUED,)
-    return (NODE.QUEUED,) if isinstance(state, _ASKED) else ()
+    if tries is not None and tries.attempt:
+        return _GOING
+    waiting = isinstance(state, Ready) and not state.digest
+    return () if waiting else _TOLD.get(type(state), ())
 
 
 def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
     after, now = place.after, place.change.now
-    made = event.NodeExecutionEvent()
-    made.CopyFrom(_common(place))
+    made = _about(place)
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=phase in _GOING))
     if place.node.kind is NodeKind.TASK:
@@ -125,12 +130,10 @@ def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
     return made
 
 
-def _common(place: Place) -> event.NodeExecutionEvent:
-    """What all events of a node in one step have alike, made once."""
-    if place.common is not None:
-        return place.common
+def _about(place: Place) -> event.NodeExecutionEvent:
+    """What all events of a node have alike."""
     node = place.node
-    made = place.common = event.NodeExecutionEvent()
+    made = event.NodeExecutionEvent()
     made.CopyFrom(place.change.node)
     made.id.node_id = path_text(place.path)
     made.spec_node_id = node.id

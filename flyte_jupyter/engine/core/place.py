@@ -86,20 +86,16 @@ class Place:
     """The attempt that the node is at, or ended with."""
     inside: Scope | None
     """What runs or ran inside the node at this attempt; None where nothing did."""
-    common: event.NodeExecutionEvent | None = None
-    """What the events of the node have alike, once one of them was made; `attempts`: those of its attempts."""
-    attempts: event.TaskExecutionEvent | None = None
+    inputs: str
+    """Where the node's inputs stand."""
     start: Timestamp | None = None
 
     @staticmethod
-    def of(change: Change, path: Path, items: Sequence[int]) -> Place | None:
-        """The node at this path; None when the plan has none there."""
+    def of(change: Change, path: Path, after: Kept, items: Sequence[int]) -> Place | None:
+        """The node at this path, which is `after` the step; None when the plan has none there."""
         graph = change.walk.graph(path[:-1])
-        after = change.after.get(path)
-        if graph is None or after is None:
-            return None
-        node = graph.node(str(path[-1]))
-        if node is None:
+        node = None if graph is None else graph.node(str(path[-1]))
+        if graph is None or node is None:
             return None
         task = None
         if node.kind in (NodeKind.TASK, NodeKind.ARRAY):
@@ -108,7 +104,8 @@ class Place:
         number = _number(after)
         scope = change.after.get((*path, number))
         inside = scope if isinstance(scope, Scope) else None
-        return Place(change, path, node, task, before, after, items, number, inside)
+        inputs = layout.inputs_uri(change.context.root, change.context.run, path)
+        return Place(change, path, node, task, before, after, items, number, inside, inputs)
 
     @property
     def moved(self) -> bool:
@@ -139,12 +136,6 @@ class Place:
         if isinstance(self.after, _RAN):
             return self.change.now - timedelta(seconds=self.after.ran)
         return self.change.now
-
-    @property
-    def inputs(self) -> str:
-        """Where the node's inputs stand."""
-        context = self.change.context
-        return layout.inputs_uri(context.root, context.run, self.path)
 
     def outputs(self, attempt: int) -> str:
         """Where the node's outputs stand when nobody said so."""

@@ -14,7 +14,7 @@ from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.node_events import node_events
 from flyte_jupyter.engine.core.place import Change, Place, ReportContext
 from flyte_jupyter.engine.core.plan import END, START
-from flyte_jupyter.engine.core.state import Failure, RunPhase, RunState, RunSummary, Scope
+from flyte_jupyter.engine.core.state import Failure, Kept, RunPhase, RunState, RunSummary, Scope
 from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp, untold
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path
@@ -50,18 +50,22 @@ def tell(
 
 def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
     items: dict[Path, list[int]] = {}
-    paths: set[Path] = set()
+    nodes: dict[Path, Kept] = {}
     for path in changed:
+        after = change.after.get(path)
         if isinstance(path[-1], str):
-            paths.add(path)
-        elif not isinstance(change.after.get(path), Scope):
-            items.setdefault(path[:-1], []).append(path[-1])
-            paths.add(path[:-1])
+            if after is not None and not untold(after):
+                nodes[path] = after
+        elif not isinstance(after, Scope):
+            array = path[:-1]
+            items.setdefault(array, []).append(path[-1])
+            if (state := change.after.get(array)) is not None:
+                nodes[array] = state
     around: list[tuple[Path, list[RunEvent]]] = []
-    for path in sorted(paths, key=_in_order):
+    for path in sorted(nodes, key=_in_order):
         while around and path[: len(around[-1][0])] != around[-1][0]:
             yield from around.pop()[1]
-        place = Place.of(change, path, sorted(items.get(path, ())))
+        place = Place.of(change, path, nodes[path], sorted(items.get(path, ())))
         if place is None:
             continue
         begins, ends = node_events(place)

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from flyte_jupyter.engine.core import policy
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.plan import NodePlan
-from flyte_jupyter.engine.core.state import NodeState
+from flyte_jupyter.engine.core.state import NodeState, Tries
 from flyte_jupyter.idl.ids import Path
+
+_FIRST = Tries()
 
 
 class At(NamedTuple):
@@ -25,6 +27,12 @@ class At(NamedTuple):
     def timed_from(self) -> datetime | None:
         """From when the node's own time limit counts, if it is first queued now; None when it has none."""
         return self.now if policy.counts_time(self.node) else None
+
+    @property
+    def first(self) -> Tries:
+        """The count of a node that has had no attempt yet: of most it is one and the same."""
+        since = self.timed_from
+        return _FIRST if since is None else Tries(since=since)
 
 
 class Inside(NamedTuple):

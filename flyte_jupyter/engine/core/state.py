@@ -320,7 +320,10 @@ class RunPhase(StrEnum):
     @property
     def final(self) -> bool:
         """Whether nothing can change any more."""
-        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.ABORTED)
+        return self in _FINAL
+
+
+_FINAL = (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.ABORTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def wake(draft: Draft) -> bool:
 def promote(draft: Draft) -> bool:
     """Give free slots to who has waited longest. An array node gets one for one item, and queues again."""
     promoted = False
-    while draft.free and (head := draft.ready.first) is not None:
+    while (head := draft.ready.first) is not None and draft.free:
         path = head[1]
         state = draft.get(path)
         if isinstance(state, Mapped):

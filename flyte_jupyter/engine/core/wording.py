@@ -9,7 +9,6 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.engine.core.state import (
-    IN_FLIGHT,
     Aborted,
     BackingOff,
     Blame,
@@ -37,8 +36,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_A_DAY = 86_400
 NODE = core.NodeExecution
 TASK = core.TaskExecution
-TRYING = (Ready, BackingOff, Nested, *IN_FLIGHT)
-"""States that know how many attempts there were."""
 _UNTOLD = (Blocked, Resolving)
 ATTEMPT_BEGUN = (Running, Collecting, Nested)
 """States of a node whose attempt has run, or runs."""
@@ -90,7 +87,8 @@ def execution(run: RunId) -> core.WorkflowExecutionIdentifier:
 
 def tries_of(state: Kept | None) -> Tries | None:
     """How often a node was tried that is still on its way; None when it was not."""
-    return state.tries if isinstance(state, TRYING) else None
+    tries: Tries | None = getattr(state, "tries", None)
+    return tries
 
 
 def untold(state: Kept | None) -> bool:

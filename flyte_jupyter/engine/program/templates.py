@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flyte_jupyter.engine.compiler.interfaces import Interfaces, item_interface, only, with_arms
 from flyte_jupyter.engine.core.plan import END, START
+from flyte_jupyter.engine.overriding import with_overrides
 from flyte_jupyter.idl import core, digests
 
 Name = tuple[str, str, str, str]
@@ -28,13 +29,23 @@ class Template:
     _closure: Closure
     _interfaces: Interfaces
     _tasks: dict[str, core.TaskTemplate | None] = field(default_factory=dict)
-    """Those that were asked for: each node's attempts ask a few times."""
+    """Those that were asked for: each node's attempts ask a few times. `_asked`, `_inputs` and `_outputs`: likewise."""
+    _asked: dict[str, core.TaskTemplate | None] = field(default_factory=dict)
+    _inputs: dict[str, core.VariableMap] = field(default_factory=dict)
+    _outputs: dict[str, core.VariableMap] = field(default_factory=dict)
 
     def task(self, node: str) -> core.TaskTemplate | None:
         """The task that a node runs, or an array node for each element; None when it runs something else."""
         if node not in self._tasks:
             self._tasks[node] = self._closure.task(_runs(self.nodes[node]))
         return self._tasks[node]
+
+    def asked_of(self, node: str) -> core.TaskTemplate | None:
+        """The same task as the node asks for it, with its overrides."""
+        if node not in self._asked:
+            task, overrides = self.task(node), _runs(self.nodes[node]).task_node.overrides
+            self._asked[node] = None if task is None else with_overrides(task, overrides)
+        return self._asked[node]
 
     def launch_plan(self, node: str) -> core.LaunchPlanTemplate | None:
         """The launch plan that a node launches, or an array node for each element; None when it runs something else."""
@@ -47,6 +58,11 @@ class Template:
 
     def outputs_of(self, node: str) -> core.VariableMap:
         """The types of what a node gives; an array node gives lists."""
+        if node not in self._outputs:
+            self._outputs[node] = self._outputs_of(node)
+        return self._outputs[node]
+
+    def _outputs_of(self, node: str) -> core.VariableMap:
         if node == START:
             return self.inputs
         interface = self._interfaces.of(node)
@@ -57,6 +73,11 @@ class Template:
 
         Of a launch plan those that are bound: it has its own defaults for others.
         """
+        if node not in self._inputs:
+            self._inputs[node] = self._inputs_of(node)
+        return self._inputs[node]
+
+    def _inputs_of(self, node: str) -> core.VariableMap:
         if node == END:
             return self.outputs
         interface = self._interfaces.of(node)
