@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
@@ -60,6 +61,7 @@ from flyte_jupyter.engine.ports import (
     passes,
 )
 from flyte_jupyter.engine.preparing import Preparation
+from flyte_jupyter.engine.together import together
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -241,23 +243,14 @@ class RunActor:
             if asked == _ROUNDS - 1:
                 thought.owed += questions
                 break
-            batch = await self._answers(questions, thought.state)
+            answer = partial(self._answer, thought.state)
+            batch = await together(answer, questions, _ANSWERS)
         begun = (START,) in thought.changed and isinstance(thought.state.nodes[START,], Succeeded)
         if begun and thought.state.summary.phase not in _ABORTED:
             await self._world.answers.begin(self.context)
         return thought
 
-    async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
-        found: list[Observation] = []
-        for start in range(0, len(questions), _ANSWERS):
-            part = questions[start : start + _ANSWERS]
-            if len(part) == 1:
-                found.append(await self._answer(part[0], state))
-            else:
-                found += await asyncio.gather(*(self._answer(q, state) for q in part))
-        return found
-
-    async def _answer(self, question: Question, state: RunState) -> Observation:
+    async def _answer(self, state: RunState, question: Question) -> Observation:
         try:
             return await self._world.answers.answer(self.context, question, state)
         except Exception as error:
