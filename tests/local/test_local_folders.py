@@ -118,3 +118,27 @@ def test_an_attempt_that_cannot_be_written_down_is_not_accepted(tmp_path):
     (tmp_path / "attempts.journal").mkdir()
     with pytest.raises(IsADirectoryError):
         put(Folders(tmp_path / "attempts"), kept(0, core.TaskTemplate(type="t")))
+
+
+def test_a_directory_that_is_lent_is_given_to_nobody_else(tmp_path):
+    template = core.TaskTemplate(type="t")
+    made = Folders(tmp_path / "attempts")
+    one, two = kept(0, template), kept(1, template)
+    first, second = key_of(one.spec.id), key_of(two.spec.id)
+    made.take_back(made.lend(first))
+    work = made.lend(second)
+    assert work == first, "the name alone says nothing: it was here before"
+    other = made.lend(first)
+    assert other != work
+    made.keep(second, two, work)
+    made.keep(first, one, other)
+    assert made.begin(key_of(one.spec.id), Grant(Wants())) == made.path_of(other)
+
+
+def test_a_directory_that_comes_back_unused_is_there_for_the_next_or_gone(tmp_path):
+    made = Folders(tmp_path / "attempts")
+    lent = [made.lend(f"{at:032}") for at in range(2)]
+    Path(made.path_of(lent[0]), "left").touch()
+    for name in lent:
+        made.take_back(name)
+    assert [path.name for path in (tmp_path / "attempts").iterdir()] == lent[1:]
