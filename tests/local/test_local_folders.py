@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,26 @@ def test_a_directory_that_comes_back_unused_is_there_for_the_next_or_gone(tmp_pa
     for name in lent:
         made.take_back(name)
     assert [path.name for path in (tmp_path / "attempts").iterdir()] == lent[1:]
+
+
+def test_of_an_attempt_that_did_not_fit_on_the_disk_nothing_stands_there(tmp_path, monkeypatch):
+    template = core.TaskTemplate(type="t")
+    made = Folders(tmp_path / "attempts")
+    put(made, kept(0, template))
+    one = kept(1, template)
+    key, write = key_of(one.spec.id), os.write
+    work = made.lend(key)
+    made.keep(key, one, work)
+    size = (tmp_path / "attempts.journal").stat().st_size
+    made.forget(key)
+    two = kept(2, template)
+    for short in range(1, size):
+
+        def part(fd, data, short=short):
+            return write(fd, data[:-short]) if len(data) > short else 0
+
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", part)
+            with pytest.raises(OSError, match="No space"):
+                made.keep(key_of(two.spec.id), two, work)
+        assert [k.spec.node for k in Folders(tmp_path / "attempts").all()] == ["n0"], short

@@ -216,6 +216,9 @@ class Folders:
         written = os.write(self._fd, data)
         self._size += written
         if written < len(data):
+            # The first of two lines may be whole, and would tell of what was not accepted.
+            os.ftruncate(self._fd, self._size - written)
+            self._size -= written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn = False
         return self._size - len(line)
