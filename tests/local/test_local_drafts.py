@@ -13,6 +13,7 @@ from local_attempts import Bench, attempt_id, bench
 from flyte_jupyter.engine.adapters.local.link import Link
 from flyte_jupyter.engine.adapters.local.resources import Capacity
 from flyte_jupyter.engine.ports import Accepted, AttemptSpec
+from flyte_jupyter.idl import core
 
 TASKS = """
     import os
@@ -180,5 +181,31 @@ def test_directories_that_were_lent_come_back(tmp_path, place):
                 await b.executor.kill(spec.id)
             assert (await b.run(others[0])).code == 0
             assert order(place) == ["first", "n0"]
+
+    asyncio.run(main())
+
+
+def test_who_comes_late_lets_those_before_it_go_first(tmp_path, place):
+    async def main():
+        async with bench(tmp_path, capacity=Capacity(cpu=2, memory=1 << 40)) as b:
+            first, quick, late, large = notes(b, ["first", "quick", "late", "large"], place)
+            template = core.TaskTemplate()
+            template.CopyFrom(large.template)
+            template.container.resources.requests.add(
+                name=core.Resources.ResourceName.CPU, value="2"
+            )
+            large = replace(large, template=template)
+            gate = place[0] / "gate-quick"
+            os.mkfifo(gate)
+            assert (await b.run(first)).code == 0
+            assert await b.executor.launch(quick) == Accepted()
+            await b.started(quick.id)
+            assert b.executor.prepare(late)
+            for spec in (large, late):
+                assert await b.executor.launch(spec) == Accepted()
+            assert (await b.executor.listing()).queued == {large.id, late.id}
+            await asyncio.to_thread(gate.write_text, "go\n")
+            assert [(await b.ended(spec.id)).code for spec in (quick, large, late)] == [0, 0, 0]
+            assert order(place) == ["first", "quick", "large", "late"]
 
     asyncio.run(main())

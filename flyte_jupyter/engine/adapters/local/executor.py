@@ -167,12 +167,7 @@ class LocalExecutor:
             return Rejected(system_failure("LaunchFailed", message))
         self._enter(entry)
         self._slots.ask(spec.id, entry.grant.wants)
-        if entry.ahead:
-            self._slots.send_ahead(spec.id)
         self._dispatch()
-        if entry.ahead and entry.is_ is Is.QUEUED and entry.zygote:
-            # Somebody else has the slot by now: from here on it waits as those do that were sent ahead of theirs.
-            entry.zygote.link.send({"op": "queue", "key": entry.key})
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
@@ -244,8 +239,11 @@ class LocalExecutor:
             leading = (self._entries.get(leader) for leader in self._slots.granted)
             if not may_follow(entry, leading):
                 return
-            entry.ahead = True
             self._slots.send_ahead(attempt)
+            if entry.sent and entry.zygote:  # since before it was launched
+                entry.zygote.link.send({"op": "queue", "key": entry.key})
+                continue
+            entry.ahead = True
             self._start(entry)
             self._call_back([entry])
 
