@@ -153,7 +153,7 @@ class LocalExecutor:
         if known:
             await self._gone(known)
             await self._forget(known)
-        entry = self._drafts.take(spec) or await self._admission.judge(spec)
+        entry = self._drafts.of(spec) or await self._admission.judge(spec)
         if isinstance(entry, Rejected):
             return entry
         if spec.id in self._entries:  # somebody else was quicker
@@ -165,6 +165,7 @@ class LocalExecutor:
                 raise  # asked again until there is room
             message = f"{task_of(spec)} could not be written down: {e}."
             return Rejected(system_failure("LaunchFailed", message))
+        self._drafts.launched(entry)
         self._enter(entry)
         self._slots.ask(spec.id, entry.grant.wants)
         self._dispatch()
