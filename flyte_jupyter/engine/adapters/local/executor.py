@@ -105,6 +105,7 @@ class LocalExecutor:
         self._leftovers = Leftovers(folder / "leftovers", self._engines, self._by_key.__contains__)
         self._beginnings = Beginnings()
         self._news: Callable[[AttemptNews], None] = lambda _: None
+        self._stopped = False
 
     # -- the port --
 
@@ -114,7 +115,7 @@ class LocalExecutor:
         ready: Ready = unrivalled,  # noqa: ARG002 - zygotes hear only whoever greeted them last
     ) -> None:
         """Adopt what runs, find how the rest ended, queue again what had not begun."""
-        self._news = news
+        self._news, self._stopped = news, False
         self._slots = Slots(self.capacity, self._devices)
         self._entries.clear()
         self._by_key.clear()
@@ -131,6 +132,7 @@ class LocalExecutor:
 
     async def stop(self) -> None:
         """Stop watching. What runs goes on."""
+        self._stopped = True  # a zygote may be lost while this waits
         await self._beginnings.stop()
         await self._leftovers.stop()
         await self._starter.warmth.stop()
@@ -221,6 +223,8 @@ class LocalExecutor:
         self._by_key[entry.key] = entry
 
     def _dispatch(self) -> None:
+        if self._stopped:
+            return
         for attempt, grant in self._slots.grant():
             entry = self._entries[attempt]
             entry.grant = grant
