@@ -14,6 +14,7 @@ from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl.ids import AttemptId
 
 _MOST = 16
+"""Each takes a directory, and its zygote keeps it: the oldest give way, and are launched from the beginning if they are launched."""
 
 
 class Drafts:
