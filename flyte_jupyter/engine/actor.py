@@ -293,14 +293,14 @@ class RunActor:
         ahead = self._world.preparing(self.context, thought.state.nodes, thought.owed)
         try:
             committed = await self._world.runs.commit(commit, ahead.begin if ahead else None)
-        except Stale:
-            raise
-        except BaseException:
-            self._doubtful = [seen for _, seen in thought.log if is_gap(seen)]
-            raise
-        finally:
+        except BaseException as error:
             if ahead is not None:
-                ahead.end()
+                ahead.end(committed=False)
+            if not isinstance(error, Stale):
+                self._doubtful = [seen for _, seen in thought.log if is_gap(seen)]
+            raise
+        if ahead is not None:
+            ahead.end(committed=True)
         for digest in commit.closures:
             del self.context.unsaved[digest]
         for uri in commit.literals:

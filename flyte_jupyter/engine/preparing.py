@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 _MOST = 8
 """Of one commit: what more it launches has to wait for its turn anyway."""
 _KEPT = 64
-"""How many specs wait for their launch. Of a commit that failed they never come."""
+"""How many specs wait for their launch, which for some never comes: their attempts were ended before it."""
 
 
 @dataclass(slots=True)
 class Preparation:
-    """The launches of one commit. `begin` once it is nearly there, `end` when it is there, or will not be."""
+    """The launches of one commit. `begin` once it is nearly there, `end` when it is there, or nobody waits for it."""
 
     owner: Preparations
     context: RunContext
@@ -34,15 +34,20 @@ class Preparation:
     """As the commit will leave them."""
     attempts: Sequence[AttemptId]
     _task: asyncio.Task[None] | None = field(init=False, default=None)
+    _over: bool = field(init=False, default=False)
 
     def begin(self) -> None:
-        """Make ready what can be, beside everything else."""
-        self._task = asyncio.get_running_loop().create_task(self._work())
+        """Make ready what can be, beside everything else; nothing when nobody waits for the commit any more."""
+        if not self._over:
+            self._task = asyncio.get_running_loop().create_task(self._work())
 
-    def end(self) -> None:
-        """Leave the rest to whoever launches it."""
+    def end(self, *, committed: bool) -> None:
+        """Leave the rest to whoever launches it. What was made for a commit that failed is nobody's: the next may decide otherwise."""
+        self._over = True
         if self._task is not None:
             self._task.cancel()
+        if not committed:
+            self.owner.forget(self.attempts)
 
     async def _work(self) -> None:
         try:
@@ -82,6 +87,11 @@ class Preparations:
         if len(self._specs) > _KEPT:
             self._specs.popitem(last=False)
         return self._executor.prepare(spec)
+
+    def forget(self, attempts: Sequence[AttemptId]) -> None:
+        """They are not launched as they were prepared."""
+        for attempt in attempts:
+            self._specs.pop(attempt, None)
 
     async def spec(self, context: RunContext, attempt: AttemptId, nodes: Nodes) -> AttemptSpec:
         """What its executor needs to launch it: as it was prepared, else made now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from engine_worlds import until, workflow
 
@@ -84,5 +86,51 @@ def test_what_cannot_be_prepared_is_launched_all_the_same(play):
         world.create(workflow(CHAIN))
         assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
         assert [attempt.path for attempt in world.executor.created] == [("a",), ("b",), ("c",)]
+
+    play(scenario)
+
+
+def test_what_a_commit_that_fails_has_prepared_is_not_what_the_next_launches(play):
+    async def scenario(world, engine):
+        launched, launch, commit = [], world.executor.launch, world.runs.commit
+
+        async def noting(spec):
+            launched.append(spec)
+            return await launch(spec)
+
+        async def fails(what, nearly=None):
+            if nearly is None or world.executor.prepared:
+                return await commit(what)
+            nearly()
+            await until(lambda: world.executor.prepared)
+            raise StoreBusy("another process writes and does not come to an end")
+
+        world.executor.launch, world.runs.commit = noting, fails
+        world.create(workflow({"a": ()}))
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        (prepared,), (spec,) = world.executor.prepared, launched
+        assert spec is not prepared
+        assert spec.id == prepared.id
+
+    play(scenario)
+
+
+def test_who_hears_of_a_commit_when_nobody_waits_for_it_any_more_prepares_nothing(play):
+    async def scenario(world, engine):
+        late, commit = [], world.runs.commit
+
+        async def silent(what, nearly=None):
+            if nearly is not None:
+                late.append(nearly)
+            return await commit(what)
+
+        world.runs.commit = silent
+        world.create(workflow(CHAIN))
+        assert (await world.ended()).state.summary.phase is RunPhase.SUCCEEDED
+        assert len(late) == len(CHAIN)
+        before = asyncio.all_tasks()
+        for nearly in late:
+            nearly()
+        assert asyncio.all_tasks() == before
 
     play(scenario)

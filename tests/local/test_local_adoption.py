@@ -13,6 +13,8 @@ from pathlib import Path
 from local_attempts import alive, attempt_id, bench
 from processes import eventually
 
+from flyte_jupyter.engine.adapters.local.resources import Capacity
+
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
@@ -119,5 +121,30 @@ def test_stopping_and_starting_again_loses_nothing(tmp_path):
             assert (await b.executor.listing()).running == {spec.id}
             await b.executor.kill(spec.id)
             assert not (await b.executor.listing()).all
+
+    asyncio.run(main())
+
+
+def test_who_has_stopped_begins_nothing_when_a_zygote_dies_meanwhile(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+
+    async def main():
+        async with bench(tmp_path, capacity=Capacity(cpu=1, memory=1 << 40)) as b:
+            argv = ["/bin/sh", "-c", f"read x < {tmp_path}/fifo"]
+            first, second = (b.command(argv, attempt_id(f"n{at}")) for at in range(2))
+            await b.executor.launch(first)
+            await b.started(first.id)
+            await b.executor.launch(second)
+            (zygote,) = b.executor._zygotes._live.values()
+            os.kill(zygote.hello.pid, signal.SIGKILL)
+            eventually(lambda: not alive(zygote.hello.pid))
+            await b.executor.stop()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            b.executor = b.new_executor()
+            await b.executor.start(b.news)
+            assert (await b.ended(first.id)).why.code == "WorkerLost"
+            await b.started(second.id)
+            await asyncio.to_thread((tmp_path / "fifo").write_text, "go\n")
+            assert (await b.ended(second.id)).code == 0
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from dataclasses import replace
@@ -10,9 +11,12 @@ from dataclasses import replace
 import pytest
 from local_attempts import Bench, attempt_id, bench
 
+from flyte_jupyter.engine.adapters.local import link
+from flyte_jupyter.engine.adapters.local.folders import Folders
 from flyte_jupyter.engine.adapters.local.link import Link
 from flyte_jupyter.engine.adapters.local.resources import Capacity
 from flyte_jupyter.engine.ports import Accepted, AttemptSpec
+from flyte_jupyter.idl import core
 
 TASKS = """
     import os
@@ -180,5 +184,77 @@ def test_directories_that_were_lent_come_back(tmp_path, place):
                 await b.executor.kill(spec.id)
             assert (await b.run(others[0])).code == 0
             assert order(place) == ["first", "n0"]
+
+    asyncio.run(main())
+
+
+def test_who_comes_late_lets_those_before_it_go_first(tmp_path, place):
+    async def main():
+        async with bench(tmp_path, capacity=Capacity(cpu=2, memory=1 << 40)) as b:
+            first, quick, late, large = notes(b, ["first", "quick", "late", "large"], place)
+            template = core.TaskTemplate()
+            template.CopyFrom(large.template)
+            template.container.resources.requests.add(
+                name=core.Resources.ResourceName.CPU, value="2"
+            )
+            large = replace(large, template=template)
+            gate = place[0] / "gate-quick"
+            os.mkfifo(gate)
+            assert (await b.run(first)).code == 0
+            assert await b.executor.launch(quick) == Accepted()
+            await b.started(quick.id)
+            assert b.executor.prepare(late)
+            for spec in (large, late):
+                assert await b.executor.launch(spec) == Accepted()
+            assert (await b.executor.listing()).queued == {large.id, late.id}
+            await asyncio.to_thread(gate.write_text, "go\n")
+            assert [(await b.ended(spec.id)).code for spec in (quick, large, late)] == [0, 0, 0]
+            assert order(place) == ["first", "quick", "large", "late"]
+
+    asyncio.run(main())
+
+
+def test_a_disk_that_is_full_when_it_is_launched_leaves_nothing_behind(
+    tmp_path, place, monkeypatch
+):
+    async def main():
+        async with bench(tmp_path, capacity=ONE) as b:
+            first, second, third = notes(b, ["first", "second", "third"], place)
+            assert (await b.run(first)).code == 0
+            await b.executor.reap(first.id)
+            assert b.executor.prepare(second)
+            with monkeypatch.context() as full:
+                full.setattr(Folders, "keep", no_room)
+                with pytest.raises(OSError, match="No space"):
+                    await b.executor.launch(second)
+            assert not any(zygote.keys for zygote in b.executor._zygotes._live.values())
+            again = replace(second)
+            assert (await b.run(again)).code == 0
+            assert (await b.run(third)).code == 0
+            assert order(place) == ["first", "second", "third"]
+            assert len(list((tmp_path / "local/attempts").iterdir())) <= 2
+
+    asyncio.run(main())
+
+
+def no_room(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_is_too_long_for_its_zygote_is_not_prepared_and_keeps_no_directory(
+    tmp_path, place, monkeypatch
+):
+    async def main():
+        async with bench(tmp_path, capacity=ONE) as b:
+            first, second = notes(b, ["first", "second"], place)
+            assert (await b.run(first)).code == 0
+            await b.executor.reap(first.id)
+            for run in ("r1", "another"):  # which brings new variables
+                long = replace(second, id=attempt_id("second", run=run))
+                with monkeypatch.context() as short:
+                    short.setattr(link, "_MOST_SENT", 64)
+                    assert not b.executor.prepare(long)
+            assert (await b.run(second)).code == 0
+            assert len(list((tmp_path / "local/attempts").iterdir())) == 1
 
     asyncio.run(main())

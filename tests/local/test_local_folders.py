@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,50 @@ def test_an_attempt_that_cannot_be_written_down_is_not_accepted(tmp_path):
     (tmp_path / "attempts.journal").mkdir()
     with pytest.raises(IsADirectoryError):
         put(Folders(tmp_path / "attempts"), kept(0, core.TaskTemplate(type="t")))
+
+
+def test_a_directory_that_is_lent_is_given_to_nobody_else(tmp_path):
+    template = core.TaskTemplate(type="t")
+    made = Folders(tmp_path / "attempts")
+    one, two = kept(0, template), kept(1, template)
+    first, second = key_of(one.spec.id), key_of(two.spec.id)
+    made.take_back(made.lend(first))
+    work = made.lend(second)
+    assert work == first, "the name alone says nothing: it was here before"
+    other = made.lend(first)
+    assert other != work
+    made.keep(second, two, work)
+    made.keep(first, one, other)
+    assert made.begin(key_of(one.spec.id), Grant(Wants())) == made.path_of(other)
+
+
+def test_a_directory_that_comes_back_unused_is_there_for_the_next_or_gone(tmp_path):
+    made = Folders(tmp_path / "attempts")
+    lent = [made.lend(f"{at:032}") for at in range(2)]
+    Path(made.path_of(lent[0]), "left").touch()
+    for name in lent:
+        made.take_back(name)
+    assert [path.name for path in (tmp_path / "attempts").iterdir()] == lent[1:]
+
+
+def test_of_an_attempt_that_did_not_fit_on_the_disk_nothing_stands_there(tmp_path, monkeypatch):
+    template = core.TaskTemplate(type="t")
+    made = Folders(tmp_path / "attempts")
+    put(made, kept(0, template))
+    one = kept(1, template)
+    key, write = key_of(one.spec.id), os.write
+    work = made.lend(key)
+    made.keep(key, one, work)
+    size = (tmp_path / "attempts.journal").stat().st_size
+    made.forget(key)
+    two = kept(2, template)
+    for short in range(1, size):
+
+        def part(fd, data, short=short):
+            return write(fd, data[:-short]) if len(data) > short else 0
+
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", part)
+            with pytest.raises(OSError, match="No space"):
+                made.keep(key_of(two.spec.id), two, work)
+        assert [k.spec.node for k in Folders(tmp_path / "attempts").all()] == ["n0"], short

@@ -11,13 +11,12 @@ from flyte_jupyter.kernel.runtime.job import Job
 
 @dataclass(slots=True)
 class Waiting:
-    """Who waits, and by the worker that can serve them, in the order in which they came, who may follow another without being told.
+    """Who waits, and who of them may follow another without being told. `Sender` is whoever sent them."""
 
-    `Sender` is whoever sent them.
-    """
-
-    _queues: dict[tuple[str, ...], deque[str]] = field(default_factory=dict)
     _jobs: dict[str, tuple[Any, Job]] = field(default_factory=dict)
+    """All of them by key, with their senders."""
+    _queues: dict[tuple[str, ...], deque[str]] = field(default_factory=dict)
+    """Those that are not held, by the worker that can serve them, in the order in which they came."""
 
     def admits(self, sender: Any, job: Job) -> bool:
         """Let it wait if it has to, in place of one of that name. False when it is to begin."""

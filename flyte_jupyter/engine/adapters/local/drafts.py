@@ -14,6 +14,7 @@ from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl.ids import AttemptId
 
 _MOST = 16
+"""Each takes a directory, and its zygote keeps it: the oldest give way, and are launched from the beginning if they are launched."""
 
 
 class Drafts:
@@ -46,17 +47,23 @@ class Drafts:
             self.drop(next(iter(self._drawn)))
         return True
 
-    def take(self, spec: AttemptSpec) -> Entry | None:
-        """It is launched: as it was drawn from this very object, if its zygote is still there."""
-        entry = self._drawn.pop(spec.id, None)
+    def of(self, spec: AttemptSpec) -> Entry | None:
+        """As it was drawn from this very object, if its zygote is still there."""
+        entry = self._drawn.get(spec.id)
         if entry is None or entry.zygote is None:
             return None
-        if entry.spec is not spec or not self._starter.zygotes.lives(entry.zygote):
-            # Where it waits still, it gives way to one of its name that is sent.
-            self._folders.take_back(entry.work)
-            return None
-        entry.zygote.keys.add(entry.key)
-        return entry
+        if entry.spec is spec and self._starter.zygotes.lives(entry.zygote):
+            return entry
+        self.drop(spec.id)
+        return None
+
+    def launched(self, entry: Entry) -> None:
+        """It is written down, and no draft any more; what was drawn for it besides is not needed."""
+        if self._drawn.get(entry.spec.id) is not entry:
+            self.drop(entry.spec.id)
+        elif entry.zygote is not None:
+            del self._drawn[entry.spec.id]
+            entry.zygote.keys.add(entry.key)
 
     def drop(self, attempt: AttemptId) -> None:
         """It will not be launched as it was drawn."""

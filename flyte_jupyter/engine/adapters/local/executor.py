@@ -105,6 +105,7 @@ class LocalExecutor:
         self._leftovers = Leftovers(folder / "leftovers", self._engines, self._by_key.__contains__)
         self._beginnings = Beginnings()
         self._news: Callable[[AttemptNews], None] = lambda _: None
+        self._stopped = False
 
     # -- the port --
 
@@ -114,7 +115,7 @@ class LocalExecutor:
         ready: Ready = unrivalled,  # noqa: ARG002 - zygotes hear only whoever greeted them last
     ) -> None:
         """Adopt what runs, find how the rest ended, queue again what had not begun."""
-        self._news = news
+        self._news, self._stopped = news, False
         self._slots = Slots(self.capacity, self._devices)
         self._entries.clear()
         self._by_key.clear()
@@ -131,6 +132,7 @@ class LocalExecutor:
 
     async def stop(self) -> None:
         """Stop watching. What runs goes on."""
+        self._stopped = True  # a zygote may be lost while this waits
         await self._beginnings.stop()
         await self._leftovers.stop()
         await self._starter.warmth.stop()
@@ -153,7 +155,7 @@ class LocalExecutor:
         if known:
             await self._gone(known)
             await self._forget(known)
-        entry = self._drafts.take(spec) or await self._admission.judge(spec)
+        entry = self._drafts.of(spec) or await self._admission.judge(spec)
         if isinstance(entry, Rejected):
             return entry
         if spec.id in self._entries:  # somebody else was quicker
@@ -165,14 +167,10 @@ class LocalExecutor:
                 raise  # asked again until there is room
             message = f"{task_of(spec)} could not be written down: {e}."
             return Rejected(system_failure("LaunchFailed", message))
+        self._drafts.launched(entry)
         self._enter(entry)
         self._slots.ask(spec.id, entry.grant.wants)
-        if entry.ahead:
-            self._slots.send_ahead(spec.id)
         self._dispatch()
-        if entry.ahead and entry.is_ is Is.QUEUED and entry.zygote:
-            # Somebody else has the slot by now: from here on it waits as those do that were sent ahead of theirs.
-            entry.zygote.link.send({"op": "queue", "key": entry.key})
         return Accepted()
 
     async def kill(self, attempt: AttemptId) -> None:
@@ -225,6 +223,8 @@ class LocalExecutor:
         self._by_key[entry.key] = entry
 
     def _dispatch(self) -> None:
+        if self._stopped:
+            return
         for attempt, grant in self._slots.grant():
             entry = self._entries[attempt]
             entry.grant = grant
@@ -244,8 +244,11 @@ class LocalExecutor:
             leading = (self._entries.get(leader) for leader in self._slots.granted)
             if not may_follow(entry, leading):
                 return
-            entry.ahead = True
             self._slots.send_ahead(attempt)
+            if entry.sent and entry.zygote:  # since before it was launched
+                entry.zygote.link.send({"op": "queue", "key": entry.key})
+                continue
+            entry.ahead = True
             self._start(entry)
             self._call_back([entry])
 

@@ -75,6 +75,7 @@ class Folders:
         self._templates: dict[str, bytes] = {}
         self._last: tuple[core.TaskTemplate, str] | None = None
         self._spare: list[str] = []
+        self._lent: set[str] = set()
         self._mode = -1
         self._fd = -1
         self._size = self._after = 0
@@ -89,6 +90,7 @@ class Folders:
         live = _Live(0, len(line), template, work, kept.grant.devices)
         live.start = self._append(line + _begun(key, live) if work else line)
         self._live[key] = live
+        self._lent.discard(work)
 
     def begin(self, key: str, grant: Grant) -> str:
         """A working directory for the attempt, which is about to start. Raises `OSError`."""
@@ -100,7 +102,15 @@ class Folders:
 
     def lend(self, key: str) -> str:
         """A directory for an attempt that may come; it is `keep`'s, or `take_back`'s. Raises `OSError`."""
-        return self._empty(key)
+        work = self._empty(key)
+        self._lent.add(work)
+        return work
+
+    def take_back(self, work: str) -> None:
+        """A directory that was lent is not needed."""
+        self._lent.discard(work)
+        if not self._spared(work):
+            self.clear(work)
 
     def path_of(self, work: str) -> str:
         """Where a working directory stands."""
@@ -115,7 +125,7 @@ class Folders:
             self._append(b'{"gone": "%s"}\n' % key.encode())
             if self._size > max(_LEAST_BYTES, 2 * self._after):
                 self._write_anew()
-        if not live.work or self.take_back(live.work):
+        if not live.work or self._spared(live.work):
             return ""
         return live.work
 
@@ -143,6 +153,7 @@ class Folders:
     def _read(self) -> list[Kept]:
         self.close()
         self._live, self._templates, self._spare = {}, {}, []
+        self._lent.clear()
         self._last = None
         kept: dict[str, Kept] = {}
         templates: dict[str, core.TaskTemplate] = {}
@@ -205,6 +216,9 @@ class Folders:
         written = os.write(self._fd, data)
         self._size += written
         if written < len(data):
+            # The first of two lines may be whole, and would tell of what was not accepted.
+            os.ftruncate(self._fd, self._size - written)
+            self._size -= written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn = False
         return self._size - len(line)
@@ -245,7 +259,7 @@ class Folders:
             os.mkdir(path)  # noqa: PTH102
         except FileExistsError:
             # Named for one that was here before, it may have been given to another since.
-            if any(live.work == key for live in self._live.values()):
+            if key in self._lent or any(live.work == key for live in self._live.values()):
                 return os.path.basename(tempfile.mkdtemp(prefix=f"{key}-", dir=self._root))  # noqa: PTH119
             shutil.rmtree(path, ignore_errors=True)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103
@@ -256,7 +270,7 @@ class Folders:
             self._mode = os.stat(path).st_mode  # noqa: PTH116
         return key
 
-    def take_back(self, name: str) -> bool:
+    def _spared(self, name: str) -> bool:
         """Keep an empty directory for another attempt; False when it is not as it was given."""
         path = f"{self._root}/{name}"
         try:

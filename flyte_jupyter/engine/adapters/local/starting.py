@@ -111,8 +111,8 @@ class Starter:
         zygote = self._ready(entry)
         if zygote is None or not zygote.hello.holds:
             return False
-        message = self._message(entry, zygote, self.folders.path_of(entry.work))
         try:
+            message = self._message(entry, zygote, self.folders.path_of(entry.work))
             zygote.link.send({**message, "held": True})
         except TooLong:
             return False
