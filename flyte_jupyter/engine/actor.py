@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
@@ -61,7 +60,6 @@ from flyte_jupyter.engine.ports import (
     passes,
 )
 from flyte_jupyter.engine.preparing import Preparation
-from flyte_jupyter.engine.together import together
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -243,14 +241,23 @@ class RunActor:
             if asked == _ROUNDS - 1:
                 thought.owed += questions
                 break
-            answer = partial(self._answer, thought.state)
-            batch = await together(answer, questions, _ANSWERS)
+            batch = await self._answers(questions, thought.state)
         begun = (START,) in thought.changed and isinstance(thought.state.nodes[START,], Succeeded)
         if begun and thought.state.summary.phase not in _ABORTED:
             await self._world.answers.begin(self.context)
         return thought
 
-    async def _answer(self, state: RunState, question: Question) -> Observation:
+    async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
+        found: list[Observation] = []
+        for start in range(0, len(questions), _ANSWERS):
+            part = questions[start : start + _ANSWERS]
+            if len(part) == 1:
+                found.append(await self._answer(part[0], state))
+            else:
+                found += await asyncio.gather(*(self._answer(q, state) for q in part))
+        return found
+
+    async def _answer(self, question: Question, state: RunState) -> Observation:
         try:
             return await self._world.answers.answer(self.context, question, state)
         except Exception as error:
