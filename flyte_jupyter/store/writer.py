@@ -190,8 +190,10 @@ class Writer:
 def _foretell(group: Sequence[_Write]) -> None:
     """While this thread waits for the disk the loop can go on: Python's lock is free then, and hardly before."""
     for write in group:
-        if write.nearly is not None and write.error is None and not write.loop.is_closed():
-            write.loop.call_soon_threadsafe(write.nearly)
+        if write.nearly is not None and write.error is None:
+            # A loop that was closed in the meantime has nobody left to tell.
+            with suppress(RuntimeError):
+                write.loop.call_soon_threadsafe(write.nearly)
 
 
 def _announce(group: Sequence[_Write]) -> None:

@@ -84,7 +84,7 @@ def test_who_asks_hears_that_its_write_is_nearly_there_unless_it_failed(path):
 
         async def write(name, change):
             try:
-                await db.write(change, lambda: order.append(f"{name} nearly"))
+                await db.write(change, nearly=lambda: order.append(f"{name} nearly"))
             except ValueError:
                 order.append(f"{name} failed")
             else:
