@@ -99,6 +99,15 @@ def test_a_workflow_runs_and_gives_typed_outputs(finished):
     assert finished.workflow.name == "kernel_jobs.pipeline"
 
 
+def test_nodes_that_came_at_one_moment_stand_as_in_the_workflow(finished):
+    again = flyte_jupyter.launch(jobs.pipeline, x=1).wait(LONG)
+    assert [(node.name, node.cached) for node in again.nodes] == [
+        ("scale", True),
+        ("scale", True),
+        ("save", False),
+    ]
+
+
 def test_its_nodes_can_be_looked_at(finished):
     nodes = finished.nodes
     assert [node.name for node in nodes] == ["scale", "scale", "save"]

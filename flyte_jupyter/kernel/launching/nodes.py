@@ -113,14 +113,24 @@ def nodes_of(
     storage: Storage,
     planned: Sequence[PlannedNode],
 ) -> list[NodeView]:
-    """The nodes of an execution in the order in which they were made, then those that were not, without start and end."""
+    """The nodes of an execution in the order in which they were made, then those that were not, without start and end.
+
+    Those that were made at one moment, as several hits of the cache are, stand as in the workflow.
+    """
     plans = {node.id: node for node in planned}
+    places = {node.id: place for place, node in enumerate(planned)}
     found = [
         _whole(client, message)
         for message in client.list_node_executions(run)
         if message.id.node_id not in _ENDS
     ]
-    found.sort(key=lambda node: (node.closure.created_at.ToNanoseconds(), node.id.node_id))
+    found.sort(
+        key=lambda node: (
+            node.closure.created_at.ToNanoseconds(),
+            places.get(node.id.node_id, len(places)),
+            node.id.node_id,
+        )
+    )
     views = [view(message, client, storage, plans.get(message.id.node_id)) for message in found]
     begun = {node.id for node in views}
     for node in planned:
