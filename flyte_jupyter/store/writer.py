@@ -132,8 +132,8 @@ class Writer:
             else:
                 for write in group:
                     self._attempt(write)
-            _count.run(self._connection, {"commits": self._commits + 1})
             _foretell(group)
+            _count.run(self._connection, {"commits": self._commits + 1})
             dialect.commit(self._connection)
         except Exception as error:  # noqa: BLE001 - whatever it was, those who wait are told and the next group is tried
             self._undo(group, error)

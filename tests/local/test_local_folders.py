@@ -107,6 +107,23 @@ def test_the_journal_does_not_grow_with_what_is_over(tmp_path, monkeypatch):
     assert Path(again.begin(key_of(stays.spec.id), Grant(Wants()))) == work
 
 
+def test_a_line_that_was_made_before_the_journal_was_written_anew_can_be_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(folders, "_LEAST_BYTES", 4096)
+    made = Folders(tmp_path / "attempts")
+    late = kept(0, core.TaskTemplate(type="late"))
+    key = key_of(late.spec.id)
+    line, work = made.line_of(key, late), made.lend(key)
+    for at in range(1, 200):
+        (other,) = put(made, kept(at, core.TaskTemplate(type="goes")))
+        made.forget(other)
+    made.keep(key, late, work, line)
+    again = Folders(tmp_path / "attempts")
+    assert [k.spec for k in again.all()] == [late.spec]
+    assert (tmp_path / "attempts" / work).is_dir()
+
+
 def test_what_nobody_claims_is_removed_at_the_start(tmp_path):
     (tmp_path / "attempts" / "stray").mkdir(parents=True)
     (tmp_path / "attempts" / "file").touch()

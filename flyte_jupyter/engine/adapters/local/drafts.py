@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from flyte_jupyter.engine.adapters.local.admission import Admission
 from flyte_jupyter.engine.adapters.local.entries import Entry
-from flyte_jupyter.engine.adapters.local.folders import Folders
+from flyte_jupyter.engine.adapters.local.folders import Folders, Kept
 from flyte_jupyter.engine.adapters.local.resources import BadQuantity, wants_of
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
 from flyte_jupyter.engine.adapters.local.starting import Starter
@@ -36,6 +36,7 @@ class Drafts:
                 return False
             entry = self._admission.entry(spec, Grant(wants))
             self.drop(spec.id)
+            entry.line = self._folders.line_of(entry.key, Kept(spec, entry.grant))
             entry.work = self._folders.lend(entry.key)
         except (BadQuantity, OSError):
             return False  # said by the launch

@@ -55,7 +55,7 @@ class Entry:
 
     `variables` are those that its task and its execution choose, as far as a library may look at them when it is imported.
     `ahead` says that it goes, or went, to its zygote before there was a slot for it, `sent` that it is there.
-    `work` is its directory, when it had one before it was accepted.
+    `work` is its directory, when it had one before it was accepted, and `line` what the journal is to say of it then.
     `over` is there when somebody waits for the end, and set with it.
     """
 
@@ -73,4 +73,5 @@ class Entry:
     ahead: bool = False
     sent: bool = False
     work: str = ""
+    line: bytes = b""
     over: asyncio.Event | None = None

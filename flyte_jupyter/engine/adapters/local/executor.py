@@ -161,7 +161,7 @@ class LocalExecutor:
         if spec.id in self._entries:  # somebody else was quicker
             return Accepted()
         try:
-            self._folders.keep(entry.key, Kept(spec, entry.grant), entry.work)
+            self._folders.keep(entry.key, Kept(spec, entry.grant), entry.work, entry.line)
         except OSError as e:
             if e.errno in NO_ROOM:
                 raise  # asked again until there is room

@@ -83,10 +83,15 @@ class Folders:
 
     # -- the journal --
 
-    def keep(self, key: str, kept: Kept, work: str = "") -> None:
+    def line_of(self, key: str, kept: Kept) -> bytes:
+        """What `keep` will write of an attempt, for who has the time before it. Raises `OSError`."""
+        return _line({"key": key, **_described(kept, self._template(kept.spec.template))})
+
+    def keep(self, key: str, kept: Kept, work: str = "", line: bytes = b"") -> None:
         """Write down that the attempt was accepted, and its directory if it has got one by then. Raises `OSError`."""
+        # Also for a line that was made before: the journal may have been written anew since, without the template.
         template = self._template(kept.spec.template)
-        line = _line({"key": key, **_described(kept, template)})
+        line = line or self.line_of(key, kept)
         live = _Live(0, len(line), template, work, kept.grant.devices)
         live.start = self._append(line + _begun(key, live) if work else line)
         self._live[key] = live
