@@ -12,6 +12,7 @@ import sys
 import tarfile
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -228,3 +229,20 @@ def children(pid: int) -> list[int]:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def notes(
+    b: Bench, source: str, names: list[str], place: Path, reuse: str = "true"
+) -> list[AttemptSpec]:
+    """Attempts of the task `note` in `source`, as those of one workflow are: with one and the same template. It writes below `place`."""
+    made = [b.task(source, "note", attempt_id(name), reuse=reuse) for name in names]
+    return [
+        replace(spec, template=made[0].template, env={"PLACE": str(place), **spec.env})
+        for spec in made
+    ]
+
+
+def order(place: Path) -> list[str]:
+    """What they have noted in the file `order` there, in turn."""
+    path = place / "order"
+    return path.read_text().split() if path.exists() else []

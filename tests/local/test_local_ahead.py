@@ -11,8 +11,9 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import local_attempts
 import pytest
-from local_attempts import Bench, attempt_id, bench, seen
+from local_attempts import Bench, attempt_id, bench, order, seen
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity
 from flyte_jupyter.engine.ports import AttemptSpec
@@ -37,23 +38,13 @@ ONE = Capacity(cpu=1, memory=1 << 40)
 
 
 def notes(b: Bench, names: list[str], place: Path) -> list[AttemptSpec]:
-    """Attempts of one task, as those of one workflow are: with one and the same template."""
-    made = [b.task(TASKS, "note", attempt_id(name), reuse="true") for name in names]
-    return [
-        replace(spec, template=made[0].template, env={"PLACE": str(place), **spec.env})
-        for spec in made
-    ]
+    return local_attempts.notes(b, TASKS, names, place)
 
 
 def gate(place: Path, node: str) -> Path:
     path = place / f"gate-{node}"
     os.mkfifo(path)
     return path
-
-
-def order(place: Path) -> list[str]:
-    path = place / "order"
-    return path.read_text().split() if path.exists() else []
 
 
 async def opened(path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from dataclasses import replace
 
+import local_attempts
 import pytest
 from local_attempts import Bench, attempt_id, bench
 
@@ -43,7 +44,7 @@ def place(request, tmp_path):
 
 @pytest.fixture
 def sent(monkeypatch):
-    """The names of all messages to zygotes, with the node that they are about."""
+    """The names of all messages to zygotes, in turn; of an attempt that is held it says so."""
     said: list[str] = []
     put = Link._put
 
@@ -58,16 +59,11 @@ def sent(monkeypatch):
 
 def notes(b: Bench, names: list[str], place) -> list[AttemptSpec]:
     folder, reuse = place
-    made = [b.task(TASKS, "note", attempt_id(name), reuse=reuse) for name in names]
-    return [
-        replace(spec, template=made[0].template, env={"PLACE": str(folder), **spec.env})
-        for spec in made
-    ]
+    return local_attempts.notes(b, TASKS, names, folder, reuse)
 
 
 def order(place) -> list[str]:
-    path = place[0] / "order"
-    return path.read_text().split() if path.exists() else []
+    return local_attempts.order(place[0])
 
 
 def test_who_is_prepared_begins_when_it_is_launched_and_not_before(tmp_path, place, sent):
