@@ -28,6 +28,8 @@ from tornado.tcpclient import TCPClient
 from flyte_jupyter.supervisor import ControlPlaneUnreachable, Endpoint
 
 CONNECT_SECONDS = 10.0
+QUEUE_PAUSE = 0.02
+"""Between two looks whether a full queue of callers has a place again."""
 ANSWER_SECONDS = 120.0
 """How long the control plane may think before its answer begins."""
 PART = 256 * 1024
@@ -139,7 +141,7 @@ async def connect(endpoint: Endpoint) -> IOStream:
         plug.setblocking(False)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await asyncio.get_running_loop().sock_connect(plug, endpoint.socket_path)
+                await _plug_in(plug, endpoint.socket_path)
         except BaseException:
             plug.close()
             raise
@@ -152,6 +154,17 @@ async def connect(endpoint: Endpoint) -> IOStream:
         ssl_options=secure,
         timeout=CONNECT_SECONDS,
     )
+
+
+async def _plug_in(plug: socket.socket, path: str) -> None:
+    """Connect, as soon as there is a place in the listener's queue: asyncio takes the want of one for a connection."""
+    while True:
+        try:
+            plug.connect(path)
+        except BlockingIOError:
+            await asyncio.sleep(QUEUE_PAUSE)
+        else:
+            return
 
 
 def _gone() -> ControlPlaneUnreachable:

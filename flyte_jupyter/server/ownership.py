@@ -17,6 +17,8 @@ LOCK = "control.lock"
 SOCKET = "control.sock"
 RUNTIME_FILE = "control.json"
 _SECRET_BYTES = 32
+_QUEUE = 2048
+"""Callers whom the system keeps for us while we think; the kernel's own limit may be lower."""
 
 
 class AlreadyRunning(Exception):
@@ -61,7 +63,7 @@ def private_folder(path: Path) -> Path:
 
 def bind(run_dir: Path) -> socket.socket:
     """Listen on the folder's socket; one that a dead process left is replaced. Call only when `locked`."""
-    return bind_unix_socket(str(run_dir / SOCKET), mode=0o600)
+    return bind_unix_socket(str(run_dir / SOCKET), mode=0o600, backlog=_QUEUE)
 
 
 def write_runtime_file(run_dir: Path, content: Mapping[str, object]) -> None:

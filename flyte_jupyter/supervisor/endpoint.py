@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from flyte_jupyter.supervisor.errors import ControlPlaneUnreachable
 Body = bytes | BinaryIO
 """What a request sends: in memory, or a file from where it stands, a part at a time."""
 _PART = 256 * 1024
+_MICRO = 1_000_000
 HOST = "flyte-jupyter"
 """What clients of the Unix socket send as ``Host``."""
 
@@ -65,12 +67,16 @@ class Response:
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__(HOST, timeout=timeout, blocksize=_PART)
-        self._path = path
+        self._path, self._patience = path, timeout
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        # With a timeout Python's sockets don't block, and such a one is refused at once when many others stand in
+        # the queue before it. The kernel waits for a place, this long.
+        patience = struct.pack("@ll", *divmod(max(1, int(self._patience * _MICRO)), _MICRO))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
         self.sock.connect(self._path)
+        self.sock.settimeout(self._patience)
 
 
 def connect(endpoint: Endpoint, timeout: float = 60.0) -> http.client.HTTPConnection:
