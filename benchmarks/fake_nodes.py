@@ -20,8 +20,16 @@ from typing import Any
 
 from benchmarks.ours import ROOT
 from benchmarks.table import Figure
+from benchmarks.transitions import Overheard
 
 WIDE, LONG, AT_ONCE = 500, 100, 64
+GAPS = {
+    "raw client: pod succeeded to next created": (None, None),
+    "raw client: success heard to next create sent": (None, None),
+    "our engine: pod succeeded to next created": (10, None),
+    "our engine: success heard to next create sent": (10, 50),
+}
+"""Between two pods of a chain, as a process of its own sees it and as the engine does; the most that it may be."""
 
 
 def on_fake_nodes(cluster: Any) -> Iterator[Figure]:
@@ -39,12 +47,10 @@ def on_fake_nodes(cluster: Any) -> Iterator[Figure]:
         yield Figure(f"a workflow of {WIDE} nodes, a pod each", ours, "pods/s")
         yield Figure("raw client's rate to ours", raw / ours, "x", 2)
         gaps = [_both_gaps(cluster) for _ in range(3)]
-        p50s, p99s = ([statistics.median(of) for of in zip(*each, strict=True)] for each in zip(*gaps, strict=True))  # fmt: skip
-        for at, name in enumerate(("raw client", "our engine")):
-            target = 10 if at else None
-            yield Figure(f"{name}: pod succeeded to next created, p50", p50s[at], "ms", target)
-            yield Figure(f"{name}: pod succeeded to next created, p99", p99s[at], "ms")
-        yield Figure("our engine's own part of that, p50", p50s[1] - p50s[0], "ms", 2.5)
+        for at, (name, targets) in enumerate(GAPS.items()):
+            for which, (percentile, target) in enumerate(zip(("p50", "p99"), targets, strict=True)):
+                value = statistics.median(each[at][which] for each in gaps)
+                yield Figure(f"{name}, {percentile}", value, "ms", target)
     finally:
         nodes.stop()
 
@@ -56,11 +62,18 @@ def _rates(cluster: Any) -> tuple[float, float]:
     return raw, ours
 
 
-def _both_gaps(cluster: Any) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Median gaps of the raw client's chain and of ours, one after the other; and their 99th."""
-    (raw, raw99), (ours, ours99) = _gaps(cluster, _raw_chain), _gaps(cluster, _our_chain)
-    print(f"  raw {raw:.1f}, ours {ours:.1f} ms, load {os.getloadavg()[0]:.1f}", flush=True)
-    return (raw, ours), (raw99, ours99)
+def _both_gaps(cluster: Any) -> list[tuple[float, float]]:
+    """The gaps of `GAPS`, the raw client's chain and ours one after the other: median and 99th, in milliseconds."""
+    chains = [_gaps(cluster, chain) for chain in (_raw_chain, _our_chain)]
+    found = [_percentiles(gaps) for both in chains for gaps in both]
+    raw, _, ours, own = (p50 for p50, _ in found)
+    print(f"  raw {raw:.1f}, ours {ours:.1f}, of that our part {own:.1f} ms, load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
+    return found
+
+
+def _percentiles(gaps: list[float]) -> tuple[float, float]:
+    ordered = sorted(each * 1000 for each in gaps)
+    return statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
 
 
 def _settings(namespace: str) -> Any:
@@ -75,15 +88,19 @@ def _settings(namespace: str) -> Any:
     return dataclasses.replace(made, tell_after=1.0, log_seconds=0.0)
 
 
-@contextlib.asynccontextmanager
-async def _api(cluster: Any, settings: Any) -> AsyncIterator[Any]:
+async def _overheard(cluster: Any) -> Overheard:
     from flyte_jupyter.engine.adapters.clock import SystemClock
-    from flyte_jupyter.engine.adapters.kubernetes.api import Api
     from flyte_jupyter.engine.adapters.kubernetes.connection import connect
     from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
-    at = ConnectionSettings(cluster.kubeconfig)
-    api = Api(await connect(at, SystemClock()), settings.pace)
+    return Overheard(await connect(ConnectionSettings(cluster.kubeconfig), SystemClock()))
+
+
+@contextlib.asynccontextmanager
+async def _api(connection: Overheard, settings: Any) -> AsyncIterator[Any]:
+    from flyte_jupyter.engine.adapters.kubernetes.api import Api
+
+    api = Api(connection, settings.pace)
     try:
         yield api
     finally:
@@ -169,7 +186,7 @@ class RawLoop:
 async def _raw_rate(cluster: Any) -> float:
     namespace = _namespace(cluster)
     settings = _settings(namespace)
-    async with _api(cluster, settings) as api:
+    async with _api(await _overheard(cluster), settings) as api:
         loop = RawLoop(api, namespace, settings)
         room = asyncio.Semaphore(AT_ONCE)
 
@@ -188,9 +205,9 @@ async def _raw_rate(cluster: Any) -> float:
     return WIDE / took
 
 
-async def _raw_chain(cluster: Any, namespace: str) -> None:
+async def _raw_chain(connection: Overheard, namespace: str) -> None:
     settings = _settings(namespace)
-    async with _api(cluster, settings) as api:
+    async with _api(connection, settings) as api:
         loop = RawLoop(api, namespace, settings)
 
         async def one_by_one() -> None:
@@ -205,13 +222,13 @@ async def _raw_chain(cluster: Any, namespace: str) -> None:
 
 async def _our_rate(cluster: Any) -> float:
     namespace = _namespace(cluster)
-    took = await _launched(cluster, namespace, WIDE, chain=False)
+    took = await _launched(await _overheard(cluster), namespace, WIDE)
     _remove(cluster, namespace)
     return WIDE / took
 
 
-async def _our_chain(cluster: Any, namespace: str) -> None:
-    await _launched(cluster, namespace, LONG, chain=True)
+async def _our_chain(connection: Overheard, namespace: str) -> None:
+    await _launched(connection, namespace, LONG, chain=True)
 
 
 def _namespace(cluster: Any) -> str:
@@ -225,7 +242,9 @@ def _remove(cluster: Any, namespace: str) -> None:
     cluster.kubectl("delete", "namespace", namespace)
 
 
-async def _launched(cluster: Any, namespace: str, nodes: int, *, chain: bool) -> float:
+async def _launched(
+    connection: Overheard, namespace: str, nodes: int, *, chain: bool = False
+) -> float:
     """Seconds from the launch of a workflow to its end, its pods gone. Data stands in a folder: fake pods read none."""
     from flyte_jupyter.idl.ids import RunId
     from flyte_jupyter.server.admin.calls import Caller
@@ -237,7 +256,7 @@ async def _launched(cluster: Any, namespace: str, nodes: int, *, chain: bool) ->
     settings = _settings(namespace)
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(Path(folder))
-        async with _api(cluster, settings) as api:
+        async with _api(connection, settings) as api:
             plane = plane_on(api, database, Path(folder), f"{folder}/blobs", settings)
             await plane.engine.start()
             for name, message in _requests(nodes, chain=chain):
@@ -326,14 +345,20 @@ def _execution() -> Any:
     return admin.ExecutionCreateRequest(name="bench", spec=spec, **where)
 
 
-def _gaps(cluster: Any, chain: Any) -> tuple[float, float]:
-    """Milliseconds from a pod's success to the next pod's creation, median and 99th, as a process of its own sees them."""
+def _gaps(cluster: Any, chain: Any) -> tuple[list[float], list[float]]:
+    """Seconds from a pod's success to the next pod's creation, as a process of its own sees them, and what of that is ours."""
+
+    async def overheard() -> list[float]:
+        connection = await _overheard(cluster)
+        await chain(connection, namespace)
+        return connection.transitions()
+
     namespace = _namespace(cluster)
     words = [sys.executable, "-m", "benchmarks.fake_nodes", str(cluster.kubeconfig), namespace]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as watcher:
         assert watcher.stdout is not None
         watcher.stdout.readline()
-        asyncio.run(chain(cluster, namespace))
+        own = asyncio.run(overheard())
         seen: dict[str, list[float]] = {"created": [], "succeeded": []}
         while len(seen["succeeded"]) < LONG:
             what, at = watcher.stdout.readline().split()
@@ -341,8 +366,7 @@ def _gaps(cluster: Any, chain: Any) -> tuple[float, float]:
         watcher.terminate()
     _remove(cluster, namespace)
     pairs = zip(sorted(seen["succeeded"]), sorted(seen["created"])[1:], strict=False)
-    gaps = sorted((created - succeeded) * 1000 for succeeded, created in pairs)
-    return statistics.median(gaps), gaps[int(len(gaps) * 0.99)]
+    return [created - succeeded for succeeded, created in pairs], own
 
 
 async def observe(kubeconfig: str, namespace: str) -> None:
