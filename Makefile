@@ -19,6 +19,7 @@ $(BIN)/python:
 $(VENV)/.lab: $(BIN)/python pyproject.toml hatch_build.py $(LOCK) $(FRONTEND)
 	@echo "Installing flyte-jupyter with its JupyterLab extension into $(VENV) ..."
 	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[lab,examples]'
+	@$(BIN)/python -m compileall -q flyte_jupyter # as pip does with what it copies: else each process would where Python may not write
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.lab

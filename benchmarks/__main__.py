@@ -6,6 +6,7 @@ Options: ``--no-peers`` leaves the peers out, ``--quick`` the slow ones (Metaflo
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import platform
@@ -92,6 +93,8 @@ def main(words: list[str]) -> int:
     print(
         f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     )
+    # As where it was installed from a wheel, also when Python may not write here by itself.
+    compileall.compile_dir(ours.ROOT / "flyte_jupyter", quiet=1)
     with tempfile.TemporaryDirectory(prefix="fj-bench-") as home:
         os.environ["FLYTE_JUPYTER_DATA_DIR"] = home
         before = ours.calibration()
