@@ -13,7 +13,8 @@ import pytest
 from processes import stop_control_plane
 
 _REAL = {
-    "browser", "cluster", "extension", "kernel", "kubernetes", "local", "notebook", "runtime", "street", "supervisor",
+    "browser", "cluster", "copilot", "extension", "kernel", "kubernetes", "local", "notebook", "runtime", "server", "store",
+    "street", "supervisor",
 }  # fmt: skip
 """Folders whose tests drive real browsers, clusters and processes: what a slow machine does to them says nothing about us."""
 
