@@ -343,6 +343,19 @@ def test_labels_and_annotations_of_everybody_with_ours_above_all():
     }
 
 
+@pytest.mark.parametrize(
+    "task", [container_task(), pod_task({"containers": [{"name": "main", "image": "i"}]}, labels={"team": "pod", "c": "pod"})]
+)  # fmt: skip
+def test_a_tasks_own_labels_are_above_its_pods_and_below_the_executions(task):
+    task.metadata.metadata.labels.update({"team": "task", "kind": "task"})
+    task.metadata.metadata.annotations.update({"queue": "slow", "who": "task"})
+    settings = PodSettings(labels={"kind": "settings"}, annotations={"queue": "settings"})
+    made = pod_of(task, settings, labels={"kind": "execution"}, annotations={"who": "me"})
+    metadata = made["metadata"]
+    assert (metadata["labels"]["team"], metadata["labels"]["kind"]) == ("task", "execution")
+    assert (metadata["annotations"]["queue"], metadata["annotations"]["who"]) == ("slow", "me")
+
+
 def test_nobody_else_gives_a_pod_words_of_ours():
     """Such as those by which workers are found, which would get others' attempts."""
     worker = {"flyte-jupyter.dev/worker-of": "flyte-jupyter", "flyte-jupyter.dev/worker-kind": "k"}

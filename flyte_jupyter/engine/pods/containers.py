@@ -30,7 +30,8 @@ def task_pod(template: core.TaskTemplate, settings: PodSettings) -> tuple[Manife
     match template.WhichOneof("target"):
         case "container":
             container = _container_of(template.container, settings)
-            return {"metadata": {}, "spec": {"containers": [container]}}, TASK_CONTAINER
+            pod = {"metadata": _metadata(template), "spec": {"containers": [container]}}
+            return pod, TASK_CONTAINER
         case "k8s_pod":
             return _pod_of(template)
         case other:
@@ -52,11 +53,16 @@ def _pod_of(template: core.TaskTemplate) -> tuple[Manifest, str]:
         names = ", ".join(str(c.get("name")) for c in spec.get("containers") or ()) or "none"
         text = f"Task {template.id.name}: its pod has no container {name!r}; it has {names}."
         raise PodRefused(_BAD, text)
-    metadata = {
-        "labels": dict(pod.metadata.labels),
-        "annotations": dict(pod.metadata.annotations),
+    return {"metadata": _metadata(template), "spec": spec}, name
+
+
+def _metadata(template: core.TaskTemplate) -> Manifest:
+    """Labels and annotations of the task's pod, and over them those of the task itself (flytekit's ``@task(labels=...)``)."""
+    said = template.k8s_pod.metadata, template.metadata.metadata
+    return {
+        "labels": {k: v for one in said for k, v in one.labels.items()},
+        "annotations": {k: v for one in said for k, v in one.annotations.items()},
     }
-    return {"metadata": metadata, "spec": spec}, name
 
 
 def plain(value: Any) -> Any:
