@@ -105,15 +105,19 @@ def _listed(entries: Any, settings: PodSettings) -> dict[str, str]:
 
 
 def customised(
-    container: Manifest, spec: AttemptSpec, settings: PodSettings, *, own: bool
+    container: Manifest, spec: AttemptSpec, settings: PodSettings, *, own: bool, base: Manifest
 ) -> Manifest:
-    """A container of the task's with gaps for templates, environment and resources; only its `own` gets default resources."""
+    """A container of the task's with gaps for templates, environment and resources; only its `own` gets default resources.
+
+    `base` is what a pod template puts below it: resources that the task doesn't name are the template's before they are the platform's.
+    """
     made = dict(container)
     for field in ("command", "args"):
         if made.get(field):
             made[field] = [word(str(each)) for each in made[field]]
     made["env"] = environment(container.get("env") or [], spec, settings)
-    resources = _resources(container.get("resources") or {}, settings, own=own, task=spec)
+    given = _over(base.get("resources") or {}, container.get("resources") or {}, settings, own=own)
+    resources = _resources(given, settings, own=own, task=spec)
     if resources:
         made["resources"] = resources
     made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
@@ -152,9 +156,7 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
     A request that is not given, or is 0, is the limit, else the platform's default; a limit likewise is the platform's, else the
     request. Neither exceeds what the platform allows at most.
     """
-    requests = _amounts(given.get("requests"), settings, own=own)
-    limits = _amounts(given.get("limits"), settings, own=own)
-    rules = settings.resources
+    requests, limits, rules = given["requests"], given["limits"], settings.resources
     names = dict.fromkeys([*requests, *limits])
     if own:
         names |= dict.fromkeys([*rules.requests, *rules.limits])
@@ -178,6 +180,18 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
     kept = {k: v for k, v in given.items() if k not in ("requests", "limits")}
     made = {"requests": made_requests, "limits": made_limits}
     return kept | {k: v for k, v in made.items() if v}
+
+
+def _over(below: Manifest, above: Manifest, settings: PodSettings, *, own: bool) -> Manifest:
+    """A container's resources by the cluster's names, over those of a template: whoever names one first says request and limit."""
+    made = {**above}
+    kinds = ("requests", "limits")
+    said = {kind: _amounts(above.get(kind), settings, own=own) for kind in kinds}
+    named = {*said["requests"], *said["limits"]}
+    for kind in kinds:
+        base = _amounts(below.get(kind), settings, own=own)
+        made[kind] = {k: v for k, v in base.items() if k not in named} | said[kind]
+    return made
 
 
 def _amounts(entries: Manifest | None, settings: PodSettings, *, own: bool) -> dict[str, str]:

@@ -27,7 +27,7 @@ from flyte_jupyter.engine.pods.sidecars import (
     data_config,
     with_copilot,
 )
-from flyte_jupyter.engine.pods.templates import merged, with_template
+from flyte_jupyter.engine.pods.templates import base_of, merged, with_template
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
@@ -150,8 +150,9 @@ def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | Non
     if below is template:
         # Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may.
         check(below, settings, below=task)
-    body = _body(task["spec"], primary, spec, settings)
-    body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
+    under: Manifest = below.get("spec") or {}
+    body = _body(task["spec"], primary, spec, settings, under)
+    body = with_template(under, body, primary, DOWNLOADER)
     body = kept_apart(body, settings, interruptible=spec.interruptible)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
@@ -170,14 +171,19 @@ def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | Non
     )
 
 
-def _body(given: Manifest, primary: str, spec: AttemptSpec, settings: PodSettings) -> Manifest:
-    """The task's own pod with everything that Flyte fills in, or a gap for it."""
+def _body(
+    given: Manifest, primary: str, spec: AttemptSpec, settings: PodSettings, below: Manifest
+) -> Manifest:
+    """The task's own pod with everything that Flyte fills in, or a gap for it. `below` is the template's ``spec``."""
     made = copy.deepcopy(given)
     for kind in ("initContainers", "containers"):
-        if given.get(kind):
-            made[kind] = [
-                customised(c, spec, settings, own=c.get("name") == primary) for c in given[kind]
-            ]
+        if not given.get(kind):
+            continue
+        made[kind] = []
+        for container in given[kind]:
+            own = container.get("name") == primary
+            base = base_of(below, kind, own=own and kind == "containers")
+            made[kind].append(customised(container, spec, settings, own=own, base=base))
     made = with_copilot(made, spec, settings, primary)
     return placed(made, settings, interruptible=spec.interruptible)
 
