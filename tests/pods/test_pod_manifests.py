@@ -135,7 +135,7 @@ def test_the_pod_of_an_ordinary_task():
                         '""',
                         "--dest",
                         "{{ .dest_dir }}",
-                        f"{NAME} in flytesnacks-development",
+                        f"{NAME.replace('-', '_')} in flytesnacks-development",
                     ],
                     "env": [*IDENTITY, {"name": "MODE", "value": "fast"}],
                     "resources": {
@@ -192,6 +192,40 @@ def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables()
     assert draft_for(attempt(task), SETTINGS).wants_inputs
     pod = pod_for(attempt(task), SETTINGS, inputs=inputs)
     assert pod["spec"]["containers"][0]["command"] == ["echo", "$$(AWS_SECRET_ACCESS_KEY) $(MODE)"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "filled"),
+    [
+        ("{{.inputs.a}}", "", ""),
+        ("{{.inputs.a}}", None, ""),
+        ("{{ $Inputs.a }}", 1.5, "1.5"),
+        ("{{.inputs.a}}", {"x": True}, '{"x":true}'),
+        ("{{.inputs.a}}", literals.binary({"x": [1]}), '{"x":[1]}'),
+        ("{{.inputs.a}}", literals.generic({"x": "é"}), '{"x":"é"}'),
+        ("{{.inputs.a}}", literals.binary("word"), "word"),
+        ("{{.inputs.A}}", 1, "the other"),
+        ("{{.inputs.a-b/c}}", 1, "odd"),
+        ("{{ inputs.a }} {{ input }} {{namespace}}", 1, "{{ inputs.a }} {{ input }} {{namespace}}"),
+    ],
+)
+def test_an_input_on_the_command_line_is_its_value_and_what_has_no_dot_is_somebody_elses(
+    written, value, filled
+):
+    given = {"a": value, "A": "the other", "a-b/c": "odd"}
+    inputs = core.LiteralMap()
+    for name, one in given.items():
+        literal = one if isinstance(one, core.Literal) else literals.literal(one)
+        inputs.literals[name].CopyFrom(literal)
+    pod = pod_for(attempt(container_task(args=[written])), SETTINGS, inputs=inputs)
+    assert pod["spec"]["containers"][0]["args"] == [filled]
+
+
+def test_a_key_for_each_attempt_is_a_name_in_any_language():
+    run = RunId("flytesnacks", "development", "0-abc")
+    main = main_of(container_task(args=["{{.perRetryUniqueKey}}"]), id=AttemptId(run, ("n0-a",), 2))
+    assert main["args"][0].isidentifier()
+    assert main["args"][0].startswith("a_0_abc_n0_a_2_")
 
 
 def test_only_a_command_that_names_inputs_wants_them():
