@@ -197,6 +197,20 @@ def test_a_grace_of_an_init_container_counts_from_when_a_node_was_found():
     assert failed(meaning(seen, at(181), GRACES))[0] == "ImagePullBackOff"
 
 
+def test_a_grace_of_an_init_container_counts_from_when_those_before_it_were_done():
+    seen = pod(
+        "Pending",
+        container(**waiting("PodInitializing")),
+        inits=(
+            container("listen", **running()),
+            container("fetch", **ran(0, "Completed", until=600)),
+            container("unpack", **waiting("ErrImagePull")),
+        ),
+    )
+    assert meaning(seen, at(601), GRACES).until == at(780)
+    assert failed(meaning(seen, at(780), GRACES))[0] == "ErrImagePull"
+
+
 def test_without_a_grace_a_pod_waits_for_ever():
     seen = pod("Pending", container(**waiting("ImagePullBackOff")))
     assert meaning(seen, at(10**6), Graces(image_pull=None)).until is None

@@ -116,6 +116,12 @@ class PodStatus:
                 return moment(found.get("lastTransitionTime"))
         return moment(self._status.get("startTime")) or self.created
 
+    def turn_of(self, init: ContainerState) -> datetime | None:
+        """When an init container could start: those before it had done what it waits for."""
+        before = list(self.inits.values())[: list(self.inits).index(init.name)]
+        done = (c.until or c.since for c in before)
+        return max((when for when in done if when), default=self.scheduled_since)
+
     @property
     def scheduled_since(self) -> datetime | None:
         """When a node was found for it."""
