@@ -417,6 +417,26 @@ def test_a_pod_that_the_cluster_wants_away_since_nobody_knows_when_is_the_cluste
     assert failed(meaning(seen, at(20), GRACES)) == ("PreemptionByScheduler", SYSTEM, True, False)
 
 
+@pytest.mark.parametrize(
+    ("until", "more", "expected"),
+    [
+        (12, {"conditions": (SCHEDULED, BY_KUBELET), **EVICTED}, ("Evicted", SYSTEM, True, False)),
+        (7, {"conditions": (SCHEDULED, BY_KUBELET), **EVICTED}, None),
+        (12, EVICTED, None),
+        (12, {"reason": "DeadlineExceeded", "startTime": text(1)}, ("DeadlineExceeded", USER, True, False)),
+        (9, {"reason": "DeadlineExceeded", "startTime": text(1)}, None),
+        (12, {"reason": "DeadlineExceeded"}, None),
+    ],
+    ids=["evicted", "done before it was evicted", "evicted nobody knows when", "deadline", "done before its deadline", "deadline nobody knows when"],
+)  # fmt: skip
+def test_a_task_that_ends_well_since_it_is_told_to_end_has_not_succeeded(until, more, expected):
+    """Many programs heed SIGTERM and give 0."""
+    seen = pod("Failed", container(**ran(0, "Completed", until=until)), **more)
+    seen["spec"]["activeDeadlineSeconds"] = 11
+    found = meaning(seen, at(20), GRACES)
+    assert (found == Ended(Exit(code=0))) if expected is None else (failed(found) == expected)
+
+
 def test_a_pod_whose_containers_nobody_reports_ends_by_its_phase():
     assert meaning(pod("Succeeded"), at(20), GRACES) == Ended(Exit(code=0))
 
