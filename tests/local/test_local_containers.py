@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import container_engine
@@ -271,6 +272,46 @@ def test_a_plain_command_of_this_machine_needs_no_image(tmp_path):
         async with bench(tmp_path, environ=without_engines(tmp_path / "bin")) as b:
             spec = raw(b, "exit 3", image="alpine:3", data=None, kind="container")
             assert (await b.run(spec)).code == 3
+
+    asyncio.run(main())
+
+
+NOTES = """
+case "$1" in
+  info) echo '{}' ;;
+  run) for word in "$@"; do echo "word $word"; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "program", "told"),
+    [
+        ({"command": ["sh", "-c", "echo {{.inputs.x}}"], "args": ["-"]}, "sh", ["-c", "echo 3", "-"]),
+        ({"args": ["--number", "{{.inputs.x}}"]}, None, ["--number", "3"]),
+        ({}, None, []),
+    ],
+    ids=["command", "arguments only", "neither"],
+)  # fmt: skip
+def test_a_command_takes_the_place_of_the_images_program_and_arguments_are_given_to_it(
+    tmp_path, given, program, told
+):
+    """As in a pod: an engine's own way is to give both to the image's program."""
+
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = b.spec(core.Container(image="an/image:1", **given))
+            spec.template.type = "raw-container"
+            assert (await b.run(spec)).code == 0
+            lines = (await b.log(spec)).splitlines()
+            words = [line.removeprefix("word ") for line in lines if line.startswith("word ")]
+            before, after = (
+                words[: words.index("an/image:1")],
+                words[words.index("an/image:1") + 1 :],
+            )
+            assert after == told
+            options = dict(pairwise(before))
+            assert options.get("--entrypoint") == program
 
     asyncio.run(main())
 

@@ -23,7 +23,9 @@ _SHORT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run. `engine` is the program; `memory` is in bytes, zero for no limit; `variables` are passed on by name.
+    """What to run. `engine` is the program that does; `memory` is in bytes, zero for no limit; `variables` are passed on by name.
+
+    A `program` takes the place of the image's own (its entry point); `command` is what that is given.
 
     With an `input_path` inputs are laid there, and with an `output_path` outputs are collected from there; `interface` is as the
     copilot's command line has it. `places` are folders that the container sees where they are.
@@ -32,6 +34,7 @@ class Order:
     engine: str
     name: str
     image: str
+    program: str
     command: Sequence[str]
     variables: Sequence[str]
     memory: int
@@ -56,6 +59,8 @@ def words_of(order: Order, work: Path) -> list[str]:
     words = [order.engine, "run", "--name", order.name, "--pull", "missing"]
     for name in order.variables:
         words += ["--env", name]
+    if order.program:
+        words += ["--entrypoint", order.program]
     if order.memory:
         words += ["--memory", str(order.memory)]
     if order.devices:

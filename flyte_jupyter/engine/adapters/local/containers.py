@@ -226,7 +226,10 @@ def name_of(key: str) -> str:
 
 
 def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> list[str]:
-    """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled."""
+    """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled.
+
+    As in a pod, a task's command takes the place of the image's program, and its arguments that of the image's command.
+    """
     spec, container = entry.spec, entry.spec.template.container
     config = container.data_config
     formats = core.DataLoadingConfig.LiteralMapFormat
@@ -234,7 +237,8 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
         "engine": entry.engine,
         "name": name_of(entry.key),
         "image": container.image,
-        "command": words,
+        "program": words[0] if container.command else "",
+        "command": words[1:] if container.command else words,
         "variables": sorted(environment.keys() - command.passed_on(environment).keys()),
         "memory": memory_limit_of(spec.template),
         "devices": entry.grant.devices,
