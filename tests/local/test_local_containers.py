@@ -316,6 +316,18 @@ def test_a_command_takes_the_place_of_the_images_program_and_arguments_are_given
     asyncio.run(main())
 
 
+def test_data_lies_where_a_pod_has_it_unless_the_task_says_where(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=core.DataLoadingConfig(enabled=True))
+            await b.run(spec)
+            words = (await b.log(spec)).split()
+            places = [word.rpartition(":")[2] for word in words if ":/var/" in word]
+            assert places == ["/var/flyte/inputs", "/var/flyte/outputs"]
+
+    asyncio.run(main())
+
+
 @pytest.fixture(scope="module")
 def engine():
     # Its sockets need a short path.

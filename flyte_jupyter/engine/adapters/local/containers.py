@@ -29,7 +29,8 @@ _PROBE_SECONDS, _REMOVAL_SECONDS = 10.0, 20.0
 _LAST_WORDS = 0.5
 _TRIES, _PAUSE = 5, 0.3
 _GOOD_FOR, _BAD_FOR = 300.0, 5.0
-INPUTS, OUTPUTS = "/var/inputs", "/var/outputs"
+INPUTS, OUTPUTS = "/var/flyte/inputs", "/var/flyte/outputs"
+"""Where data lies of a task that does not say where: where Flyte, and so a pod, has it."""
 
 
 def needs_image(template: core.TaskTemplate, path: str | None) -> bool:
