@@ -178,6 +178,13 @@ def test_of_a_variable_that_several_set_the_executions_word_is_the_last():
     assert env["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": reference}
 
 
+def test_a_variable_may_be_made_of_those_before_it_whoever_else_has_set_it():
+    settings = PodSettings(env={"PYTHONPATH": "/settings"})
+    pairs = [{"key": "BASE", "value": "/x"}, {"key": "PYTHONPATH", "value": "$(BASE)/lib"}]
+    env = main_of(container_task(env=pairs), settings)["env"]
+    assert env[-2:] == [{"name": one["key"], "value": one["value"]} for one in pairs]
+
+
 def test_an_array_items_index_reaches_its_container():
     env = {"FLYTE_K8S_ARRAY_INDEX": "17", "BATCH_JOB_ARRAY_INDEX_VAR_NAME": "FLYTE_K8S_ARRAY_INDEX"}
     assert env_of(main_of(env=env))["FLYTE_K8S_ARRAY_INDEX"] == "17"

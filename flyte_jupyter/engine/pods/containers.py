@@ -131,7 +131,8 @@ def environment(
 ) -> list[Manifest]:
     """All variables, each once: the settings', then who the attempt is, then the task's own, then the execution's, the last wins.
 
-    A container that isn't the task's `own` gets the first two. What the attempt says is open.
+    A container that isn't the task's `own` gets the first two. What the attempt says is open. A variable stands where its last word
+    does: Kubernetes puts into a value (``$(NAME)``) what stands before it only.
     """
     pairs: dict[str, Manifest] = {
         name: {"name": name, "value": value} for name, value in sorted(settings.env.items())
@@ -143,10 +144,11 @@ def environment(
         pairs[name] = {"name": name, "value": who(name)}
     if not own:
         return list(pairs.values())
-    for one in given:
-        pairs[str(one.get("name"))] = dict(one)
-    for name in sorted(spec.env):
-        pairs[name] = {"name": name, "value": variable(name)}
+    last = [dict(one) for one in given]
+    last += [{"name": name, "value": variable(name)} for name in sorted(spec.env)]
+    for one in last:
+        pairs.pop(name := str(one.get("name")), None)
+        pairs[name] = one
     return list(pairs.values())
 
 
