@@ -328,6 +328,38 @@ def test_data_lies_where_a_pod_has_it_unless_the_task_says_where(tmp_path):
     asyncio.run(main())
 
 
+LOOKS = """
+case "$1" in
+  info) echo '{}' ;;
+  run) for word in "$@"; do
+    case "$word" in *:/var/flyte/inputs) find "${word%%:*}" -printf 'mode %y%m %P\\n' ;; esac
+  done ;;
+esac
+"""
+
+
+def test_inputs_can_be_read_by_whoever_an_image_runs_as_whatever_our_umask(tmp_path):
+    async def main():
+        environ = fake_docker(tmp_path / "bin", LOOKS)
+        (tmp_path / "bin" / "find").symlink_to(shutil.which("find"))
+        async with bench(tmp_path, environ=environ) as b:
+            spec = raw(b, "true", data=core.DataLoadingConfig(enabled=True))
+            item = core.Literal(scalar=core.Scalar(primitive=core.Primitive(integer=1)))
+            listed = core.Literal(collection=core.LiteralCollection(literals=[item]))
+            path = Path(spec.inputs.removeprefix("file://"))
+            given = core.LiteralMap(literals={"many": listed})
+            await asyncio.to_thread(path.write_bytes, given.SerializeToString())
+            await b.run(spec)
+            found = {line for line in (await b.log(spec)).splitlines() if line.startswith("mode ")}
+            assert {"mode d755 ", "mode d755 many", "mode f644 many/0"} <= found, found
+
+    before = os.umask(0o077)
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)
+
+
 @pytest.fixture(scope="module")
 def engine():
     # Its sockets need a short path.

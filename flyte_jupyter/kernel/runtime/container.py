@@ -133,8 +133,17 @@ def _bring(order: Order, work: Path) -> int:
     }
     status = program.download(wish | {"--keep-uris": "true" if order.keep_uris else "false"})
     if status == 0:
-        (work / "inputs").chmod(0o755)
+        _open_to_all(work / "inputs")
     return status
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let whoever the image says that it runs as read what is in a folder, whatever our umask and the modes of what was copied."""
+    for parent, _, files in os.walk(folder):
+        Path(parent).chmod(0o755)
+        for name in files:
+            file = Path(parent, name)
+            file.chmod(file.stat().st_mode | 0o444)
 
 
 def _out_of_memory(order: Order) -> bool:
