@@ -435,6 +435,23 @@ def test_the_service_account_of_the_execution_is_taken_when_it_is_allowed():
     assert body_of(None, anybody, service_account="who")["serviceAccountName"] == "who"
 
 
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+@pytest.mark.parametrize("templated", [True, False])
+def test_the_service_account_of_the_execution_goes_before_that_of_a_pod(field, templated):
+    own = {"containers": [{"name": "main", "image": "example.org/i:1"}]}
+    below = {field: "builder"}
+    settings = PodSettings(
+        allowed=replace(SETTINGS.allowed, service_accounts=frozenset({"*"})),
+        templates={"t": {"spec": below if templated else {}}},
+        default_template="t",
+    )
+    task = pod_task(own if templated else own | below)
+    body = body_of(task, settings, service_account="robot")
+    assert body["serviceAccountName"] == "robot"
+    assert body.get("serviceAccount", "robot") == "robot"
+    assert body_of(task, settings)["serviceAccountName"] == "builder"
+
+
 def test_images_may_bring_their_own_user():
     context = body_of(None, PodSettings(run_as_user=None, run_as_group=None))["securityContext"]
     assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

@@ -209,7 +209,10 @@ def _template(task: core.TaskTemplate, settings: PodSettings, found: Manifest | 
 
 
 def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manifest:
-    """What holds for every pod, below what the templates say: the "restricted" standard, no token, no restart."""
+    """What holds for every pod, below what the templates say: the "restricted" standard, no token, no restart.
+
+    Above them stands the service account that the execution is to run as.
+    """
     user = {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_group}
     user["fsGroup"] = settings.run_as_group
     context: Manifest = {
@@ -228,6 +231,9 @@ def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manif
     made = merged({k: v for k, v in below.items() if v != []}, body)
     if body.get("serviceAccount") and not body.get("serviceAccountName"):
         made["serviceAccountName"] = body["serviceAccount"]
+    if spec.service_account:
+        made["serviceAccountName"] = spec.service_account
+        made.pop("serviceAccount", None)
     for container in _containers(made):
         container["securityContext"] = _context(container.get("securityContext") or {})
     made["restartPolicy"] = "Never"
