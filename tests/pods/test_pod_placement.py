@@ -15,7 +15,7 @@ from pod_attempts import (
     refusal_of,
 )
 
-from flyte_jupyter.engine.pods.manifest import pod_for
+from flyte_jupyter.engine.pods.manifest import pod_for, refusal
 from flyte_jupyter.engine.pods.naming import attempt_of, pod_name, run_digest, selector
 from flyte_jupyter.engine.pods.settings import Accelerators, Copilot, PodSettings, Resources
 from flyte_jupyter.idl import core
@@ -340,6 +340,27 @@ def test_what_a_task_says_of_a_resource_is_all_that_is_said_of_it():
     resources = main_of(task, settings)["resources"]
     assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("1", "1")
     assert resources["requests"]["memory"] == "64Mi"
+
+
+@pytest.mark.parametrize(
+    ("own", "templates", "expected"),
+    [("task:1", "template:1", "task:1"), ("", "template:1", "template:1"), ("", "", "platform:1")],
+)
+def test_the_image_of_a_template_goes_before_the_one_for_all_that_name_none(
+    own, templates, expected
+):
+    template = {"spec": {"containers": [{"name": "primary", "image": templates}]}}
+    settings = PodSettings(image="platform:1", templates={"t": template})
+    for task in (container_task(image=own), pod_task({"containers": [{"name": "main", "image": own}]})):  # fmt: skip
+        task.metadata.pod_template_name = "t"
+        assert main_of(task, settings)["image"] == expected
+
+
+def test_a_task_whose_image_may_stand_in_a_template_of_the_cluster_is_not_refused_before():
+    task = container_task(image="")
+    assert "has no image" in refusal(task, PodSettings())
+    task.metadata.pod_template_name = "of-the-cluster"
+    assert refusal(task, PodSettings()) is None
 
 
 def test_the_settings_default_template_serves_tasks_that_name_none():

@@ -79,7 +79,7 @@ def plain(value: Any) -> Any:
 def _container_of(container: core.Container, settings: PodSettings) -> Manifest:
     made: Manifest = {
         "name": TASK_CONTAINER,
-        "image": container.image or settings.image,
+        "image": container.image,
         "command": list(container.command),
         "args": list(container.args),
         "env": [{"name": pair.key, "value": pair.value} for pair in container.env],

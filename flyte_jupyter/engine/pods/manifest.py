@@ -45,6 +45,13 @@ _ANY = AttemptSpec(
     env={},
 )
 """An attempt like any other, to see what a task comes to."""
+_UNSEEN: Manifest = {
+    "spec": {
+        "containers": [{"name": "default", "image": "unseen"}],
+        "initContainers": [{"name": "default-init", "image": "unseen"}],
+    }
+}
+"""A template of the cluster's that is not known yet."""
 _SEEN_PARTS = 3
 """How many of the largest parts of a manifest that is too large are named."""
 
@@ -69,11 +76,11 @@ def names_template(template: core.TaskTemplate, settings: PodSettings) -> str:
 def refusal(template: core.TaskTemplate, settings: PodSettings) -> str | None:
     """Why no pod can ever be made for a task, with the remedy; None when its attempts will get theirs.
 
-    A template that the settings do not have may be in the cluster by then.
+    A template that the settings do not have may be in the cluster by then, with whatever the task lacks.
     """
     attempt = replace(_ANY, template=template)
     try:
-        pod_for(attempt, settings, inputs=core.LiteralMap(), template={})
+        pod_for(attempt, settings, inputs=core.LiteralMap(), template=_UNSEEN)
     except PodRefused as error:
         return error.why.message
     return None
@@ -153,6 +160,9 @@ def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | Non
     under: Manifest = below.get("spec") or {}
     body = _body(task["spec"], primary, spec, settings, under)
     body = with_template(under, body, primary, DOWNLOADER)
+    for container in body["containers"]:
+        if container.get("name") == primary and settings.image:
+            container["image"] = container.get("image") or settings.image
     body = kept_apart(body, settings, interruptible=spec.interruptible)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
