@@ -316,6 +316,47 @@ def test_a_command_takes_the_place_of_the_images_program_and_arguments_are_given
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("asked", "limits", "option", "value"),
+    [
+        ({"size_limit": "64Mi"}, [], "--shm-size", str(64 << 20)),
+        ({}, [("MEMORY", "1Gi")], "--shm-size", str(1 << 30)),
+        ({"size_limit": "1Mi", "mount_path": "/fast"}, [], "--tmpfs", f"/fast:rw,mode=1777,size={1 << 20}"),
+        (None, [], "--shm-size", None),
+    ],
+    ids=["so much", "as much as there is", "elsewhere", "none"],
+)  # fmt: skip
+def test_a_container_has_the_shared_memory_that_its_task_asks_for(
+    tmp_path, asked, limits, option, value
+):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=None)
+            if asked is not None:
+                wanted = core.SharedMemory(**asked)
+                spec.template.extended_resources.shared_memory.CopyFrom(wanted)
+            for name, quantity in limits:
+                kind = core.Resources.ResourceName.Value(name)
+                spec.template.container.resources.limits.add(name=kind, value=quantity)
+            assert (await b.run(spec)).code == 0
+            lines = (await b.log(spec)).splitlines()
+            words = [line.removeprefix("word ") for line in lines if line.startswith("word ")]
+            assert dict(pairwise(words)).get(option) == value
+
+    asyncio.run(main())
+
+
+def test_shared_memory_of_no_size_is_refused(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=None)
+            spec.template.extended_resources.shared_memory.size_limit = "lots"
+            answer = await b.executor.launch(spec)
+            assert (answer.why.code, "lots" in answer.why.message) == ("BadResources", True)
+
+    asyncio.run(main())
+
+
 def test_data_lies_where_a_pod_has_it_unless_the_task_says_where(tmp_path):
     async def main():
         async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:

@@ -19,6 +19,7 @@ from flyte_jupyter.kernel.runtime import isolation, outputs
 from flyte_jupyter.kernel.runtime.copilot import program
 
 _SHORT = 60.0
+_SHARED = "/dev/shm"  # noqa: S108  # engines have an option of their own for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Order:
     A `program` takes the place of the image's own (its entry point); `command` is what that is given.
 
     With an `input_path` inputs are laid there, and with an `output_path` outputs are collected from there; `interface` is as the
-    copilot's command line has it. `places` are folders that the container sees where they are.
+    copilot's command line has it. `places` are folders that the container sees where they are; `shared` is one in memory, of so many
+    bytes.
     """
 
     engine: str
@@ -48,6 +50,8 @@ class Order:
     data_format: str = "JSON"
     keep_uris: bool = False
     interface: str = ""
+    shared: str = ""
+    shared_bytes: int = 0
 
     def text(self) -> str:
         """As it stands on the command line."""
@@ -63,6 +67,10 @@ def words_of(order: Order, work: Path) -> list[str]:
         words += ["--entrypoint", order.program]
     if order.memory:
         words += ["--memory", str(order.memory)]
+    if order.shared == _SHARED:
+        words += ["--shm-size", str(order.shared_bytes)]
+    elif order.shared:
+        words += ["--tmpfs", f"{order.shared}:rw,mode=1777,size={order.shared_bytes}"]
     if order.devices:
         words += ["--gpus", f'"device={",".join(order.devices)}"']
     mounts = [f"{place}:{place}" for place in order.places]

@@ -18,7 +18,7 @@ from typing import Any
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, system_failure, task_of
-from flyte_jupyter.engine.adapters.local.resources import memory_limit_of
+from flyte_jupyter.engine.adapters.local.resources import memory_limit_of, shared_memory_of
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
@@ -226,6 +226,11 @@ def name_of(key: str) -> str:
     return f"flyte-jupyter-{key}"
 
 
+def _much() -> int:
+    """Half of the machine's memory: what Linux gives to a file system in memory that nobody has limited."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> list[str]:
     """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled.
 
@@ -248,6 +253,8 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
         "output_prefix": spec.output_prefix,
         "raw_output_prefix": spec.raw_output_prefix,
     }
+    if shared := shared_memory_of(spec.template):
+        order |= {"shared": shared.folder, "shared_bytes": shared.most or _much()}
     if config.enabled:
         bare = core.TypedInterface()
         for name, variable in spec.template.interface.outputs.variables.items():
