@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
 from flyte_jupyter.engine.ports import AttemptSpec
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import core, literals, msgpack
 from flyte_jupyter.idl.ids import path_text
 
-_TEMPLATE = re.compile(r"\{\{\s*\.?\$?\.?(?P<name>[A-Za-z_][\w.]*)\s*\}\}")
+_TEMPLATE = re.compile(
+    r"\{\{\s*[.$](?:(?i:inputs)\.(?P<input>[^}\s]+)|(?P<name>[A-Za-z_][\w.]*))\s*\}\}"
+)
+_INPUT = "inputs."
 _EMPTY = '""'
+# A key for an attempt becomes a name of a table or a variable.
+_NO_START, _NO_NAME = re.compile(r"^[^A-Za-z_]+"), re.compile(r"[^A-Za-z0-9_]+")
 # Read by the interpreter, the loader or the C library as a process starts, and never again.
 _AT_START = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "LC_")
 _AT_START_TOO = {"LANG", "GLIBC_TUNABLES"}
@@ -22,10 +28,14 @@ _ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
 def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
     """Words with their templates filled as Flyte fills them: ``{{.input}}``, ``{{$input}}``, whatever the case.
 
-    Unknown templates are left as they stand; known ones that are empty become two quotes.
+    Unknown templates are left as they stand; known ones that are empty become two quotes, but for an input, which is its value.
     """
 
     def value(match: re.Match[str]) -> str:
+        if match["input"]:
+            name = _INPUT + match["input"]
+            given = values.get(name, values.get(name.lower()))
+            return match[0] if given is None else given
         known = values.get(match["name"].lower())
         return match[0] if known is None else known or _EMPTY
 
@@ -44,34 +54,39 @@ def values_for(
         "inputprefix": spec.inputs.rpartition("/")[0],
         "outputprefix": spec.output_prefix,
         "rawoutputdataprefix": spec.raw_output_prefix,
-        "perretryuniquekey": key,
+        "perretryuniquekey": _NO_NAME.sub("_", _NO_START.sub("a", key)),
         "checkpointoutputprefix": f"{spec.raw_output_prefix}/_flytecheckpoints",
         "prevcheckpointprefix": spec.prev_checkpoint,
         "namespace": namespace,
         "tasktemplatepath": "",
     }
     given = inputs.literals.items() if inputs is not None else []
-    return known | {f"inputs.{name}".lower(): text_of(literal) for name, literal in given}
+    texts = {name: text_of(literal) for name, literal in given}
+    # Of inputs that differ in their case only, each is found as it is called.
+    other_cases = {_INPUT + name.lower(): text for name, text in texts.items()}
+    return known | other_cases | {_INPUT + name: text for name, text in texts.items()}
 
 
 def names_inputs(words: Iterable[str]) -> bool:
     """Whether a command names single inputs, so that their values must be read to write it."""
-    names = (m["name"].lower() for word in words for m in _TEMPLATE.finditer(word))
-    return any(name.startswith("inputs.") for name in names)
+    return any(m["input"] for word in words for m in _TEMPLATE.finditer(word))
 
 
 def text_of(literal: core.Literal) -> str:
-    """A literal on a command line: lists in brackets, files by their URI, what has no text as nothing."""
+    """A literal on a command line: lists in brackets, files by their URI, structures and maps as JSON, what has no text as nothing."""
     if literal.WhichOneof("value") == "collection":
         return "[" + ",".join(text_of(item) for item in literal.collection.literals) + "]"
+    if literal.WhichOneof("value") == "map":
+        return _json(literals.value(literal))
     scalar = literal.scalar
     match scalar.WhichOneof("value"):
         case "primitive":
-            name = scalar.primitive.WhichOneof("value")
-            value = getattr(scalar.primitive, name) if name else ""
-            if isinstance(value, bool):
-                return "true" if value else "false"
-            return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else str(value)
+            return _primitive_text(scalar.primitive)
+        case "generic":
+            return _json(literals.value(literal))
+        case "binary" if scalar.binary.tag == msgpack.TAG:
+            found = literals.value(literal)
+            return found if isinstance(found, str) else _json(found)
         case "blob":
             return scalar.blob.uri
         case "schema":
@@ -82,6 +97,18 @@ def text_of(literal: core.Literal) -> str:
             return text_of(scalar.union.value)
         case _:
             return ""
+
+
+def _primitive_text(primitive: core.Primitive) -> str:
+    name = primitive.WhichOneof("value")
+    value = getattr(primitive, name) if name else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value.ToJsonString()) if hasattr(value, "ToJsonString") else str(value)
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def read_at_start(names: Iterable[str]) -> set[str]:

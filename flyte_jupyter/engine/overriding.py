@@ -51,14 +51,13 @@ def with_overrides(task: core.TaskTemplate, overrides: core.TaskNodeOverrides) -
 
 
 def _replace_pod(task: core.TaskTemplate, pod: core.K8sPod) -> None:
-    """Put a pod in place of what the task has; without containers it gives labels and annotations only."""
+    """Put a pod in place of what the task has; without containers it gives labels and annotations only, above the task's own."""
     if "containers" in pod.pod_spec.fields:
         task.k8s_pod.CopyFrom(pod)
         if pod.primary_container_name:
             task.config[PRIMARY_CONTAINER] = pod.primary_container_name
-    elif task.WhichOneof("target") == "k8s_pod":
-        for field in ("labels", "annotations"):
-            getattr(task.k8s_pod.metadata, field).update(getattr(pod.metadata, field))
+    for field in ("labels", "annotations"):
+        getattr(task.metadata.metadata, field).update(getattr(pod.metadata, field))
 
 
 def _replace_extended(given: core.ExtendedResources, wanted: core.ExtendedResources) -> None:

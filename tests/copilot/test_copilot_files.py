@@ -327,6 +327,30 @@ def test_a_folder_is_stored_whole(remote, kept):
     assert (kept.folder / "x/sub/two").read_text() == "2"
 
 
+def test_an_output_may_have_an_extension(tmp_path, kept):
+    names = {
+        "model": blob_type(),
+        "score": INTEGER,
+        "score.old": INTEGER,
+        "maybe": either(TEXT, NONE),
+    }
+    for file, text in {"model.tar.gz": "m", "score.txt": "7", "score.old": "6"}.items():
+        (tmp_path / file).write_text(text)
+    outputs = core.VariableMap(variables={k: core.Variable(type=v) for k, v in names.items()})
+    found = read_outputs(tmp_path, outputs, kept).literals
+    assert found["model"] == blob("kept://model.tar.gz")
+    assert [found[name].scalar.primitive.integer for name in ("score", "score.old")] == [7, 6]
+    assert found["maybe"].scalar.union.value == literals.none()
+
+
+def test_of_several_extensions_none_is_chosen_and_a_file_without_goes_before_all(tmp_path):
+    for file in ("x.txt", "x.json"):
+        (tmp_path / file).write_text("7")
+    assert "did not write it" in wrong(tmp_path, INTEGER)
+    (tmp_path / "x").write_text("8")
+    assert read(tmp_path, INTEGER).scalar.primitive.integer == 8
+
+
 def test_a_file_whose_name_no_uri_can_have_is_not_stored_under_another(tmp_path, kept):
     """What reads URIs takes two colons for the beginning of another one."""
     (tmp_path / "a::b").write_text("1")

@@ -365,12 +365,12 @@ def test_where_a_quota_is_used_up_an_attempt_waits_and_starts_when_there_is_room
     asyncio.run(main())
 
 
-def test_what_fits_into_a_quota_goes_past_what_never_will(tmp_path):
+def test_what_fits_into_a_quota_goes_past_what_does_not(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
             large = [spec_of(attempt_id(f"large{i}")) for i in range(6)]
             small = spec_of(attempt_id("small"))
-            said = 'pods "x" is forbidden: exceeded quota: most, requested: cpu=64, used: cpu=1, limited: cpu=10'
+            said = 'pods "x" is forbidden: exceeded quota: most, requested: cpu=6, used: cpu=5, limited: cpu=10'
             full = refuse(403, "Forbidden", said)
 
             def asks_for(word):

@@ -242,6 +242,29 @@ def test_attempts_get_the_secrets_of_the_pod_and_variables_of_their_own(tmp_path
     asyncio.run(main())
 
 
+def test_a_worker_has_the_labels_and_annotations_of_its_attempts_but_for_who_they_are(
+    tmp_path, home
+):
+    async def main():
+        async with bench(tmp_path, home, most=2) as b:
+            plain, mesh = b.spec("pid"), b.spec("pid", "n1")
+            mesh.template.metadata.metadata.annotations["sidecar.istio.io/inject"] = "false"
+            mesh.template.metadata.metadata.labels["team"] = "ml"
+            for spec in (plain, mesh):
+                await b.executor.launch(spec)
+                assert (await b.ended(spec.id)).code == 0
+                await b.executor.reap(spec.id)
+            found = {w["metadata"]["labels"].get("team"): w["metadata"] for w in b.workers()}
+            said = {team: one["annotations"] for team, one in found.items()}
+            assert "sidecar.istio.io/inject" not in said[None]
+            assert said["ml"]["sidecar.istio.io/inject"] == "false"
+            # An autoscaler may take it as little as a pod of one attempt.
+            assert said[None]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+            assert not [word for word in said["ml"] if word.endswith("/attempt")]
+
+    asyncio.run(main())
+
+
 def test_more_attempts_than_workers_wait_and_others_need_a_worker_of_their_own(tmp_path, home):
     async def main():
         async with bench(tmp_path, home, most=2) as b:

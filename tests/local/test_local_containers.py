@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import container_engine
@@ -273,6 +274,131 @@ def test_a_plain_command_of_this_machine_needs_no_image(tmp_path):
             assert (await b.run(spec)).code == 3
 
     asyncio.run(main())
+
+
+NOTES = """
+case "$1" in
+  info) echo '{}' ;;
+  run) for word in "$@"; do echo "word $word"; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "program", "told"),
+    [
+        ({"command": ["sh", "-c", "echo {{.inputs.x}}"], "args": ["-"]}, "sh", ["-c", "echo 3", "-"]),
+        ({"args": ["--number", "{{.inputs.x}}"]}, None, ["--number", "3"]),
+        ({}, None, []),
+    ],
+    ids=["command", "arguments only", "neither"],
+)  # fmt: skip
+def test_a_command_takes_the_place_of_the_images_program_and_arguments_are_given_to_it(
+    tmp_path, given, program, told
+):
+    """As in a pod: an engine's own way is to give both to the image's program."""
+
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = b.spec(core.Container(image="an/image:1", **given))
+            spec.template.type = "raw-container"
+            assert (await b.run(spec)).code == 0
+            lines = (await b.log(spec)).splitlines()
+            words = [line.removeprefix("word ") for line in lines if line.startswith("word ")]
+            before, after = (
+                words[: words.index("an/image:1")],
+                words[words.index("an/image:1") + 1 :],
+            )
+            assert after == told
+            options = dict(pairwise(before))
+            assert options.get("--entrypoint") == program
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits", "option", "value"),
+    [
+        ({"size_limit": "64Mi"}, [], "--shm-size", str(64 << 20)),
+        ({}, [("MEMORY", "1Gi")], "--shm-size", str(1 << 30)),
+        ({"size_limit": "1Mi", "mount_path": "/fast"}, [], "--tmpfs", f"/fast:rw,mode=1777,size={1 << 20}"),
+        (None, [], "--shm-size", None),
+    ],
+    ids=["so much", "as much as there is", "elsewhere", "none"],
+)  # fmt: skip
+def test_a_container_has_the_shared_memory_that_its_task_asks_for(
+    tmp_path, asked, limits, option, value
+):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=None)
+            if asked is not None:
+                wanted = core.SharedMemory(**asked)
+                spec.template.extended_resources.shared_memory.CopyFrom(wanted)
+            for name, quantity in limits:
+                kind = core.Resources.ResourceName.Value(name)
+                spec.template.container.resources.limits.add(name=kind, value=quantity)
+            assert (await b.run(spec)).code == 0
+            lines = (await b.log(spec)).splitlines()
+            words = [line.removeprefix("word ") for line in lines if line.startswith("word ")]
+            assert dict(pairwise(words)).get(option) == value
+
+    asyncio.run(main())
+
+
+def test_shared_memory_of_no_size_is_refused(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=None)
+            spec.template.extended_resources.shared_memory.size_limit = "lots"
+            answer = await b.executor.launch(spec)
+            assert (answer.why.code, "lots" in answer.why.message) == ("BadResources", True)
+
+    asyncio.run(main())
+
+
+def test_data_lies_where_a_pod_has_it_unless_the_task_says_where(tmp_path):
+    async def main():
+        async with bench(tmp_path, environ=fake_docker(tmp_path / "bin", NOTES)) as b:
+            spec = raw(b, "true", data=core.DataLoadingConfig(enabled=True))
+            await b.run(spec)
+            words = (await b.log(spec)).split()
+            places = [word.rpartition(":")[2] for word in words if ":/var/" in word]
+            assert places == ["/var/flyte/inputs", "/var/flyte/outputs"]
+
+    asyncio.run(main())
+
+
+LOOKS = """
+case "$1" in
+  info) echo '{}' ;;
+  run) for word in "$@"; do
+    case "$word" in *:/var/flyte/inputs) find "${word%%:*}" -printf 'mode %y%m %P\\n' ;; esac
+  done ;;
+esac
+"""
+
+
+def test_inputs_can_be_read_by_whoever_an_image_runs_as_whatever_our_umask(tmp_path):
+    async def main():
+        environ = fake_docker(tmp_path / "bin", LOOKS)
+        (tmp_path / "bin" / "find").symlink_to(shutil.which("find"))
+        async with bench(tmp_path, environ=environ) as b:
+            spec = raw(b, "true", data=core.DataLoadingConfig(enabled=True))
+            item = core.Literal(scalar=core.Scalar(primitive=core.Primitive(integer=1)))
+            listed = core.Literal(collection=core.LiteralCollection(literals=[item]))
+            path = Path(spec.inputs.removeprefix("file://"))
+            given = core.LiteralMap(literals={"many": listed})
+            await asyncio.to_thread(path.write_bytes, given.SerializeToString())
+            await b.run(spec)
+            found = {line for line in (await b.log(spec)).splitlines() if line.startswith("mode ")}
+            assert {"mode d755 ", "mode d755 many", "mode f644 many/0"} <= found, found
+
+    before = os.umask(0o077)
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from kubernetes.client import (
         Secret(group="db", key="user", mount_requirement=Secret.MountType.FILE),
     ],
     environment={"MODE": "fast"},
+    labels={"team": "ml"},
+    annotations={"why": "test"},
 )
 def everything(x: int) -> int:
     return x

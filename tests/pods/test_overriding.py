@@ -94,12 +94,13 @@ def test_a_pod_template_with_containers_takes_the_place_of_the_container():
     assert pod["metadata"]["annotations"]["flyte-jupyter.dev/primary-container"] == "mine"
 
 
-def test_a_pod_template_without_containers_gives_a_pod_its_labels_only():
+@pytest.mark.parametrize(
+    "task", [container_task(), pod_task({"containers": [{"name": "task", "image": "i"}]}, "task")]
+)
+def test_a_pod_template_without_containers_gives_labels_only_above_the_tasks_own(task):
     template = {"primary_container_name": "x", "metadata": {"labels": {"a": "b"}}, "pod_spec": {}}
-    task = pod_task({"containers": [{"name": "main", "image": "i"}]}, labels={"c": "d"})
-    labels = pod_of(with_overrides(task, overrides(pod_template=template)))["metadata"]["labels"]
+    task.metadata.metadata.labels.update({"a": "task", "c": "d"})
+    pod = pod_of(with_overrides(task, overrides(pod_template=template)))
+    labels = pod["metadata"]["labels"]
     assert (labels["a"], labels["c"]) == ("b", "d")
-    assert (
-        main_of(with_overrides(container_task(), overrides(pod_template=template)))["name"]
-        == "task"
-    )
+    assert pod["spec"]["containers"][0]["name"] == "task"

@@ -48,6 +48,12 @@ def test_resources_accelerators_shared_memory_and_secrets(template_of):
     assert [e["values"] for e in term["matchExpressions"]] == [["nvidia-tesla-t4"]]
 
 
+def test_the_labels_and_annotations_of_a_task(template_of):
+    metadata = pod_for(attempt(template_of(flytekit_pods.everything)), SETTINGS)["metadata"]
+    assert metadata["labels"]["team"] == "ml"
+    assert metadata["annotations"]["why"] == "test"
+
+
 def test_a_pod_template_with_the_task_in_it(template_of):
     pod = pod_for(attempt(template_of(flytekit_pods.templated)), SETTINGS)
     main, proxy = pod["spec"]["containers"]

@@ -135,7 +135,7 @@ def test_the_pod_of_an_ordinary_task():
                         '""',
                         "--dest",
                         "{{ .dest_dir }}",
-                        f"{NAME} in flytesnacks-development",
+                        f"{NAME.replace('-', '_')} in flytesnacks-development",
                     ],
                     "env": [*IDENTITY, {"name": "MODE", "value": "fast"}],
                     "resources": {
@@ -178,6 +178,13 @@ def test_of_a_variable_that_several_set_the_executions_word_is_the_last():
     assert env["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": reference}
 
 
+def test_a_variable_may_be_made_of_those_before_it_whoever_else_has_set_it():
+    settings = PodSettings(env={"PYTHONPATH": "/settings"})
+    pairs = [{"key": "BASE", "value": "/x"}, {"key": "PYTHONPATH", "value": "$(BASE)/lib"}]
+    env = main_of(container_task(env=pairs), settings)["env"]
+    assert env[-2:] == [{"name": one["key"], "value": one["value"]} for one in pairs]
+
+
 def test_an_array_items_index_reaches_its_container():
     env = {"FLYTE_K8S_ARRAY_INDEX": "17", "BATCH_JOB_ARRAY_INDEX_VAR_NAME": "FLYTE_K8S_ARRAY_INDEX"}
     assert env_of(main_of(env=env))["FLYTE_K8S_ARRAY_INDEX"] == "17"
@@ -192,6 +199,40 @@ def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables()
     assert draft_for(attempt(task), SETTINGS).wants_inputs
     pod = pod_for(attempt(task), SETTINGS, inputs=inputs)
     assert pod["spec"]["containers"][0]["command"] == ["echo", "$$(AWS_SECRET_ACCESS_KEY) $(MODE)"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "filled"),
+    [
+        ("{{.inputs.a}}", "", ""),
+        ("{{.inputs.a}}", None, ""),
+        ("{{ $Inputs.a }}", 1.5, "1.5"),
+        ("{{.inputs.a}}", {"x": True}, '{"x":true}'),
+        ("{{.inputs.a}}", literals.binary({"x": [1]}), '{"x":[1]}'),
+        ("{{.inputs.a}}", literals.generic({"x": "é"}), '{"x":"é"}'),
+        ("{{.inputs.a}}", literals.binary("word"), "word"),
+        ("{{.inputs.A}}", 1, "the other"),
+        ("{{.inputs.a-b/c}}", 1, "odd"),
+        ("{{ inputs.a }} {{ input }} {{namespace}}", 1, "{{ inputs.a }} {{ input }} {{namespace}}"),
+    ],
+)
+def test_an_input_on_the_command_line_is_its_value_and_what_has_no_dot_is_somebody_elses(
+    written, value, filled
+):
+    given = {"a": value, "A": "the other", "a-b/c": "odd"}
+    inputs = core.LiteralMap()
+    for name, one in given.items():
+        literal = one if isinstance(one, core.Literal) else literals.literal(one)
+        inputs.literals[name].CopyFrom(literal)
+    pod = pod_for(attempt(container_task(args=[written])), SETTINGS, inputs=inputs)
+    assert pod["spec"]["containers"][0]["args"] == [filled]
+
+
+def test_a_key_for_each_attempt_is_a_name_in_any_language():
+    run = RunId("flytesnacks", "development", "0-abc")
+    main = main_of(container_task(args=["{{.perRetryUniqueKey}}"]), id=AttemptId(run, ("n0-a",), 2))
+    assert main["args"][0].isidentifier()
+    assert main["args"][0].startswith("a_0_abc_n0_a_2_")
 
 
 def test_only_a_command_that_names_inputs_wants_them():
@@ -343,6 +384,19 @@ def test_labels_and_annotations_of_everybody_with_ours_above_all():
     }
 
 
+@pytest.mark.parametrize(
+    "task", [container_task(), pod_task({"containers": [{"name": "main", "image": "i"}]}, labels={"team": "pod", "c": "pod"})]
+)  # fmt: skip
+def test_a_tasks_own_labels_are_above_its_pods_and_below_the_executions(task):
+    task.metadata.metadata.labels.update({"team": "task", "kind": "task"})
+    task.metadata.metadata.annotations.update({"queue": "slow", "who": "task"})
+    settings = PodSettings(labels={"kind": "settings"}, annotations={"queue": "settings"})
+    made = pod_of(task, settings, labels={"kind": "execution"}, annotations={"who": "me"})
+    metadata = made["metadata"]
+    assert (metadata["labels"]["team"], metadata["labels"]["kind"]) == ("task", "execution")
+    assert (metadata["annotations"]["queue"], metadata["annotations"]["who"]) == ("slow", "me")
+
+
 def test_nobody_else_gives_a_pod_words_of_ours():
     """Such as those by which workers are found, which would get others' attempts."""
     worker = {"flyte-jupyter.dev/worker-of": "flyte-jupyter", "flyte-jupyter.dev/worker-kind": "k"}
@@ -379,6 +433,23 @@ def test_the_service_account_of_the_execution_is_taken_when_it_is_allowed():
     assert body_of(None, settings, service_account="robot")["serviceAccountName"] == "robot"
     anybody = PodSettings(allowed=replace(SETTINGS.allowed, service_accounts=frozenset({"*"})))
     assert body_of(None, anybody, service_account="who")["serviceAccountName"] == "who"
+
+
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+@pytest.mark.parametrize("templated", [True, False])
+def test_the_service_account_of_the_execution_goes_before_that_of_a_pod(field, templated):
+    own = {"containers": [{"name": "main", "image": "example.org/i:1"}]}
+    below = {field: "builder"}
+    settings = PodSettings(
+        allowed=replace(SETTINGS.allowed, service_accounts=frozenset({"*"})),
+        templates={"t": {"spec": below if templated else {}}},
+        default_template="t",
+    )
+    task = pod_task(own if templated else own | below)
+    body = body_of(task, settings, service_account="robot")
+    assert body["serviceAccountName"] == "robot"
+    assert body.get("serviceAccount", "robot") == "robot"
+    assert body_of(task, settings)["serviceAccountName"] == "builder"
 
 
 def test_images_may_bring_their_own_user():

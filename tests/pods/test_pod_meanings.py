@@ -197,6 +197,20 @@ def test_a_grace_of_an_init_container_counts_from_when_a_node_was_found():
     assert failed(meaning(seen, at(181), GRACES))[0] == "ImagePullBackOff"
 
 
+def test_a_grace_of_an_init_container_counts_from_when_those_before_it_were_done():
+    seen = pod(
+        "Pending",
+        container(**waiting("PodInitializing")),
+        inits=(
+            container("listen", **running()),
+            container("fetch", **ran(0, "Completed", until=600)),
+            container("unpack", **waiting("ErrImagePull")),
+        ),
+    )
+    assert meaning(seen, at(601), GRACES).until == at(780)
+    assert failed(meaning(seen, at(780), GRACES))[0] == "ErrImagePull"
+
+
 def test_without_a_grace_a_pod_waits_for_ever():
     seen = pod("Pending", container(**waiting("ImagePullBackOff")))
     assert meaning(seen, at(10**6), Graces(image_pull=None)).until is None
@@ -401,6 +415,26 @@ def test_a_pod_that_the_cluster_wants_away_since_nobody_knows_when_is_the_cluste
     timeless = {key: value for key, value in PREEMPTED.items() if key != "lastTransitionTime"}
     seen = pod("Failed", container(**ran(1, until=2)), conditions=(SCHEDULED, timeless))
     assert failed(meaning(seen, at(20), GRACES)) == ("PreemptionByScheduler", SYSTEM, True, False)
+
+
+@pytest.mark.parametrize(
+    ("until", "more", "expected"),
+    [
+        (12, {"conditions": (SCHEDULED, BY_KUBELET), **EVICTED}, ("Evicted", SYSTEM, True, False)),
+        (7, {"conditions": (SCHEDULED, BY_KUBELET), **EVICTED}, None),
+        (12, EVICTED, None),
+        (12, {"reason": "DeadlineExceeded", "startTime": text(1)}, ("DeadlineExceeded", USER, True, False)),
+        (9, {"reason": "DeadlineExceeded", "startTime": text(1)}, None),
+        (12, {"reason": "DeadlineExceeded"}, None),
+    ],
+    ids=["evicted", "done before it was evicted", "evicted nobody knows when", "deadline", "done before its deadline", "deadline nobody knows when"],
+)  # fmt: skip
+def test_a_task_that_ends_well_since_it_is_told_to_end_has_not_succeeded(until, more, expected):
+    """Many programs heed SIGTERM and give 0."""
+    seen = pod("Failed", container(**ran(0, "Completed", until=until)), **more)
+    seen["spec"]["activeDeadlineSeconds"] = 11
+    found = meaning(seen, at(20), GRACES)
+    assert (found == Ended(Exit(code=0))) if expected is None else (failed(found) == expected)
 
 
 def test_a_pod_whose_containers_nobody_reports_ends_by_its_phase():

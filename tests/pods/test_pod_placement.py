@@ -15,9 +15,9 @@ from pod_attempts import (
     refusal_of,
 )
 
-from flyte_jupyter.engine.pods.manifest import pod_for
+from flyte_jupyter.engine.pods.manifest import pod_for, refusal
 from flyte_jupyter.engine.pods.naming import attempt_of, pod_name, run_digest, selector
-from flyte_jupyter.engine.pods.settings import Accelerators, Copilot, PodSettings
+from flyte_jupyter.engine.pods.settings import Accelerators, Copilot, PodSettings, Resources
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
 
@@ -287,6 +287,80 @@ def test_a_named_template_lies_below_the_task():
     assert body["securityContext"]["runAsNonRoot"] is True
     assert pod["metadata"]["labels"]["team"] == "ml"
     assert pod["metadata"]["annotations"]["note"] == "template"
+
+
+def sized(name, kind="requests", **resources):
+    return {"name": name, "resources": {kind: resources}}
+
+
+SIZES = {
+    "spec": {
+        "containers": [
+            sized("default", cpu="100m", memory="64Mi"),
+            {
+                "name": "primary",
+                "resources": {
+                    "requests": {"cpu": "2", "nvidia.com/gpu": "1"},
+                    "limits": {"cpu": "8", "nvidia.com/gpu": "1"},
+                },
+            },
+        ],
+        "initContainers": [sized("default-init", "limits", cpu="50m")],
+    }
+}
+
+
+def test_resources_that_a_task_does_not_name_are_its_templates_before_they_are_the_platforms():
+    settings = PodSettings(
+        templates={"sizes": SIZES},
+        resources=Resources(most={"cpu": "6"}),
+        resource_tolerations={"nvidia.com/gpu": [SPOT]},
+    )
+    own = {
+        "containers": [sized("main", memory="1Gi"), sized("proxy", cpu="1"), {"name": "log"}],
+        "initContainers": [{"name": "prepare"}],
+    }
+    for container in (*own["containers"], *own["initContainers"]):
+        container["image"] = "example.org/i:1"
+    task = pod_task(own)
+    task.metadata.pod_template_name = "sizes"
+    body = body_of(task, settings)
+    main, proxy, log = (c["resources"] for c in body["containers"])
+    assert main["requests"] == {"cpu": "2", "memory": "1Gi", "nvidia.com/gpu": "1"}
+    assert main["limits"] == {"cpu": "6", "memory": "1Gi", "nvidia.com/gpu": "1"}
+    assert proxy["requests"] == {"cpu": "1", "memory": "64Mi"}
+    assert log["requests"] == {"cpu": "100m", "memory": "64Mi"}
+    assert body["initContainers"][0]["resources"]["limits"] == {"cpu": "50m"}
+    assert body["tolerations"] == [SPOT]
+
+
+def test_what_a_task_says_of_a_resource_is_all_that_is_said_of_it():
+    settings = PodSettings(templates={"sizes": SIZES}, default_template="sizes")
+    task = container_task(resources={"requests": [{"name": "CPU", "value": "1"}]})
+    resources = main_of(task, settings)["resources"]
+    assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("1", "1")
+    assert resources["requests"]["memory"] == "64Mi"
+
+
+@pytest.mark.parametrize(
+    ("own", "templates", "expected"),
+    [("task:1", "template:1", "task:1"), ("", "template:1", "template:1"), ("", "", "platform:1")],
+)
+def test_the_image_of_a_template_goes_before_the_one_for_all_that_name_none(
+    own, templates, expected
+):
+    template = {"spec": {"containers": [{"name": "primary", "image": templates}]}}
+    settings = PodSettings(image="platform:1", templates={"t": template})
+    for task in (container_task(image=own), pod_task({"containers": [{"name": "main", "image": own}]})):  # fmt: skip
+        task.metadata.pod_template_name = "t"
+        assert main_of(task, settings)["image"] == expected
+
+
+def test_a_task_whose_image_may_stand_in_a_template_of_the_cluster_is_not_refused_before():
+    task = container_task(image="")
+    assert "has no image" in refusal(task, PodSettings())
+    task.metadata.pod_template_name = "of-the-cluster"
+    assert refusal(task, PodSettings()) is None
 
 
 def test_the_settings_default_template_serves_tasks_that_name_none():

@@ -81,6 +81,34 @@ def test_what_will_not_pass_is_a_failure_with_the_servers_words(
     assert message in found.message
 
 
+OVER = 'pods "x" is forbidden: exceeded quota: q, requested: {}, used: limits.cpu=0,limits.memory=0, limited: {}'
+
+
+@pytest.mark.parametrize(
+    ("requested", "limited", "beyond"),
+    [
+        ("limits.cpu=8,limits.memory=1Gi", "limits.cpu=4500m,limits.memory=2Gi", "limits.cpu"),
+        ("requests.memory=3000Mi", "requests.memory=2Gi", "requests.memory"),
+        ("requests.nvidia.com/gpu=1", "requests.nvidia.com/gpu=0", "requests.nvidia.com/gpu"),
+    ],
+)
+def test_what_a_quota_will_never_have_room_for_is_a_failure(requested, limited, beyond):
+    message = OVER.format(requested, limited)
+    found = refusal(403, said(message))
+    assert isinstance(found, Failure)
+    assert (found.code, found.retryable) == ("ResourceRequestsExceedLimits", False)
+    assert f"more {beyond} than" in found.message
+    assert message in found.message
+
+
+@pytest.mark.parametrize(
+    ("requested", "limited"),
+    [("limits.cpu=4", "limits.cpu=4"), ("pods=1", "pods=0"), ("count/pods=1", "count/pods=0"), ("cpu=a", "cpu=b"), ("cpu=2", "memory=1")],
+)  # fmt: skip
+def test_what_a_quota_may_have_room_for_is_waited_for(requested, limited):
+    assert isinstance(refusal(403, said(OVER.format(requested, limited))), TryAgain)
+
+
 def test_a_name_that_is_taken_is_looked_at():
     found = refusal(409, said('pods "x" already exists', "AlreadyExists"))
     assert isinstance(found, AlreadyThere)

@@ -77,6 +77,10 @@ def test_it_may_serve_without_an_engine(tmp_path):
             "kubernetes.pods: templates.base.metadata.labels is a list, and not an object",
         ),
         (
+            f"{PODS}.templates.base.metadata.labels]\nteam = 7\n",
+            "kubernetes.pods: templates.base.metadata.labels.team is 7, and not text",
+        ),
+        (
             f'{PODS}]\nimage_pull_policy = "always"\n',
             "kubernetes.pods: image_pull_policy: 'always' is none of Always, IfNotPresent, Never",
         ),

@@ -30,7 +30,8 @@ def task_pod(template: core.TaskTemplate, settings: PodSettings) -> tuple[Manife
     match template.WhichOneof("target"):
         case "container":
             container = _container_of(template.container, settings)
-            return {"metadata": {}, "spec": {"containers": [container]}}, TASK_CONTAINER
+            pod = {"metadata": _metadata(template), "spec": {"containers": [container]}}
+            return pod, TASK_CONTAINER
         case "k8s_pod":
             return _pod_of(template)
         case other:
@@ -52,11 +53,16 @@ def _pod_of(template: core.TaskTemplate) -> tuple[Manifest, str]:
         names = ", ".join(str(c.get("name")) for c in spec.get("containers") or ()) or "none"
         text = f"Task {template.id.name}: its pod has no container {name!r}; it has {names}."
         raise PodRefused(_BAD, text)
-    metadata = {
-        "labels": dict(pod.metadata.labels),
-        "annotations": dict(pod.metadata.annotations),
+    return {"metadata": _metadata(template), "spec": spec}, name
+
+
+def _metadata(template: core.TaskTemplate) -> Manifest:
+    """Labels and annotations of the task's pod, and over them those of the task itself (flytekit's ``@task(labels=...)``)."""
+    said = template.k8s_pod.metadata, template.metadata.metadata
+    return {
+        "labels": {k: v for one in said for k, v in one.labels.items()},
+        "annotations": {k: v for one in said for k, v in one.annotations.items()},
     }
-    return {"metadata": metadata, "spec": spec}, name
 
 
 def plain(value: Any) -> Any:
@@ -73,7 +79,7 @@ def plain(value: Any) -> Any:
 def _container_of(container: core.Container, settings: PodSettings) -> Manifest:
     made: Manifest = {
         "name": TASK_CONTAINER,
-        "image": container.image or settings.image,
+        "image": container.image,
         "command": list(container.command),
         "args": list(container.args),
         "env": [{"name": pair.key, "value": pair.value} for pair in container.env],
@@ -99,15 +105,19 @@ def _listed(entries: Any, settings: PodSettings) -> dict[str, str]:
 
 
 def customised(
-    container: Manifest, spec: AttemptSpec, settings: PodSettings, *, own: bool
+    container: Manifest, spec: AttemptSpec, settings: PodSettings, *, own: bool, base: Manifest
 ) -> Manifest:
-    """A container of the task's with gaps for templates, environment and resources; only its `own` gets default resources."""
+    """A container of the task's with gaps for templates, environment and resources; only its `own` gets default resources.
+
+    `base` is what a pod template puts below it: resources that the task doesn't name are the template's before they are the platform's.
+    """
     made = dict(container)
     for field in ("command", "args"):
         if made.get(field):
             made[field] = [word(str(each)) for each in made[field]]
     made["env"] = environment(container.get("env") or [], spec, settings)
-    resources = _resources(container.get("resources") or {}, settings, own=own, task=spec)
+    given = _over(base.get("resources") or {}, container.get("resources") or {}, settings, own=own)
+    resources = _resources(given, settings, own=own, task=spec)
     if resources:
         made["resources"] = resources
     made.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
@@ -121,7 +131,8 @@ def environment(
 ) -> list[Manifest]:
     """All variables, each once: the settings', then who the attempt is, then the task's own, then the execution's, the last wins.
 
-    A container that isn't the task's `own` gets the first two. What the attempt says is open.
+    A container that isn't the task's `own` gets the first two. What the attempt says is open. A variable stands where its last word
+    does: Kubernetes puts into a value (``$(NAME)``) what stands before it only.
     """
     pairs: dict[str, Manifest] = {
         name: {"name": name, "value": value} for name, value in sorted(settings.env.items())
@@ -133,10 +144,11 @@ def environment(
         pairs[name] = {"name": name, "value": who(name)}
     if not own:
         return list(pairs.values())
-    for one in given:
-        pairs[str(one.get("name"))] = dict(one)
-    for name in sorted(spec.env):
-        pairs[name] = {"name": name, "value": variable(name)}
+    last = [dict(one) for one in given]
+    last += [{"name": name, "value": variable(name)} for name in sorted(spec.env)]
+    for one in last:
+        pairs.pop(name := str(one.get("name")), None)
+        pairs[name] = one
     return list(pairs.values())
 
 
@@ -146,9 +158,7 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
     A request that is not given, or is 0, is the limit, else the platform's default; a limit likewise is the platform's, else the
     request. Neither exceeds what the platform allows at most.
     """
-    requests = _amounts(given.get("requests"), settings, own=own)
-    limits = _amounts(given.get("limits"), settings, own=own)
-    rules = settings.resources
+    requests, limits, rules = given["requests"], given["limits"], settings.resources
     names = dict.fromkeys([*requests, *limits])
     if own:
         names |= dict.fromkeys([*rules.requests, *rules.limits])
@@ -172,6 +182,18 @@ def _resources(given: Manifest, settings: PodSettings, *, own: bool, task: Attem
     kept = {k: v for k, v in given.items() if k not in ("requests", "limits")}
     made = {"requests": made_requests, "limits": made_limits}
     return kept | {k: v for k, v in made.items() if v}
+
+
+def _over(below: Manifest, above: Manifest, settings: PodSettings, *, own: bool) -> Manifest:
+    """A container's resources by the cluster's names, over those of a template: whoever names one first says request and limit."""
+    made = {**above}
+    kinds = ("requests", "limits")
+    said = {kind: _amounts(above.get(kind), settings, own=own) for kind in kinds}
+    named = {*said["requests"], *said["limits"]}
+    for kind in kinds:
+        base = _amounts(below.get(kind), settings, own=own)
+        made[kind] = {k: v for k, v in base.items() if k not in named} | said[kind]
+    return made
 
 
 def _amounts(entries: Manifest | None, settings: PodSettings, *, own: bool) -> dict[str, str]:

@@ -27,7 +27,7 @@ from flyte_jupyter.engine.pods.sidecars import (
     data_config,
     with_copilot,
 )
-from flyte_jupyter.engine.pods.templates import merged, with_template
+from flyte_jupyter.engine.pods.templates import base_of, merged, with_template
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId
@@ -45,6 +45,13 @@ _ANY = AttemptSpec(
     env={},
 )
 """An attempt like any other, to see what a task comes to."""
+_UNSEEN: Manifest = {
+    "spec": {
+        "containers": [{"name": "default", "image": "unseen"}],
+        "initContainers": [{"name": "default-init", "image": "unseen"}],
+    }
+}
+"""A template of the cluster's that is not known yet."""
 _SEEN_PARTS = 3
 """How many of the largest parts of a manifest that is too large are named."""
 
@@ -69,11 +76,11 @@ def names_template(template: core.TaskTemplate, settings: PodSettings) -> str:
 def refusal(template: core.TaskTemplate, settings: PodSettings) -> str | None:
     """Why no pod can ever be made for a task, with the remedy; None when its attempts will get theirs.
 
-    A template that the settings do not have may be in the cluster by then.
+    A template that the settings do not have may be in the cluster by then, with whatever the task lacks.
     """
     attempt = replace(_ANY, template=template)
     try:
-        pod_for(attempt, settings, inputs=core.LiteralMap(), template={})
+        pod_for(attempt, settings, inputs=core.LiteralMap(), template=_UNSEEN)
     except PodRefused as error:
         return error.why.message
     return None
@@ -150,8 +157,12 @@ def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | Non
     if below is template:
         # Whoever may write into a namespace makes the cluster's templates, so they may ask for no more than tasks may.
         check(below, settings, below=task)
-    body = _body(task["spec"], primary, spec, settings)
-    body = with_template(below.get("spec") or {}, body, primary, DOWNLOADER)
+    under: Manifest = below.get("spec") or {}
+    body = _body(task["spec"], primary, spec, settings, under)
+    body = with_template(under, body, primary, DOWNLOADER)
+    for container in body["containers"]:
+        if container.get("name") == primary and settings.image:
+            container["image"] = container.get("image") or settings.image
     body = kept_apart(body, settings, interruptible=spec.interruptible)
     extended = spec.template.extended_resources
     body = with_shared_memory(accelerated(body, extended, settings), extended, primary)
@@ -170,14 +181,19 @@ def draft_for(spec: AttemptSpec, settings: PodSettings, template: Manifest | Non
     )
 
 
-def _body(given: Manifest, primary: str, spec: AttemptSpec, settings: PodSettings) -> Manifest:
-    """The task's own pod with everything that Flyte fills in, or a gap for it."""
+def _body(
+    given: Manifest, primary: str, spec: AttemptSpec, settings: PodSettings, below: Manifest
+) -> Manifest:
+    """The task's own pod with everything that Flyte fills in, or a gap for it. `below` is the template's ``spec``."""
     made = copy.deepcopy(given)
     for kind in ("initContainers", "containers"):
-        if given.get(kind):
-            made[kind] = [
-                customised(c, spec, settings, own=c.get("name") == primary) for c in given[kind]
-            ]
+        if not given.get(kind):
+            continue
+        made[kind] = []
+        for container in given[kind]:
+            own = container.get("name") == primary
+            base = base_of(below, kind, own=own and kind == "containers")
+            made[kind].append(customised(container, spec, settings, own=own, base=base))
     made = with_copilot(made, spec, settings, primary)
     return placed(made, settings, interruptible=spec.interruptible)
 
@@ -203,7 +219,10 @@ def _template(task: core.TaskTemplate, settings: PodSettings, found: Manifest | 
 
 
 def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manifest:
-    """What holds for every pod, below what the templates say: the "restricted" standard, no token, no restart."""
+    """What holds for every pod, below what the templates say: the "restricted" standard, no token, no restart.
+
+    Above them stands the service account that the execution is to run as.
+    """
     user = {"runAsUser": settings.run_as_user, "runAsGroup": settings.run_as_group}
     user["fsGroup"] = settings.run_as_group
     context: Manifest = {
@@ -222,6 +241,9 @@ def _hardened(body: Manifest, spec: AttemptSpec, settings: PodSettings) -> Manif
     made = merged({k: v for k, v in below.items() if v != []}, body)
     if body.get("serviceAccount") and not body.get("serviceAccountName"):
         made["serviceAccountName"] = body["serviceAccount"]
+    if spec.service_account:
+        made["serviceAccountName"] = spec.service_account
+        made.pop("serviceAccount", None)
     for container in _containers(made):
         container["securityContext"] = _context(container.get("securityContext") or {})
     made["restartPolicy"] = "Never"

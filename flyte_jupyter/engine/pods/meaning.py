@@ -124,7 +124,7 @@ def _exit(status: PodStatus, primary: ContainerState) -> Exit:
     ran = primary.ran
     if primary.out_of_memory:
         return Exit(why=_out_of_memory(status, primary), ran=ran)
-    if primary.code == 0:
+    if primary.code == 0 and not _cut_short(status, primary):
         return Exit(code=0, ran=ran)
     if taken := _taken_away(status, primary):
         return Exit(why=taken, ran=ran)
@@ -171,6 +171,20 @@ def _taken_away(status: PodStatus, ended: ContainerState | None = None) -> Failu
         text = "its pod was deleted by somebody else while it ran, or waited to run"
         return _system("ResourceDeletedExternally", text)
     return None
+
+
+def _cut_short(status: PodStatus, ended: ContainerState) -> bool:
+    """Whether a container that ended well did so since it was told to end: many programs give 0 then, and have not done their work.
+
+    Kubernetes says by the pod's phase that it had not come to its end by itself; as long as a side-car is on, that may be true of it alone.
+    """
+    if status.phase != "Failed":
+        return False
+    if status.reason == "DeadlineExceeded":
+        began = status.deadline
+    else:
+        began = moment((status.condition("DisruptionTarget") or {}).get("lastTransitionTime"))
+    return began is not None and ended.until is not None and ended.until + _CLOCKS >= began
 
 
 def _ended_before(disruption: Mapping[str, Any], ended: ContainerState) -> bool:

@@ -6,15 +6,19 @@ Codes and blames are those of Flyte's ``plugin_manager.go``, apart from a server
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from flyte_jupyter.engine.core.state import Blame, Failure, Stage
+from flyte_jupyter.engine.quantities import BadQuantity, amount
 
 _MOST_MESSAGE = 4000
+_QUOTA = re.compile(r"requested: (?P<requested>.*), used: .*, limited: (?P<limited>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def refusal(
 def _forbidden(message: str) -> Refusal:
     """Quota, a namespace on its way out, an admission rule, or a right that is missing: all of them are 403."""
     if "exceeded quota" in message:
-        return TryAgain(Stage.RESOURCES, message)
+        return _too_large(message) or TryAgain(Stage.RESOURCES, message)
     if "is being terminated" in message:
         return TryAgain(Stage.QUEUED, message)
     if "violates PodSecurity" in message:
@@ -91,6 +95,33 @@ def _forbidden(message: str) -> Refusal:
         # A quota or limit range that wants other resources than the task asks for.
         return Failure("BadTaskFormat", message)
     return Failure("RuntimeFailure", message, Blame.SYSTEM, retryable=True)
+
+
+def _too_large(message: str) -> Failure | None:
+    """The refusal of a pod that asks for more than the whole quota, so that it would wait for ever."""
+    found = _QUOTA.search(message)
+    if found is None:
+        return None
+    asked, limited = _amounts(found["requested"]), _amounts(found["limited"])
+    beyond = [name for name in asked if name in limited and asked[name] > limited[name]]
+    if not beyond:
+        return None
+    text = (
+        f"it asks for more {', '.join(beyond)} than the whole quota of its namespace, so there will never be room: "
+        f"ask for less, or have the quota raised. {message}"
+    )
+    return Failure("ResourceRequestsExceedLimits", text)
+
+
+def _amounts(words: str) -> dict[str, float]:
+    """What stands in a list like ``limits.cpu=7,requests.memory=64Gi``, as far as it is no number of objects."""
+    found = {}
+    for name, _, quantity in (word.strip().partition("=") for word in words.split(",")):
+        if name == "pods" or name.startswith("count/"):
+            continue  # one more is never too large: a quota of none is how a namespace is held up
+        with suppress(BadQuantity):
+            found[name] = amount(quantity)
+    return found
 
 
 def _denied(message: str) -> bool:

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _WORD = "a word or number"
+_TEXT = "text"
+_EACH = "*"
+"""In an object: any of its fields."""
 _Shape = str | list[Any] | Mapping[str, Any]
 """A word; a list of one shape; an object, with the shapes of some of its fields."""
 _HANDLER: _Shape = {"httpGet": {}, "tcpSocket": {}}
@@ -45,7 +48,8 @@ _SPEC: _Shape = {
     "securityContext": _CONTEXT,
 }
 
-_TEMPLATE: _Shape = {"metadata": {"labels": {}, "annotations": {}}, "spec": _SPEC}
+_TEXTS: _Shape = {_EACH: _TEXT}
+_TEMPLATE: _Shape = {"metadata": {"labels": _TEXTS, "annotations": _TEXTS}, "spec": _SPEC}
 
 
 def misshapen(spec: Any) -> str:
@@ -71,11 +75,16 @@ def _problems(field: str, value: Any, shape: _Shape) -> Iterator[str]:
                 yield f"{field} is {_kind(value)}, and not an object"
                 return
             for name, inner in shape.items():
-                if name in value:
-                    yield from _problems(f"{field}.{name}", value[name], inner)
+                for each in value if name == _EACH else (name,):
+                    if each in value:
+                        yield from _problems(f"{field}.{each}", value[each], inner)
         case _:
-            if isinstance(value, list | dict) or value is None:
+            if isinstance(value, list | dict) or value is None or not _is(value, shape):
                 yield f"{field} is {_kind(value)}, and not {shape}"
+
+
+def _is(value: Any, shape: str) -> bool:
+    return shape != _TEXT or isinstance(value, str)
 
 
 def _kind(value: Any) -> str:

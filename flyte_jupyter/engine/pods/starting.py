@@ -101,7 +101,7 @@ def _unscheduled(status: PodStatus, condition: dict[str, str], graces: Graces) -
 def _stuck(status: PodStatus, container: ContainerState, graces: Graces) -> _Obstacle:
     code = container.reason
     text = f"{code}: container {container.name}: {container.message}".removesuffix(": ")
-    since = status.scheduled_since if container.init else status.starting_since
+    since = status.turn_of(container) if container.init else status.starting_since
     if code == "InvalidImageName":
         why, grace = Failure(code, text), timedelta(0)
         return _Obstacle(Stage.INITIALIZING, why, since, grace)

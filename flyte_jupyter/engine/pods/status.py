@@ -117,6 +117,18 @@ class PodStatus:
         return moment(self._status.get("startTime")) or self.created
 
     @property
+    def deadline(self) -> datetime | None:
+        """Until when the pod may be active, once it has been seen by its node."""
+        most, since = self.spec.get("activeDeadlineSeconds"), moment(self._status.get("startTime"))
+        return since + timedelta(seconds=int(most)) if most and since else None
+
+    def turn_of(self, init: ContainerState) -> datetime | None:
+        """When an init container could start: those before it had done what it waits for."""
+        before = list(self.inits.values())[: list(self.inits).index(init.name)]
+        done = (c.until or c.since for c in before)
+        return max((when for when in done if when), default=self.scheduled_since)
+
+    @property
     def scheduled_since(self) -> datetime | None:
         """When a node was found for it."""
         found = self.condition("PodScheduled")

@@ -11,6 +11,10 @@ from flyte_jupyter.engine.pods.manifests import Manifest
 _KEYS = {"volumeMounts": "mountPath", "ports": "containerPort", "volumeDevices": "devicePath"}
 """What tells the entries of a list apart, when it is not their name."""
 _WHOLE = frozenset({"command", "args"})
+_BASES = {
+    "containers": ("default", "primary"),
+    "initContainers": ("default-init", "primary-init"),
+}
 
 
 def merged(below: Manifest, above: Manifest) -> Manifest:
@@ -32,21 +36,22 @@ def with_template(template: Manifest, spec: Manifest, primary: str, first: str =
     ``default-init`` and ``primary-init`` likewise below the init containers, of which `first` is the task's own. Others are left out.
     """
     both = merged(_without(template), _without(spec))
-    kinds = (
-        ("containers", "default", "primary", primary),
-        ("initContainers", "default-init", "primary-init", first),
-    )
-    for kind, default, own, name in kinds:
-        bases = {c.get("name"): c for c in template.get(kind) or ()}
-        made = []
-        for container in spec.get(kind) or ():
-            base = bases.get(default) or {}
-            if container.get("name") == name:
-                base = merged(base, bases.get(own) or {})
-            made.append(merged(base, container))
+    for kind, name in (("containers", primary), ("initContainers", first)):
+        made = [
+            merged(base_of(template, kind, own=container.get("name") == name), container)
+            for container in spec.get(kind) or ()
+        ]
         if made:
             both[kind] = made
     return both
+
+
+def base_of(template: Manifest, kind: str, *, own: bool) -> Manifest:
+    """What the ``spec`` of a template puts below a container of this kind, which is the task's `own` of them or another."""
+    default, primary = _BASES[kind]
+    bases = {c.get("name"): c for c in template.get(kind) or ()}
+    base = bases.get(default) or {}
+    return merged(base, bases.get(primary) or {}) if own else base
 
 
 def _without(spec: Manifest) -> Manifest:

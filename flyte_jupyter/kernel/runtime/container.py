@@ -19,19 +19,24 @@ from flyte_jupyter.kernel.runtime import isolation, outputs
 from flyte_jupyter.kernel.runtime.copilot import program
 
 _SHORT = 60.0
+_SHARED = "/dev/shm"  # noqa: S108  # engines have an option of their own for it
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run. `engine` is the program; `memory` is in bytes, zero for no limit; `variables` are passed on by name.
+    """What to run. `engine` is the program that does; `memory` is in bytes, zero for no limit; `variables` are passed on by name.
+
+    A `program` takes the place of the image's own (its entry point); `command` is what that is given.
 
     With an `input_path` inputs are laid there, and with an `output_path` outputs are collected from there; `interface` is as the
-    copilot's command line has it. `places` are folders that the container sees where they are.
+    copilot's command line has it. `places` are folders that the container sees where they are; `shared` is one in memory, of so many
+    bytes.
     """
 
     engine: str
     name: str
     image: str
+    program: str
     command: Sequence[str]
     variables: Sequence[str]
     memory: int
@@ -45,6 +50,8 @@ class Order:
     data_format: str = "JSON"
     keep_uris: bool = False
     interface: str = ""
+    shared: str = ""
+    shared_bytes: int = 0
 
     def text(self) -> str:
         """As it stands on the command line."""
@@ -56,8 +63,14 @@ def words_of(order: Order, work: Path) -> list[str]:
     words = [order.engine, "run", "--name", order.name, "--pull", "missing"]
     for name in order.variables:
         words += ["--env", name]
+    if order.program:
+        words += ["--entrypoint", order.program]
     if order.memory:
         words += ["--memory", str(order.memory)]
+    if order.shared == _SHARED:
+        words += ["--shm-size", str(order.shared_bytes)]
+    elif order.shared:
+        words += ["--tmpfs", f"{order.shared}:rw,mode=1777,size={order.shared_bytes}"]
     if order.devices:
         words += ["--gpus", f'"device={",".join(order.devices)}"']
     mounts = [f"{place}:{place}" for place in order.places]
@@ -128,8 +141,17 @@ def _bring(order: Order, work: Path) -> int:
     }
     status = program.download(wish | {"--keep-uris": "true" if order.keep_uris else "false"})
     if status == 0:
-        (work / "inputs").chmod(0o755)
+        _open_to_all(work / "inputs")
     return status
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let whoever the image says that it runs as read what is in a folder, whatever our umask and the modes of what was copied."""
+    for parent, _, files in os.walk(folder):
+        Path(parent).chmod(0o755)
+        for name in files:
+            file = Path(parent, name)
+            file.chmod(file.stat().st_mode | 0o444)
 
 
 def _out_of_memory(order: Order) -> bool:

@@ -10,7 +10,13 @@ from flyte_jupyter.engine.adapters.local.containers import Engines
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.folders import key_of
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
-from flyte_jupyter.engine.adapters.local.resources import BadQuantity, Capacity, refusal, wants_of
+from flyte_jupyter.engine.adapters.local.resources import (
+    BadQuantity,
+    Capacity,
+    refusal,
+    shared_memory_of,
+    wants_of,
+)
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.zygotes import Zygotes
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
@@ -35,6 +41,7 @@ class Admission:
         """The attempt, not begun and without a slot, or why there will never be one."""
         try:
             wants = wants_of(spec.template)
+            shared_memory_of(spec.template)
         except BadQuantity as e:
             return rejected("BadResources", f"{task_of(spec)}: {e}")
         why = refusal(wants, self.capacity)

@@ -18,7 +18,7 @@ from typing import Any
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, system_failure, task_of
-from flyte_jupyter.engine.adapters.local.resources import memory_limit_of
+from flyte_jupyter.engine.adapters.local.resources import memory_limit_of, shared_memory_of
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
@@ -29,7 +29,8 @@ _PROBE_SECONDS, _REMOVAL_SECONDS = 10.0, 20.0
 _LAST_WORDS = 0.5
 _TRIES, _PAUSE = 5, 0.3
 _GOOD_FOR, _BAD_FOR = 300.0, 5.0
-INPUTS, OUTPUTS = "/var/inputs", "/var/outputs"
+INPUTS, OUTPUTS = "/var/flyte/inputs", "/var/flyte/outputs"
+"""Where data lies of a task that does not say where: where Flyte, and so a pod, has it."""
 
 
 def needs_image(template: core.TaskTemplate, path: str | None) -> bool:
@@ -225,8 +226,16 @@ def name_of(key: str) -> str:
     return f"flyte-jupyter-{key}"
 
 
+def _much() -> int:
+    """Half of the machine's memory: what Linux gives to a file system in memory that nobody has limited."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> list[str]:
-    """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled."""
+    """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled.
+
+    As in a pod, a task's command takes the place of the image's program, and its arguments that of the image's command.
+    """
     spec, container = entry.spec, entry.spec.template.container
     config = container.data_config
     formats = core.DataLoadingConfig.LiteralMapFormat
@@ -234,7 +243,8 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
         "engine": entry.engine,
         "name": name_of(entry.key),
         "image": container.image,
-        "command": words,
+        "program": words[0] if container.command else "",
+        "command": words[1:] if container.command else words,
         "variables": sorted(environment.keys() - command.passed_on(environment).keys()),
         "memory": memory_limit_of(spec.template),
         "devices": entry.grant.devices,
@@ -243,6 +253,8 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
         "output_prefix": spec.output_prefix,
         "raw_output_prefix": spec.raw_output_prefix,
     }
+    if shared := shared_memory_of(spec.template):
+        order |= {"shared": shared.folder, "shared_bytes": shared.most or _much()}
     if config.enabled:
         bare = core.TypedInterface()
         for name, variable in spec.template.interface.outputs.variables.items():

@@ -20,9 +20,11 @@ __all__ = [
     "devices",
     "machine",
     "refusal",
+    "shared_memory_of",
     "wants_of",
 ]
 
+SHARED = "/dev/shm"  # noqa: S108  # in a container
 # Requests come as decimal text: sums of them must compare as the text reads.
 _GRAIN = 1000
 
@@ -72,6 +74,24 @@ def memory_limit_of(template: core.TaskTemplate) -> int:
     """
     limits = _entries(template.container.resources.limits)
     return math.ceil(limits.get(core.Resources.MEMORY, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The memory that the processes of a container share: a folder, and its bytes. Zero: as large as memory lets it be."""
+
+    folder: str
+    most: int
+
+
+@once_a_template
+def shared_memory_of(template: core.TaskTemplate) -> Shared | None:
+    """The shared memory that a task asks for; None when it is content with what there is. Raises `BadQuantity`."""
+    if not template.extended_resources.HasField("shared_memory"):
+        return None
+    asked = template.extended_resources.shared_memory
+    most = amount(asked.size_limit) if asked.size_limit else memory_limit_of(template)
+    return Shared(asked.mount_path or SHARED, math.ceil(most))
 
 
 def _entries(listed: object) -> dict[int, float]:

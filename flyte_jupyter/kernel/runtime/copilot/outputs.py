@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class DeclaredError(Exception):
 
 
 def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.LiteralMap:
-    """The outputs that stand in a folder: ``<variable>`` each, a file or a folder as its type asks.
+    """The outputs that stand in a folder: ``<variable>`` each, a file or a folder as its type asks; it may have an extension.
 
     Raises `BadValue` naming the variable (nothing there, or not of its type), `DeclaredError`, and whatever `store` raises.
     Links that lead out of the folder are refused: who reads may see more than who wrote.
@@ -46,11 +46,23 @@ def read_outputs(folder: Path, outputs: core.VariableMap, store: Store) -> core.
         raise DeclaredError(_cut(error))
     reader = _Reader(folder, store)
     found = core.LiteralMap()
+    places = _places(folder, outputs.variables)
     for name, variable in sorted(outputs.variables.items()):
-        place = file_name(name)
         with at(f"output {name!r}"):
-            found.literals[name].CopyFrom(reader.read(place, variable.type))
+            found.literals[name].CopyFrom(reader.read(places[name], variable.type))
     return found
+
+
+def _places(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Where each output stands: ``model``, or else the only one called ``model.<something>`` that is no other output (Flyte's way)."""
+    places = {name: file_name(name) for name in names}
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    others = there - set(places.values())
+    for name, place in places.items():
+        extended = [other for other in others if other.startswith(f"{place}.")]
+        if place not in there and len(extended) == 1:
+            places[name] = extended[0]
+    return places
 
 
 def _cut(error: Path) -> str:

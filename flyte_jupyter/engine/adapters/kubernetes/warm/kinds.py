@@ -93,10 +93,14 @@ def kind_of(
     labels = {k: v for k, v in metadata["labels"].items() if k not in _OF_ATTEMPT}
     for name in (INSTALLATION, EXECUTION):
         labels.pop(name, None)
-    annotations = {k: v for k, v in metadata["annotations"].items() if k == PRIMARY}
+    annotations = {
+        k: v
+        for k, v in metadata["annotations"].items()
+        if k == PRIMARY or not k.startswith(f"{DOMAIN}/")
+    }
     own["metadata"] = {"namespace": metadata["namespace"], "annotations": annotations}
     bundle = _bundle(argv)
-    name = _digest([own["spec"], labels, bundle, metadata["namespace"]])
+    name = _digest([own["spec"], labels, annotations, bundle, metadata["namespace"]])
     labels |= {POOL: label(settings.installation), WORKER_KIND: name}
     own["metadata"]["labels"] = labels
     return Kind(name, namespace_of(spec.id.run, settings), json.dumps(own)), told
