@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import literal
+from sqlalchemy import func
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store.query import Field, Kind
@@ -13,6 +13,7 @@ from flyte_jupyter.store.tables import (
     artifacts,
     entities,
     executions,
+    names,
     node_executions,
     projects,
     signals,
@@ -137,15 +138,22 @@ LAUNCH_PLANS = Listing(
     },
     (entities.c.id.desc(),),
 )
+NAME_STATE = func.coalesce(names.c.state, int(admin.NamedEntityState.NAMED_ENTITY_ACTIVE))
+NAME_DESCRIPTION = func.coalesce(names.c.description, "")
+"""What is said about a name, of which there may be no row."""
 NAMES = Listing(
     entities,
-    {
-        "name": Field("name"),
-        "state": Field("state", Kind.INTEGER, dict(admin.NamedEntityState.items())),
-    },
+    _prefixed(
+        "named_entity_metadata",
+        {
+            "name": Field("name"),
+            "description": Field("description"),
+            "state": Field("state", Kind.INTEGER, dict(admin.NamedEntityState.items())),
+        },
+    ),
     (entities.c.name.asc(),),
-    # Names have no state of their own in the store: `UpdateNamedEntity`, which archives, is not built.
-    computed={"state": literal(admin.NamedEntityState.NAMED_ENTITY_ACTIVE)},
+    hidden_state=admin.NamedEntityState.NAMED_ENTITY_ARCHIVED,
+    computed={"state": NAME_STATE, "description": NAME_DESCRIPTION},
 )
 _PROJECT_STATES = dict(admin.Project.ProjectState.items())
 PROJECTS = Listing(

@@ -106,6 +106,7 @@ async def admins(tmp_path):
     from flyte_jupyter.store.artifacts import Artifacts
     from flyte_jupyter.store.database import Database
     from flyte_jupyter.store.executions import Executions, NewExecution
+    from flyte_jupyter.store.names import Names
     from flyte_jupyter.store.projects import Projects
     from flyte_jupyter.store.runs import SqlRuns
     from flyte_jupyter.store.signals import SqlSignals
@@ -115,6 +116,7 @@ async def admins(tmp_path):
     blobs = FolderBlobs(tmp_path / "blobs")
     platform = Platform(
         specs=Specs(db),
+        names=Names(db),
         executions=Executions(db),
         projects=Projects(db),
         signals=SqlSignals(db),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 
 import pytest
@@ -123,6 +124,7 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         "ListLaunchPlanIds": f"launch_plan_ids/{AT}?limit=5",
         "ListActiveLaunchPlans": f"active_launch_plans/{AT}?limit=5",
         "ListNamedEntities": f"named_entities/WORKFLOW/{AT}?limit=5",
+        "GetNamedEntity": f"named_entities/WORKFLOW/{AT}/twice",
         "GetExecution": f"executions/{AT}/both",
         "ListExecutions": f"executions/{AT}?limit=5&sort_by.key=created_at&sort_by.direction=DESCENDING",
         "GetNodeExecution": f"node_executions/{node}",
@@ -417,6 +419,51 @@ def test_what_an_update_of_a_project_does_not_say_stays(server):
     got = server.ok("GET", "/api/v1/projects/mine")
     told = (got["name"], got["description"], got["labels"]["values"], got["state"])
     assert told == ("Mine", "Theirs", {}, "ACTIVE")
+
+
+def test_a_name_is_archived_and_described_for_all_its_versions(server):
+    """As the console and `flytectl update workflow-meta` do it."""
+    register(server)
+    server.ok("POST", "/api/v1/workflows", as_json(workflow("other")))
+    at = f"/api/v1/named_entities/WORKFLOW/{AT}"
+    server.ok("PUT", f"{at}/twice", {"metadata": {"description": "doubles twice"}})
+    archived = "NAMED_ENTITY_ARCHIVED"
+    assert server.ok("PUT", f"{at}/twice", {"metadata": {"state": archived}}) == {}
+    got = server.ok("GET", f"{at}/twice")
+    assert got["metadata"] == {"description": "doubles twice", "state": archived}
+    assert (got["resource_type"], got["id"]["name"]) == ("WORKFLOW", "twice")
+    for path, asked in ((at, f"{at}?limit=9"), ("ids", f"/api/v1/workflow_ids/{AT}?limit=9")):
+        ids = [e["id"] if path == at else e for e in server.ok("GET", asked)["entities"]]
+        assert [each["name"] for each in ids] == ["other"]
+    (found,) = server.ok("GET", f"{at}?limit=9&filters=eq(state,1)")["entities"]
+    assert found == got
+    plans = server.ok("GET", f"/api/v1/named_entities/LAUNCH_PLAN/{AT}?limit=9")["entities"]
+    assert [each["id"]["name"] for each in plans] == ["twice"], "its launch plan is another"
+    run_to_end(server, "still")
+    server.ok("PUT", f"{at}/twice", {"metadata": {"state": "NAMED_ENTITY_ACTIVE"}})
+    listed = server.ok("GET", f"{at}?limit=9")["entities"]
+    assert [each["id"]["name"] for each in listed] == ["other", "twice"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "wanted"),
+    [
+        ("WORKFLOW/{}/twice", {}, 400, "metadata is missing"),
+        ("WORKFLOW/{}/twice", {"metadata": {"state": 7}}, 400, "NAMED_ENTITY_ARCHIVED"),
+        ("WORKFLOW/{}/twice", {"metadata": {"description": "x" * 301}}, 400, "at most 300"),
+        ("WORKFLOW/{}/nobody", {"metadata": {}}, 404, "workflow .*/nobody"),
+        ("LAUNCH_PLAN/{}/double", {"metadata": {}}, 404, "launch_plan .*/double"),
+        ("DATASET/{}/twice", {"metadata": {}}, 400, "TASK, WORKFLOW or LAUNCH_PLAN"),
+        ("NONE/{}/twice", {"metadata": {}}, 400, "resource_type"),
+    ],
+)
+def test_what_cannot_be_said_about_a_name_is_refused(server, path, body, status, wanted):
+    register(server)
+    at = f"/api/v1/named_entities/{path.format(AT)}"
+    answered, value = server.call("PUT", at, body)
+    assert (answered, bool(re.search(wanted, value["message"]))) == (status, True), value
+    if status == 404:
+        assert server.call("GET", at)[0] == 404
 
 
 def test_a_state_that_there_is_not_is_refused(server):
