@@ -22,7 +22,7 @@ from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
-from flyte_jupyter.engine.core.state import RunPhase, Scope, Succeeded
+from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Scope, Succeeded
 from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
@@ -126,6 +126,33 @@ def test_a_child_execution_is_recovered_in_its_turn(play):
         ran = [a.path for a in world.executor.created if a.run == second.name]
         assert ran == [("b",)]
         assert await world.outputs(AGAIN) == {"o": 3}
+
+    play(scenario)
+
+
+def test_what_a_recovered_node_left_beside_its_outputs_is_known_after_any_number_of_recoveries(
+    play,
+):
+    """The deck of a task, what the catalog said, the execution that a launch plan started."""
+    cached = task("cached", {"x0": INT}, discoverable=True, discovery_version="1")
+    inner = flow("i", [node("a", ADD, x0=".x")], {"o": "a.o"}, {"x": INT})
+    nodes = [node("t", cached, x0=1), node("c", "lp", x="t.o"), node("b", ADD, x0="c.o")]
+    shelf = Shelf(ADD, cached, plans={"lp": inner})
+    compiled = shelf.compiled(flow("o", nodes, {"o": "b.o"}))
+
+    async def scenario(world, engine):
+        world.plans.update(shelf.plans)
+        deck = f"{world.node_prefix('t')}/0/deck.html"
+        await world.blobs.put(deck, b"<h1>deck</h1>")
+        world.failures[("b", 0)] = BROKEN
+        world.create(compiled)
+        await world.ended()
+        for name, earlier in (("r2", RUN), ("r3", AGAIN)):
+            world.create(compiled, RunId("p", "d", name), recovers=earlier)
+            nodes = (await world.ended(RunId("p", "d", name))).state.nodes
+            assert nodes[("t",)].deck == deck
+            assert nodes[("t",)].cache is CacheOutcome.POPULATED
+            assert nodes[("c",)].child == str(child_run(AttemptId(RUN, ("c",), 0)))
 
     play(scenario)
 

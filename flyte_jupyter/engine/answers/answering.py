@@ -43,7 +43,14 @@ from flyte_jupyter.engine.core.observations import (
     Recovered,
 )
 from flyte_jupyter.engine.core.plan import END, START, NodeKind
-from flyte_jupyter.engine.core.state import Blame, CacheOutcome, Failure, Nested, RunState
+from flyte_jupyter.engine.core.state import (
+    Blame,
+    CacheOutcome,
+    Failure,
+    Nested,
+    RunState,
+    Succeeded,
+)
 from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, ChildSpec, Ports
 from flyte_jupyter.idl import core, digests, literals, msgpack
 from flyte_jupyter.idl.ids import AttemptId, Path, child_run
@@ -264,7 +271,12 @@ class Answers:
             return None
         inputs = layout.inputs_uri(self.root, done.run, done.path)
         await self._copy_if_there(inputs, layout.inputs_uri(self.root, run.id, path))
-        return Recovered(path, uri, source_text(done))
+        state = earlier.nodes[done.path]
+        assert isinstance(state, Succeeded)
+        cache = CacheOutcome.HIT if state.cached else state.cache
+        launches = place.plan.kind is NodeKind.LAUNCH_PLAN
+        child = (state.child or str(child_run(done))) if launches else ""
+        return Recovered(path, uri, source_text(done), state.deck, cache, child)
 
     async def _expanded_before(
         self, run: RunContext, place: Place, left: AttemptId, graph: str, digest: str
