@@ -12,13 +12,11 @@ from flyte_jupyter.idl.ids import EntityId, EntityKind
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import NotFound
-from flyte_jupyter.store.listings import NAME_DESCRIPTION, NAME_STATE, NAMES
+from flyte_jupyter.store.listings import GENERATED, NAME_DESCRIPTION, NAME_STATE, NAMES
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.selecting import page
 from flyte_jupyter.store.tables import entities, names
 
-GENERATED = ".flytegen"
-"""Names that begin so are the platform's own, made to launch a single task."""
 _KEY = ("kind", "project", "domain", "name")
 
 _of_key = [entities.c[part] == bindparam(part) for part in _KEY]

@@ -392,6 +392,20 @@ def test_executions_are_paged_and_filtered_on_the_server(server):
     assert [e["id"]["name"] for e in found["executions"]] == ["run-1"]
 
 
+def test_executions_of_a_task_are_none_of_the_launch_plan_that_is_called_like_it(server):
+    register(server)
+    server.ok("POST", "/api/v1/launch_plans", as_json(launch_plan("double")))
+    server.ok("POST", "/api/v1/executions", as_json(launch("plan", "double", x=integer(1))))
+    kind = core.ResourceType.TASK
+    server.ok("POST", "/api/v1/executions", as_json(launch("single", "double", kind, x=integer(1))))
+    for field, name in (("launch_plan", "plan"), ("task", "single")):
+        filters = f"eq({field}.name,double)%2Beq({field}.version,v1)"
+        found = server.ok("GET", f"/api/v1/executions/{AT}?limit=9&filters={filters}")
+        assert [e["id"]["name"] for e in found["executions"]] == [name], field
+    for name in ("plan", "single"):
+        wait_for_end(server, name)
+
+
 def test_projects(server):
     server.ok("POST", "/api/v1/projects", {"project": {"id": "mine", "name": "Mine"}})
     status, value = server.call("POST", "/api/v1/projects", {"project": {"id": "mine"}})
