@@ -544,6 +544,31 @@ def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):
     assert len(server.ok("GET", f"/x/v1/lineage/{AT}/wide")["nodes"]) == 3
 
 
+def test_lineage_tells_of_every_execution_that_was_started_archived_ones_too(server, monkeypatch):
+    register(server)
+    below = core.WorkflowNode(launchplan_ref=name_of(core.ResourceType.LAUNCH_PLAN, "twice"))
+    outer, given = workflow("outer"), core.BindingData(scalar=integer(1).scalar)
+    template = outer.spec.template
+    del template.nodes[:], template.outputs[:]
+    template.interface.Clear()
+    for node in ("a", "b", "c"):
+        inputs = [core.Binding(var="x", binding=given)]
+        template.nodes.add(id=node, workflow_node=below, inputs=inputs)
+    server.ok("POST", "/api/v1/workflows", as_json(outer))
+    plan = launch_plan("outer")
+    plan.spec.workflow_id.name = "outer"
+    server.ok("POST", "/api/v1/launch_plans", as_json(plan))
+    server.ok("POST", "/api/v1/executions", as_json(launch("outer", "outer")))
+    wait_for_end(server, "outer")
+    state = {"state": "EXECUTION_ARCHIVED"}
+    server.ok("PUT", f"/api/v1/executions/{AT}/outer-b-0", state)
+    monkeypatch.setattr("flyte_jupyter.server.admin.lineage._PAGE", 1)
+    children = server.ok("GET", f"/x/v1/lineage/{AT}/outer")["children"]
+    assert {each["node"]: each["execution"] for each in children} == {
+        node: f"{AT}/outer-{node}-0" for node in ("a", "b", "c")
+    }
+
+
 @pytest.mark.parametrize("way", ["relaunch", "recover"])
 def test_nothing_is_launched_again_in_an_archived_project(server, way):
     register(server)
