@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from engine_programs import INT, Shelf, flow, mapped, node, task
+from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
 from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.answers import AnswerSettings
@@ -56,6 +56,59 @@ def test_equal_computations_wait_for_one_another(play):
         second = await world.ended(OTHER)
         assert second.state.nodes[("n0",)].cached == "p/d/r1/n0/0"
         assert world.executor.created == [attempt]
+
+    play(scenario, by_itself=False)
+
+
+def test_many_who_wait_for_one_computation_do_not_all_look_each_second(play):
+    many = 500
+    compiled = Shelf(SLOW).compiled(
+        flow("m", [node("m", mapped(SLOW), x0=[1] * many)], {"o": Listed("m.o")})
+    )
+
+    async def waiting(world, after):
+        async with asyncio.timeout(60):
+            while True:
+                nodes = (await world.runs.load(RUN)).state.nodes.values()
+                waits = [state for state in nodes if isinstance(state, Reserved)]
+                if len(waits) == many - 1 and all(state.until > after for state in waits):
+                    return
+                await asyncio.sleep(0)
+
+    async def scenario(world, engine):
+        looks, reserve = [], world.catalog.reserve
+
+        async def counted(key, owner, ttl, now):
+            looks.append(owner)
+            return await reserve(key, owner, ttl, now)
+
+        world.catalog.reserve = counted
+        world.create(compiled)
+        await waiting(world, world.clock.now())
+        looks.clear()
+        for _ in range(20):
+            world.clock.advance(LOOK)
+            await waiting(world, world.clock.now())
+        assert len(looks) < 20 * many / 2
+        assert set(looks) >= {f"p/d/r1/m-{item}" for item in range(1, many)}, "each does look"
+        (attempt,) = world.executor.queued
+        world.executor.begin(attempt)
+        await world.executor.finish(attempt)
+        for _ in range(BEAT // LOOK):
+            world.clock.advance(LOOK)
+            await waiting_or_done(world)
+        await world.ended()
+        assert await world.outputs() == {"o": [2] * many}
+        assert world.executor.created == [attempt]
+
+    async def waiting_or_done(world):
+        now = world.clock.now()
+        async with asyncio.timeout(60):
+            while True:
+                nodes = (await world.runs.load(RUN)).state.nodes.values()
+                if all(state.until > now for state in nodes if isinstance(state, Reserved)):
+                    return
+                await asyncio.sleep(0)
 
     play(scenario, by_itself=False)
 

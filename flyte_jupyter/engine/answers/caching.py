@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
@@ -23,6 +24,11 @@ from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
 
 log = logging.getLogger(__name__)
 
+_LOOKS = 64
+"""So many who wait for one key may look at a time; of more, the next ones look later."""
+_MOST_QUEUES = 1024
+"""How many keys are remembered that somebody waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
@@ -33,7 +39,10 @@ class CacheSettings:
     heartbeat: timedelta = timedelta(seconds=10)
     """How often a reservation is extended (Flyte's figure)."""
     again: timedelta = timedelta(seconds=1)
-    """How often those who wait for a reservation look whether it is given back, or what it was for is there."""
+    """How often those who wait for a reservation look whether it is given back, or what it was for is there.
+
+    Where more than 64 wait for one, the next 64 look half as often and so on, but each at least once a heartbeat.
+    """
     missed: int = 3
     """After so many heartbeats that did not come somebody else may take a reservation over."""
 
@@ -66,6 +75,7 @@ class Cache:
         self._blobs = blobs
         self._clock = clock
         self._settings = settings
+        self._queues: OrderedDict[CacheKey, _Queue] = OrderedDict()
 
     async def probe(self, run: RunId, place: Place, digest: str) -> Observation:
         """What the catalog says. Of a serialised cache a miss comes with the reservation."""
@@ -141,13 +151,38 @@ class Cache:
         owner, now = owner_text(run, path), self._clock.now()
         held = await self._catalog.reserve(key, owner, self._settings.ttl, now)
         if held.owner != owner:
-            until = min(held.expires, now + self._settings.again)
+            until = min(held.expires, now + self._patience(key, now))
             return None, CacheReserved(path, until, held.owner)
         # Whoever had it may have finished between the question and the reservation.
         found = await self._lookup(key)
         if found is not None:
             await self._catalog.release(key, owner)
         return found, None
+
+    def _patience(self, key: CacheKey, now: datetime) -> timedelta:
+        """How long the next of those who wait for a key does so before it looks again.
+
+        A map over many equal elements would otherwise have nothing done but its own looks: each is a write and a change of state.
+        """
+        queue = self._queues.pop(key, None)
+        if queue is None or now - queue.since >= self._settings.again:
+            queue = _Queue(now)
+        self._queues[key] = queue
+        if len(self._queues) > _MOST_QUEUES:
+            self._queues.popitem(last=False)
+        turns = 1 + queue.length // _LOOKS
+        queue.length += 1
+        return min(
+            self._settings.again * turns, max(self._settings.heartbeat, self._settings.again)
+        )
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Those who have been told to wait for one key lately."""
+
+    since: datetime
+    length: int = 0
 
 
 def _serialised(place: Place) -> bool:
