@@ -22,6 +22,7 @@ from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
+from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Scope, Succeeded
 from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl import core
@@ -153,6 +154,42 @@ def test_what_a_recovered_node_left_beside_its_outputs_is_known_after_any_number
             assert nodes[("t",)].deck == deck
             assert nodes[("t",)].cache is CacheOutcome.POPULATED
             assert nodes[("c",)].child == str(child_run(AttemptId(RUN, ("c",), 0)))
+
+    play(scenario)
+
+
+def test_a_recovery_that_was_stopped_at_once_loses_nothing_that_was_done_before_it(play):
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    nodes = [
+        node("t", ADD, x0=1),
+        node("g", GROW, x0="t.o"),
+        node("s", inner, x="g.o"),
+        node("m", mapped(ADD), x0=[1, 2, 3]),
+    ]
+    compiled = Shelf(ADD, GROW, inner).compiled(flow("o", nodes, {"o": "s.o", "m": Listed("m.o")}))
+
+    async def scenario(world, engine):
+        world.failures[("s-0-b", 0)] = world.failures[("m-2", 0)] = BROKEN
+        world.create(compiled, max_parallelism=1)
+        assert (await world.ended()).state.summary.phase is RunPhase.FAILED
+        world.failures.clear()
+        done = {
+            path
+            for path, state in (await world.runs.load(RUN)).state.nodes.items()
+            if isinstance(state, Succeeded)
+        }
+        assert len(done) > 4
+        earlier = RUN
+        for name in ("r2", "r3"):
+            again = RunId("p", "d", name)
+            world.create(compiled, again, recovers=earlier)
+            world.runs.post(again, AbortRequested("enough"))
+            assert (await world.ended(again)).state.summary.phase is RunPhase.ABORTED
+            earlier = again
+        last = RunId("p", "d", "r4")
+        world.create(compiled, last, recovers=earlier)
+        assert (await world.ended(last)).state.summary.phase is RunPhase.SUCCEEDED
+        assert not done & {each.path for each in world.executor.created if each.run == last}
 
     play(scenario)
 

@@ -17,7 +17,7 @@ from flyte_jupyter.engine.answers.expanding import Expander
 from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
 from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
-from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
+from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, nearest
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.answers.specs import Specs, asked_for
 from flyte_jupyter.engine.core.actions import (
@@ -254,8 +254,7 @@ class Answers:
             return None
         if handles_failure(run, place.path, nodes):
             return None
-        earlier = await self._earlier.of(run.recovers)
-        return earlier if earlier.alike(place.path, nodes) else None
+        return await nearest(self._earlier, run.recovers, place.path, nodes)
 
     async def _taken_over(
         self, run: RunContext, place: Place, earlier: Earlier
