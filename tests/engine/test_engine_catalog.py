@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from engine_programs import INT, Listed, Shelf, flow, mapped, node, task
+from engine_programs import INT, INTS, Listed, Shelf, flow, mapped, node, task
 from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.answers import AnswerSettings
 from flyte_jupyter.engine.answers.caching import CacheSettings
-from flyte_jupyter.engine.core.observations import AbortRequested
+from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import CacheOutcome, Reserved, RunPhase, Succeeded
 from flyte_jupyter.idl import core, literals
 from flyte_jupyter.idl.digests import literals_digest
@@ -219,6 +219,43 @@ def test_outputs_that_are_no_longer_what_was_remembered_are_computed_again(play,
         assert (await world.ended(third)).state.nodes[("n0",)].cached == "p/d/r2/n0/0"
 
     play(scenario)
+
+
+def test_remembered_outputs_with_a_part_beside_them_that_is_gone_are_computed_again():
+    """As flytekit leaves a large output: in a file of its own, which may be inside a list."""
+    from engine_worlds import World
+
+    big = task(
+        "big", {"x0": INT}, {"o": core.LiteralType(collection_type=INTS)}, discoverable=True,
+        discovery_version="1",
+    )  # fmt: skip
+    compiled = Shelf(big).compiled(flow("one", [node("n0", big, x0=1)], {}))
+    parts = []
+
+    class Leaving(World):
+        async def add_up(self, spec):
+            parts.append(f"{spec.raw_output_prefix}/part.pb")
+            await self.blobs.put(parts[-1], literals.literal([1, 2]).SerializeToString())
+            told = core.LiteralOffloadedMetadata(uri=parts[-1], inferred_type=INTS)
+            outputs = core.LiteralMap()
+            inside = outputs.literals["o"].collection.literals
+            inside.append(core.Literal(hash="h", offloaded_metadata=told))
+            await self.blobs.put(f"{spec.output_prefix}/outputs.pb", outputs.SerializeToString())
+            return Exit(code=0)
+
+    async def main():
+        world = Leaving()
+        engine = world.engine()
+        await engine.start()
+        for name, cached in (("a", ""), ("b", "p/d/a/n0/0"), ("c", ""), ("e", "p/d/c/n0/0")):
+            if name == "c":
+                del world.blobs.content[parts[0]]
+            world.create(compiled, RunId("p", "d", name))
+            stored = await world.ended(RunId("p", "d", name))
+            assert stored.state.nodes[("n0",)].cached == cached
+        await engine.stop()
+
+    asyncio.run(main())
 
 
 def test_a_catalog_that_fails_is_told_of_and_costs_nothing(play):

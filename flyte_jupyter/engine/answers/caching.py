@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,8 +19,8 @@ from flyte_jupyter.engine.core.observations import (
     Observation,
 )
 from flyte_jupyter.engine.core.state import CacheOutcome
-from flyte_jupyter.engine.ports import Blobs, CachedOutputs, CacheKey, Catalog, Clock
-from flyte_jupyter.idl import core, digests
+from flyte_jupyter.engine.ports import BlobOutside, Blobs, CachedOutputs, CacheKey, Catalog, Clock
+from flyte_jupyter.idl import core, digests, literals
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
 
 log = logging.getLogger(__name__)
@@ -133,11 +134,17 @@ class Cache:
         """What is remembered, if it is still what was remembered; raises `Damaged` or whatever the blobs raise."""
         data = await self._blobs.get(found.outputs)
         try:
-            digest = digests.literals_digest(core.LiteralMap.FromString(data))
+            remembered = core.LiteralMap.FromString(data)
         except DecodeError as error:
             raise Damaged(f"{found.outputs} holds no literals: {error}") from error
-        if found.digest and digest != found.digest:
+        if found.digest and digests.literals_digest(remembered) != found.digest:
             raise Damaged(f"{found.outputs} is not what was remembered: its content has changed")
+        for literal in remembered.literals.values():
+            for uri in literals.offloaded(literal):
+                # What lies outside is its reader's to find.
+                with suppress(BlobOutside):
+                    if not await self._blobs.exists(uri):
+                        raise Damaged(f"{uri}, a part of {found.outputs}, is gone")
         return data
 
     async def _lookup(self, key: CacheKey) -> CachedOutputs | None:
