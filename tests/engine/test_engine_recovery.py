@@ -194,6 +194,34 @@ def test_a_recovery_that_was_stopped_at_once_loses_nothing_that_was_done_before_
     play(scenario)
 
 
+def test_a_child_execution_is_recovered_though_a_recovery_between_had_not_come_to_it(play):
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    shelf = Shelf(ADD, plans={"lp": inner})
+    compiled = shelf.compiled(flow("o", [node("c", "lp", x=1)], {"o": "c.o"}))
+
+    async def scenario(world, engine):
+        world.plans.update(shelf.plans)
+        world.failures[("b", 0)] = BROKEN
+        world.create(compiled)
+        await world.ended()
+        world.failures.clear()
+        world.create(compiled, AGAIN, recovers=RUN)
+        world.runs.post(AGAIN, AbortRequested("enough"))
+        await world.ended(AGAIN)
+        last = RunId("p", "d", "r3")
+        world.create(compiled, last, recovers=AGAIN)
+        assert (await world.ended(last)).state.summary.phase is RunPhase.SUCCEEDED
+        first, second = (child.name for child in world.children.created)
+        ran = [each for each in world.executor.created if each.run in (first, second)]
+        assert [(each.run, *each.path) for each in ran] == [
+            (first, "a"),
+            (first, "b"),
+            (second, "b"),
+        ]
+
+    play(scenario)
+
+
 def test_a_child_execution_that_was_never_made_begins_afresh(play):
     inner = flow("i", [node("a", ADD, x0=".x")], {"o": "a.o"}, {"x": INT})
     outer = flow("o", [node("b", ADD, x0=1), node("c", "lp", x=1)], {"o": "c.o"})

@@ -231,6 +231,20 @@ def test_what_was_never_created_is_not_recovered(scenario):
     scenario(story)
 
 
+def test_of_children_to_be_recovered_it_is_the_first_that_there_is(scenario):
+    async def story(children, runs, spec):
+        names = [RunId(PARENT.project, PARENT.domain, f"{n}-n0-0") for n in ("e2", "e1", "e0")]
+        epoch = spec.epoch
+        for name in names[1:]:
+            await children.launch(replace(spec, name=name, epoch=epoch))
+            epoch = await ended(runs, name)
+        wanted = replace(spec, recover=names[0], or_else=tuple(names[1:]), epoch=epoch)
+        assert await children.launch(wanted) == Accepted()
+        assert (await runs.load(spec.name)).recovers == names[1]
+
+    scenario(story)
+
+
 def test_a_child_that_still_ends_is_waited_for_before_it_is_recovered(scenario):
     async def story(children, runs, spec):
         earlier = replace(spec, name=RunId(PARENT.project, PARENT.domain, "earlier-n0-0"))

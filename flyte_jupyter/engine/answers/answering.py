@@ -17,7 +17,7 @@ from flyte_jupyter.engine.answers.expanding import Expander
 from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
 from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
-from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, nearest
+from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, backwards, nearest
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.answers.specs import Specs, asked_for
 from flyte_jupyter.engine.core.actions import (
@@ -152,9 +152,12 @@ class Answers:
         """What admin needs to create the child execution of an attempt of a launch plan node."""
         place = place_of(run, attempt.path, nodes)
         made = self._specs.child(run, place, attempt, epoch)
-        earlier = await self._recovered(run, place, nodes)
-        last = earlier.unfinished(attempt.path) if earlier is not None else None
-        return replace(made, recover=child_run(last)) if last is not None else made
+        if run.recovers is None or await self._recovered(run, place, nodes) is None:
+            return made
+        chain = backwards(self._earlier, run.recovers, place.path, nodes)
+        lasts = [last async for each in chain if (last := each.unfinished(attempt.path))]
+        recover, *or_else = map(child_run, lasts) if lasts else (None,)
+        return replace(made, recover=recover, or_else=tuple(or_else))
 
     async def open_gate(self, run: RunContext, path: Path, nodes: Nodes) -> str:
         """Let people answer a gate. Returns its signal's name if that is answered already, else ``""``."""

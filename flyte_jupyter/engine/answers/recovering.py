@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine import layout
@@ -127,17 +127,25 @@ async def nearest(
     same graph; None when there is none.
     """
     fallback: Earlier | None = None
+    async for earlier in backwards(recoveries, run, path, nodes):
+        if earlier.success(path) is not None:
+            return earlier
+        fallback = fallback or earlier
+    return fallback
+
+
+async def backwards(
+    recoveries: Recoveries, run: RunId, path: Path, nodes: Mapping[Path, Kept]
+) -> AsyncIterator[Earlier]:
+    """The executions that recovered one another, from `run` on, as far as they had the node and it may have been begun before them."""
     of: RunId | None = run
     while of is not None:
         earlier = await recoveries.of(of)
         if earlier.alike(path, nodes):
-            if earlier.success(path) is not None:
-                return earlier
-            fallback = fallback or earlier
+            yield earlier
             if earlier.failed(path):
-                break
+                return
         of = earlier.recovers
-    return fallback
 
 
 def _size(earlier: Earlier) -> int:
