@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -241,3 +241,18 @@ def _missing(place: str, length: int) -> Any:
 
 def _place(path: AttributePath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+
+
+def offloaded(literal: core.Literal) -> Iterator[str]:
+    """Where the parts of a literal stand that are kept in files of their own."""
+    match literal.WhichOneof("value"):
+        case "offloaded_metadata":
+            yield literal.offloaded_metadata.uri
+        case "collection":
+            for item in literal.collection.literals:
+                yield from offloaded(item)
+        case "map":
+            for item in literal.map.literals.values():
+                yield from offloaded(item)
+        case "scalar" if literal.scalar.HasField("union"):
+            yield from offloaded(literal.scalar.union.value)

@@ -57,6 +57,7 @@ from flyte_jupyter.store.executions import Executions
 from flyte_jupyter.store.feed import Feed
 from flyte_jupyter.store.lineage import Lineage
 from flyte_jupyter.store.literals import StoredLiterals
+from flyte_jupyter.store.names import Names
 from flyte_jupyter.store.projects import Projects
 from flyte_jupyter.store.runs import SqlRuns
 from flyte_jupyter.store.signals import SqlSignals
@@ -124,6 +125,7 @@ def make_platform(parts: Ground) -> Platform:
     settings = parts.settings
     return Platform(
         specs=Specs(parts.database),
+        names=Names(parts.database),
         executions=Executions(parts.database),
         projects=Projects(parts.database),
         signals=SqlSignals(parts.database),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import literal
+from sqlalchemy import case, func
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store.query import Field, Kind
@@ -13,6 +13,7 @@ from flyte_jupyter.store.tables import (
     artifacts,
     entities,
     executions,
+    names,
     node_executions,
     projects,
     signals,
@@ -37,6 +38,10 @@ _TIMES = {
     "duration": Field("duration", Kind.DURATION),
 }
 _STATES = dict(admin.ExecutionState.items())
+GENERATED = ".flytegen"
+"""Names that begin so are the platform's own, made to launch a single task."""
+_SINGLE = func.substr(executions.c.workflow, 1, len(GENERATED) + 1) == f"{GENERATED}."
+"""Whether an execution is of a single task, which then stands where others have their launch plan."""
 
 EXECUTIONS = Listing(
     executions,
@@ -55,8 +60,10 @@ EXECUTIONS = Listing(
             ),
             "user": Field("principal"),
             "principal": Field("principal"),
-            "launch_plan.name": Field("launch_plan"),
-            "launch_plan.version": Field("launch_plan_version"),
+            "launch_plan.name": Field("plan"),
+            "launch_plan.version": Field("plan_version"),
+            "task.name": Field("task"),
+            "task.version": Field("task_version"),
             "workflow.name": Field("workflow"),
             "workflow.version": Field("workflow_version"),
             # Ours, for a person who types a part of either name.
@@ -66,7 +73,13 @@ EXECUTIONS = Listing(
     ),
     (executions.c.run_id.desc(),),
     hidden_state=admin.ExecutionState.EXECUTION_ARCHIVED,
-    computed={"search": executions.c.name + " " + executions.c.workflow},
+    computed={
+        "search": executions.c.name + " " + executions.c.workflow,
+        "plan": case((_SINGLE, ""), else_=executions.c.launch_plan),
+        "plan_version": case((_SINGLE, ""), else_=executions.c.launch_plan_version),
+        "task": case((_SINGLE, executions.c.launch_plan), else_=""),
+        "task_version": case((_SINGLE, executions.c.launch_plan_version), else_=""),
+    },
 )
 NODE_EXECUTIONS = Listing(
     node_executions,
@@ -137,15 +150,22 @@ LAUNCH_PLANS = Listing(
     },
     (entities.c.id.desc(),),
 )
+NAME_STATE = func.coalesce(names.c.state, int(admin.NamedEntityState.NAMED_ENTITY_ACTIVE))
+NAME_DESCRIPTION = func.coalesce(names.c.description, "")
+"""What is said about a name, of which there may be no row."""
 NAMES = Listing(
     entities,
-    {
-        "name": Field("name"),
-        "state": Field("state", Kind.INTEGER, dict(admin.NamedEntityState.items())),
-    },
+    _prefixed(
+        "named_entity_metadata",
+        {
+            "name": Field("name"),
+            "description": Field("description"),
+            "state": Field("state", Kind.INTEGER, dict(admin.NamedEntityState.items())),
+        },
+    ),
     (entities.c.name.asc(),),
-    # Names have no state of their own in the store: `UpdateNamedEntity`, which archives, is not built.
-    computed={"state": literal(admin.NamedEntityState.NAMED_ENTITY_ACTIVE)},
+    hidden_state=admin.NamedEntityState.NAMED_ENTITY_ARCHIVED,
+    computed={"state": NAME_STATE, "description": NAME_DESCRIPTION},
 )
 _PROJECT_STATES = dict(admin.Project.ProjectState.items())
 PROJECTS = Listing(

@@ -25,7 +25,12 @@ _VERSIONS = "flyte_jupyter.store.migrations.versions"
 ALWAYS_CHECKED = 256 * 1024 * 1024
 """Bytes. A file up to this size is checked whenever it is opened, a larger one when more may have befallen it than a process's death."""
 MAGIC = b"SQLite format 3\0"
-REVISIONS = {"0001": "0001_first", "0002": "0002_composites", "0003": "0003_literals"}
+REVISIONS = {
+    "0001": "0001_first",
+    "0002": "0002_composites",
+    "0003": "0003_literals",
+    "0004": "0004_names",
+}
 """Every revision and its module in ``migrations/versions``, oldest first."""
 HEAD = list(REVISIONS)[-1]
 """The newest revision."""

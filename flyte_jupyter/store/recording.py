@@ -288,15 +288,15 @@ class Recording:
 
     def _known_tasks(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
         found: dict[tuple[str, int], Attempt] = {}
-        absent: list[tuple[str, int]] = []
+        absent: set[tuple[str, int]] = set()
         for key in wanted:
             kept = self.known.get((self.run_id, *key))
             if kept is not None:
                 found[key] = kept
             elif key[0] not in self.new:
-                absent.append(key)
+                absent.add(key)
         if absent:
-            asked = {"run": self.run_id, "nodes": json.dumps([node for node, _ in absent])}
+            asked = {"run": self.run_id, "nodes": json.dumps(sorted({node for node, _ in absent}))}
             for node, attempt, body, phases in _tasks.all(self.connection, asked):
                 if (node, attempt) in absent:
                     record = admin.TaskExecution.FromString(body)

@@ -47,7 +47,7 @@ def page(
     start = offset(query)
     statement = statement.where(*(_where(listing.column(each.column), each) for each in asked))
     if listing.hidden_state is not None and not mentions(asked, "state"):
-        statement = statement.where(listing.table.c.state != listing.hidden_state)
+        statement = statement.where(listing.column("state") != listing.hidden_state)
     by = sort_column(query.sort_by, listing.fields)
     if by is not None:
         first = listing.column(by).desc() if query.descending else listing.column(by).asc()

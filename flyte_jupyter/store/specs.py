@@ -13,7 +13,7 @@ from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import EntityId, EntityKind
 from flyte_jupyter.store.database import Database, Transaction
 from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical, NotFound
-from flyte_jupyter.store.listings import LAUNCH_PLANS, NAMES, TASKS, WORKFLOWS
+from flyte_jupyter.store.listings import LAUNCH_PLANS, TASKS, WORKFLOWS
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.rows import micros, moment
 from flyte_jupyter.store.selecting import page
@@ -21,8 +21,6 @@ from flyte_jupyter.store.tables import entities
 
 Entity = admin.Task | admin.Workflow | admin.LaunchPlan
 
-GENERATED = ".flytegen"
-"""Names that begin so are the platform's own, made to launch a single task."""
 _NAME = ("kind", "project", "domain", "name")
 
 _of_name = select(*entities.columns).where(*(entities.c[n] == bindparam(n) for n in _NAME))
@@ -109,29 +107,6 @@ class Specs:
         """Versions of launch plans, likewise."""
         return await self._launch_plans(
             _versions(EntityKind.LAUNCH_PLAN, project, domain, name), query
-        )
-
-    async def list_names(
-        self, kind: EntityKind, project: str, domain: str, query: Query
-    ) -> Page[admin.NamedEntityIdentifier]:
-        """Names with at least one version, by name, without those that the platform made for itself."""
-        statement = (
-            select(entities.c.name)
-            .where(
-                entities.c.kind == kind.value,
-                entities.c.project == project,
-                entities.c.domain == domain,
-                entities.c.name.not_like(f"{GENERATED}%"),
-            )
-            .distinct()
-        )
-        found = await self._db.read(lambda c: page(c, statement, NAMES, query))
-        return Page(
-            [
-                admin.NamedEntityIdentifier(project=project, domain=domain, name=row.name)
-                for row in found.items
-            ],
-            found.token,
         )
 
     async def activate(self, of: EntityId, now: datetime) -> None:

@@ -256,6 +256,19 @@ entities = Table(
 )
 """`body` is the message apart from what was compiled, which may be large: lists never read it."""
 
+names = Table(
+    "names",
+    metadata,
+    _text("kind", primary_key=True),
+    _text("project", primary_key=True),
+    _text("domain", primary_key=True),
+    _text("name", primary_key=True),
+    _number("state"),
+    _text("description"),
+    sqlite_with_rowid=False,
+)
+"""What was said about a name of `entities`, whatever its versions: most names have no row."""
+
 projects = Table(
     "projects",
     metadata,

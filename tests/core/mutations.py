@@ -118,7 +118,9 @@ MUTATIONS = [
     Mutation("an empty map waits for its items", "composites", "    if not seen.size:\n", "    if seen.size < 0:\n"),
     # gates and answers
     Mutation("a gate is not opened to people", "composites", "ask: tuple[Action, ...] = (OpenGate(at.path),)", "ask: tuple[Action, ...] = ()"),
-    Mutation("a recovered node does not say whose", "composites", "Succeeded(seen.outputs, recovered=seen.source)", "Succeeded(seen.outputs)"),
+    Mutation("a recovered node does not say whose", "composites", "recovered=seen.source, child=seen.child", "child=seen.child"),
+    Mutation("a recovered child is forgotten", "composites", ", child=seen.child", ""),
+    Mutation("a recovered deck is forgotten", "composites", "deck=seen.deck, ", ""),
     Mutation("an answer of the wrong kind is swallowed", "composites", "if at.node.kind is not NodeKind.BRANCH:\n        return misplaced(at, state, seen)", "if at.node.kind is not NodeKind.BRANCH:\n        return Next(state)"),
     # the door
     Mutation("a listing condemns too early", "step", "if state.since < seen.as_of and", "if state.since <= seen.as_of and"),

@@ -98,7 +98,9 @@ WORKED = {
         BRANCH, [], o.BranchChosen(N, "d", "y"), BEGUN, [a.ResolveInputs(Y)],
     ),
     (s.Resolving, o.Recovered): (
-        WORKFLOW, [], o.Recovered(N, "old", "p/d/y/n/0"), s.Succeeded("old", recovered="p/d/y/n/0"), [a.ResolveInputs(THE_END)],
+        WORKFLOW, [], o.Recovered(N, "old", "p/d/y/n/0", "deck", s.CacheOutcome.HIT, "p/d/y-n-0"),
+        s.Succeeded("old", deck="deck", cache=s.CacheOutcome.HIT, recovered="p/d/y/n/0", child="p/d/y-n-0"),
+        [a.ResolveInputs(THE_END)],
     ),
     (s.Resolving, o.Expanded): (
         DYNAMIC, [], o.Expanded(N, 2, "E", "d"), BEGUN, [a.ResolveInputs(X)],

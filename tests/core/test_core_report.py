@@ -527,6 +527,9 @@ def test_items_that_are_child_executions_are_named():
     assert (whole.task_id.name, whole.task_id.project) == ("n0", "p")
     child = whole.metadata.external_resources[0].workflow_node_metadata.execution_id
     assert child.name == "x-n0-0-0"
+    *_, whole = told.hear(o.Recovered(("n0", 0), "old", "p/d/y/n0-0/0", child="p/d/y-n0-0-0"))
+    child = whole.metadata.external_resources[0].workflow_node_metadata.execution_id
+    assert child.name == "y-n0-0-0", "there is no execution of its own"
 
 
 def test_a_map_that_fails_and_one_that_is_aborted():
@@ -560,6 +563,21 @@ def test_what_was_recovered_says_so():
     told.hear(o.Started())
     (node,) = told.hear(o.Recovered(N0, "old", "p/d/y/n0/0"))
     assert (node.phase, node.output_uri) == (NODE.RECOVERED, "old")
+
+
+def test_what_was_recovered_has_the_deck_and_the_cache_status_of_the_earlier_execution():
+    told = Told(one(NodeKind.TASK, cache=CachePlan("1")))
+    told.hear(o.Started())
+    (node,) = told.hear(o.Recovered(N0, "old", "p/d/y/n0/0", "deck", s.CacheOutcome.HIT))
+    assert node.deck_uri == "deck"
+    assert node.task_node_metadata.cache_status == core.CatalogCacheStatus.CACHE_HIT
+
+
+def test_a_recovered_launch_plan_names_the_execution_that_gave_its_outputs():
+    told = Told(one(NodeKind.LAUNCH_PLAN))
+    told.hear(o.Started())
+    (node,) = told.hear(o.Recovered(N0, "old", "p/d/y/n0/0", child="p/d/y-n0-0"))
+    assert node.workflow_node_metadata.execution_id.name == "y-n0-0"
 
 
 def test_what_an_attempt_waits_for_is_told_once():

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from engine_programs import INT, Shelf, flow, mapped, node, task
+from engine_programs import INT, INTS, Listed, Shelf, flow, mapped, node, task
 from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.answers import AnswerSettings
 from flyte_jupyter.engine.answers.caching import CacheSettings
-from flyte_jupyter.engine.core.observations import AbortRequested
+from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import CacheOutcome, Reserved, RunPhase, Succeeded
 from flyte_jupyter.idl import core, literals
 from flyte_jupyter.idl.digests import literals_digest
@@ -56,6 +56,59 @@ def test_equal_computations_wait_for_one_another(play):
         second = await world.ended(OTHER)
         assert second.state.nodes[("n0",)].cached == "p/d/r1/n0/0"
         assert world.executor.created == [attempt]
+
+    play(scenario, by_itself=False)
+
+
+def test_many_who_wait_for_one_computation_do_not_all_look_each_second(play):
+    many = 500
+    compiled = Shelf(SLOW).compiled(
+        flow("m", [node("m", mapped(SLOW), x0=[1] * many)], {"o": Listed("m.o")})
+    )
+
+    async def waiting(world, after):
+        async with asyncio.timeout(60):
+            while True:
+                nodes = (await world.runs.load(RUN)).state.nodes.values()
+                waits = [state for state in nodes if isinstance(state, Reserved)]
+                if len(waits) == many - 1 and all(state.until > after for state in waits):
+                    return
+                await asyncio.sleep(0)
+
+    async def scenario(world, engine):
+        looks, reserve = [], world.catalog.reserve
+
+        async def counted(key, owner, ttl, now):
+            looks.append(owner)
+            return await reserve(key, owner, ttl, now)
+
+        world.catalog.reserve = counted
+        world.create(compiled)
+        await waiting(world, world.clock.now())
+        looks.clear()
+        for _ in range(20):
+            world.clock.advance(LOOK)
+            await waiting(world, world.clock.now())
+        assert len(looks) < 20 * many / 2
+        assert set(looks) >= {f"p/d/r1/m-{item}" for item in range(1, many)}, "each does look"
+        (attempt,) = world.executor.queued
+        world.executor.begin(attempt)
+        await world.executor.finish(attempt)
+        for _ in range(BEAT // LOOK):
+            world.clock.advance(LOOK)
+            await waiting_or_done(world)
+        await world.ended()
+        assert await world.outputs() == {"o": [2] * many}
+        assert world.executor.created == [attempt]
+
+    async def waiting_or_done(world):
+        now = world.clock.now()
+        async with asyncio.timeout(60):
+            while True:
+                nodes = (await world.runs.load(RUN)).state.nodes.values()
+                if all(state.until > now for state in nodes if isinstance(state, Reserved)):
+                    return
+                await asyncio.sleep(0)
 
     play(scenario, by_itself=False)
 
@@ -166,6 +219,43 @@ def test_outputs_that_are_no_longer_what_was_remembered_are_computed_again(play,
         assert (await world.ended(third)).state.nodes[("n0",)].cached == "p/d/r2/n0/0"
 
     play(scenario)
+
+
+def test_remembered_outputs_with_a_part_beside_them_that_is_gone_are_computed_again():
+    """As flytekit leaves a large output: in a file of its own, which may be inside a list."""
+    from engine_worlds import World
+
+    big = task(
+        "big", {"x0": INT}, {"o": core.LiteralType(collection_type=INTS)}, discoverable=True,
+        discovery_version="1",
+    )  # fmt: skip
+    compiled = Shelf(big).compiled(flow("one", [node("n0", big, x0=1)], {}))
+    parts = []
+
+    class Leaving(World):
+        async def add_up(self, spec):
+            parts.append(f"{spec.raw_output_prefix}/part.pb")
+            await self.blobs.put(parts[-1], literals.literal([1, 2]).SerializeToString())
+            told = core.LiteralOffloadedMetadata(uri=parts[-1], inferred_type=INTS)
+            outputs = core.LiteralMap()
+            inside = outputs.literals["o"].collection.literals
+            inside.append(core.Literal(hash="h", offloaded_metadata=told))
+            await self.blobs.put(f"{spec.output_prefix}/outputs.pb", outputs.SerializeToString())
+            return Exit(code=0)
+
+    async def main():
+        world = Leaving()
+        engine = world.engine()
+        await engine.start()
+        for name, cached in (("a", ""), ("b", "p/d/a/n0/0"), ("c", ""), ("e", "p/d/c/n0/0")):
+            if name == "c":
+                del world.blobs.content[parts[0]]
+            world.create(compiled, RunId("p", "d", name))
+            stored = await world.ended(RunId("p", "d", name))
+            assert stored.state.nodes[("n0",)].cached == cached
+        await engine.stop()
+
+    asyncio.run(main())
 
 
 def test_a_catalog_that_fails_is_told_of_and_costs_nothing(play):

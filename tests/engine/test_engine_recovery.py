@@ -22,7 +22,8 @@ from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
-from flyte_jupyter.engine.core.state import RunPhase, Scope, Succeeded
+from flyte_jupyter.engine.core.observations import AbortRequested
+from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Scope, Succeeded
 from flyte_jupyter.engine.ports import NotNow
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
@@ -126,6 +127,97 @@ def test_a_child_execution_is_recovered_in_its_turn(play):
         ran = [a.path for a in world.executor.created if a.run == second.name]
         assert ran == [("b",)]
         assert await world.outputs(AGAIN) == {"o": 3}
+
+    play(scenario)
+
+
+def test_what_a_recovered_node_left_beside_its_outputs_is_known_after_any_number_of_recoveries(
+    play,
+):
+    """The deck of a task, what the catalog said, the execution that a launch plan started."""
+    cached = task("cached", {"x0": INT}, discoverable=True, discovery_version="1")
+    inner = flow("i", [node("a", ADD, x0=".x")], {"o": "a.o"}, {"x": INT})
+    nodes = [node("t", cached, x0=1), node("c", "lp", x="t.o"), node("b", ADD, x0="c.o")]
+    shelf = Shelf(ADD, cached, plans={"lp": inner})
+    compiled = shelf.compiled(flow("o", nodes, {"o": "b.o"}))
+
+    async def scenario(world, engine):
+        world.plans.update(shelf.plans)
+        deck = f"{world.node_prefix('t')}/0/deck.html"
+        await world.blobs.put(deck, b"<h1>deck</h1>")
+        world.failures[("b", 0)] = BROKEN
+        world.create(compiled)
+        await world.ended()
+        for name, earlier in (("r2", RUN), ("r3", AGAIN)):
+            world.create(compiled, RunId("p", "d", name), recovers=earlier)
+            nodes = (await world.ended(RunId("p", "d", name))).state.nodes
+            assert nodes[("t",)].deck == deck
+            assert nodes[("t",)].cache is CacheOutcome.POPULATED
+            assert nodes[("c",)].child == str(child_run(AttemptId(RUN, ("c",), 0)))
+
+    play(scenario)
+
+
+def test_a_recovery_that_was_stopped_at_once_loses_nothing_that_was_done_before_it(play):
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    nodes = [
+        node("t", ADD, x0=1),
+        node("g", GROW, x0="t.o"),
+        node("s", inner, x="g.o"),
+        node("m", mapped(ADD), x0=[1, 2, 3]),
+    ]
+    compiled = Shelf(ADD, GROW, inner).compiled(flow("o", nodes, {"o": "s.o", "m": Listed("m.o")}))
+
+    async def scenario(world, engine):
+        world.failures[("s-0-b", 0)] = world.failures[("m-2", 0)] = BROKEN
+        world.create(compiled, max_parallelism=1)
+        assert (await world.ended()).state.summary.phase is RunPhase.FAILED
+        world.failures.clear()
+        done = {
+            path
+            for path, state in (await world.runs.load(RUN)).state.nodes.items()
+            if isinstance(state, Succeeded)
+        }
+        assert len(done) > 4
+        earlier = RUN
+        for name in ("r2", "r3"):
+            again = RunId("p", "d", name)
+            world.create(compiled, again, recovers=earlier)
+            world.runs.post(again, AbortRequested("enough"))
+            assert (await world.ended(again)).state.summary.phase is RunPhase.ABORTED
+            earlier = again
+        last = RunId("p", "d", "r4")
+        world.create(compiled, last, recovers=earlier)
+        assert (await world.ended(last)).state.summary.phase is RunPhase.SUCCEEDED
+        assert not done & {each.path for each in world.executor.created if each.run == last}
+
+    play(scenario)
+
+
+def test_a_child_execution_is_recovered_though_a_recovery_between_had_not_come_to_it(play):
+    inner = flow("i", [node("a", ADD, x0=".x"), node("b", ADD, x0="a.o")], {"o": "b.o"}, {"x": INT})
+    shelf = Shelf(ADD, plans={"lp": inner})
+    compiled = shelf.compiled(flow("o", [node("c", "lp", x=1)], {"o": "c.o"}))
+
+    async def scenario(world, engine):
+        world.plans.update(shelf.plans)
+        world.failures[("b", 0)] = BROKEN
+        world.create(compiled)
+        await world.ended()
+        world.failures.clear()
+        world.create(compiled, AGAIN, recovers=RUN)
+        world.runs.post(AGAIN, AbortRequested("enough"))
+        await world.ended(AGAIN)
+        last = RunId("p", "d", "r3")
+        world.create(compiled, last, recovers=AGAIN)
+        assert (await world.ended(last)).state.summary.phase is RunPhase.SUCCEEDED
+        first, second = (child.name for child in world.children.created)
+        ran = [each for each in world.executor.created if each.run in (first, second)]
+        assert [(each.run, *each.path) for each in ran] == [
+            (first, "a"),
+            (first, "b"),
+            (second, "b"),
+        ]
 
     play(scenario)
 

@@ -106,6 +106,7 @@ async def admins(tmp_path):
     from flyte_jupyter.store.artifacts import Artifacts
     from flyte_jupyter.store.database import Database
     from flyte_jupyter.store.executions import Executions, NewExecution
+    from flyte_jupyter.store.names import Names
     from flyte_jupyter.store.projects import Projects
     from flyte_jupyter.store.runs import SqlRuns
     from flyte_jupyter.store.signals import SqlSignals
@@ -115,6 +116,7 @@ async def admins(tmp_path):
     blobs = FolderBlobs(tmp_path / "blobs")
     platform = Platform(
         specs=Specs(db),
+        names=Names(db),
         executions=Executions(db),
         projects=Projects(db),
         signals=SqlSignals(db),
@@ -225,6 +227,20 @@ def test_what_was_never_created_is_not_recovered(scenario):
         never = RunId(PARENT.project, PARENT.domain, "earlier-n0-0")
         assert await children.launch(replace(spec, recover=never)) == Accepted()
         assert (await runs.load(spec.name)).recovers is None
+
+    scenario(story)
+
+
+def test_of_children_to_be_recovered_it_is_the_first_that_there_is(scenario):
+    async def story(children, runs, spec):
+        names = [RunId(PARENT.project, PARENT.domain, f"{n}-n0-0") for n in ("e2", "e1", "e0")]
+        epoch = spec.epoch
+        for name in names[1:]:
+            await children.launch(replace(spec, name=name, epoch=epoch))
+            epoch = await ended(runs, name)
+        wanted = replace(spec, recover=names[0], or_else=tuple(names[1:]), epoch=epoch)
+        assert await children.launch(wanted) == Accepted()
+        assert (await runs.load(spec.name)).recovers == names[1]
 
     scenario(story)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 
 import pytest
@@ -123,6 +124,7 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         "ListLaunchPlanIds": f"launch_plan_ids/{AT}?limit=5",
         "ListActiveLaunchPlans": f"active_launch_plans/{AT}?limit=5",
         "ListNamedEntities": f"named_entities/WORKFLOW/{AT}?limit=5",
+        "GetNamedEntity": f"named_entities/WORKFLOW/{AT}/twice",
         "GetExecution": f"executions/{AT}/both",
         "ListExecutions": f"executions/{AT}?limit=5&sort_by.key=created_at&sort_by.direction=DESCENDING",
         "GetNodeExecution": f"node_executions/{node}",
@@ -390,6 +392,20 @@ def test_executions_are_paged_and_filtered_on_the_server(server):
     assert [e["id"]["name"] for e in found["executions"]] == ["run-1"]
 
 
+def test_executions_of_a_task_are_none_of_the_launch_plan_that_is_called_like_it(server):
+    register(server)
+    server.ok("POST", "/api/v1/launch_plans", as_json(launch_plan("double")))
+    server.ok("POST", "/api/v1/executions", as_json(launch("plan", "double", x=integer(1))))
+    kind = core.ResourceType.TASK
+    server.ok("POST", "/api/v1/executions", as_json(launch("single", "double", kind, x=integer(1))))
+    for field, name in (("launch_plan", "plan"), ("task", "single")):
+        filters = f"eq({field}.name,double)%2Beq({field}.version,v1)"
+        found = server.ok("GET", f"/api/v1/executions/{AT}?limit=9&filters={filters}")
+        assert [e["id"]["name"] for e in found["executions"]] == [name], field
+    for name in ("plan", "single"):
+        wait_for_end(server, name)
+
+
 def test_projects(server):
     server.ok("POST", "/api/v1/projects", {"project": {"id": "mine", "name": "Mine"}})
     status, value = server.call("POST", "/api/v1/projects", {"project": {"id": "mine"}})
@@ -417,6 +433,51 @@ def test_what_an_update_of_a_project_does_not_say_stays(server):
     got = server.ok("GET", "/api/v1/projects/mine")
     told = (got["name"], got["description"], got["labels"]["values"], got["state"])
     assert told == ("Mine", "Theirs", {}, "ACTIVE")
+
+
+def test_a_name_is_archived_and_described_for_all_its_versions(server):
+    """As the console and `flytectl update workflow-meta` do it."""
+    register(server)
+    server.ok("POST", "/api/v1/workflows", as_json(workflow("other")))
+    at = f"/api/v1/named_entities/WORKFLOW/{AT}"
+    server.ok("PUT", f"{at}/twice", {"metadata": {"description": "doubles twice"}})
+    archived = "NAMED_ENTITY_ARCHIVED"
+    assert server.ok("PUT", f"{at}/twice", {"metadata": {"state": archived}}) == {}
+    got = server.ok("GET", f"{at}/twice")
+    assert got["metadata"] == {"description": "doubles twice", "state": archived}
+    assert (got["resource_type"], got["id"]["name"]) == ("WORKFLOW", "twice")
+    for path, asked in ((at, f"{at}?limit=9"), ("ids", f"/api/v1/workflow_ids/{AT}?limit=9")):
+        ids = [e["id"] if path == at else e for e in server.ok("GET", asked)["entities"]]
+        assert [each["name"] for each in ids] == ["other"]
+    (found,) = server.ok("GET", f"{at}?limit=9&filters=eq(state,1)")["entities"]
+    assert found == got
+    plans = server.ok("GET", f"/api/v1/named_entities/LAUNCH_PLAN/{AT}?limit=9")["entities"]
+    assert [each["id"]["name"] for each in plans] == ["twice"], "its launch plan is another"
+    run_to_end(server, "still")
+    server.ok("PUT", f"{at}/twice", {"metadata": {"state": "NAMED_ENTITY_ACTIVE"}})
+    listed = server.ok("GET", f"{at}?limit=9")["entities"]
+    assert [each["id"]["name"] for each in listed] == ["other", "twice"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "wanted"),
+    [
+        ("WORKFLOW/{}/twice", {}, 400, "metadata is missing"),
+        ("WORKFLOW/{}/twice", {"metadata": {"state": 7}}, 400, "NAMED_ENTITY_ARCHIVED"),
+        ("WORKFLOW/{}/twice", {"metadata": {"description": "x" * 301}}, 400, "at most 300"),
+        ("WORKFLOW/{}/nobody", {"metadata": {}}, 404, "workflow .*/nobody"),
+        ("LAUNCH_PLAN/{}/double", {"metadata": {}}, 404, "launch_plan .*/double"),
+        ("DATASET/{}/twice", {"metadata": {}}, 400, "TASK, WORKFLOW or LAUNCH_PLAN"),
+        ("NONE/{}/twice", {"metadata": {}}, 400, "resource_type"),
+    ],
+)
+def test_what_cannot_be_said_about_a_name_is_refused(server, path, body, status, wanted):
+    register(server)
+    at = f"/api/v1/named_entities/{path.format(AT)}"
+    answered, value = server.call("PUT", at, body)
+    assert (answered, bool(re.search(wanted, value["message"]))) == (status, True), value
+    if status == 404:
+        assert server.call("GET", at)[0] == 404
 
 
 def test_a_state_that_there_is_not_is_refused(server):
@@ -481,6 +542,31 @@ def test_lineage_tells_of_so_many_nodes_and_no_more(server, monkeypatch):
     assert len(server.ok("GET", f"/x/v1/lineage/{AT}/wide")["nodes"]) == 4
     monkeypatch.setattr("flyte_jupyter.server.admin.lineage._MOST", 3)
     assert len(server.ok("GET", f"/x/v1/lineage/{AT}/wide")["nodes"]) == 3
+
+
+def test_lineage_tells_of_every_execution_that_was_started_archived_ones_too(server, monkeypatch):
+    register(server)
+    below = core.WorkflowNode(launchplan_ref=name_of(core.ResourceType.LAUNCH_PLAN, "twice"))
+    outer, given = workflow("outer"), core.BindingData(scalar=integer(1).scalar)
+    template = outer.spec.template
+    del template.nodes[:], template.outputs[:]
+    template.interface.Clear()
+    for node in ("a", "b", "c"):
+        inputs = [core.Binding(var="x", binding=given)]
+        template.nodes.add(id=node, workflow_node=below, inputs=inputs)
+    server.ok("POST", "/api/v1/workflows", as_json(outer))
+    plan = launch_plan("outer")
+    plan.spec.workflow_id.name = "outer"
+    server.ok("POST", "/api/v1/launch_plans", as_json(plan))
+    server.ok("POST", "/api/v1/executions", as_json(launch("outer", "outer")))
+    wait_for_end(server, "outer")
+    state = {"state": "EXECUTION_ARCHIVED"}
+    server.ok("PUT", f"/api/v1/executions/{AT}/outer-b-0", state)
+    monkeypatch.setattr("flyte_jupyter.server.admin.lineage._PAGE", 1)
+    children = server.ok("GET", f"/x/v1/lineage/{AT}/outer")["children"]
+    assert {each["node"]: each["execution"] for each in children} == {
+        node: f"{AT}/outer-{node}-0" for node in ("a", "b", "c")
+    }
 
 
 @pytest.mark.parametrize("way", ["relaunch", "recover"])

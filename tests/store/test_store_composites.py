@@ -32,7 +32,7 @@ from flyte_jupyter.engine.core.state import (
 )
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, path_text
-from flyte_jupyter.store import folded, resources
+from flyte_jupyter.store import folded, recording, resources
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.executions import Executions
@@ -357,6 +357,44 @@ def test_what_is_no_longer_kept_in_memory_is_read_again(play, monkeypatch):
         assert [node.closure.duration.ToSeconds() for node in nodes] == [1] * 20
 
     play(story)
+
+
+class Looked(str):
+    """A node's name that counts how often it is compared."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other):
+        Looked.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_attempts_that_are_read_again_are_each_looked_for_once(play, monkeypatch):
+    many, reads = 500, recording._tasks
+
+    class Counted:
+        def all(self, connection, asked):
+            return [(Looked(node), *rest) for node, *rest in reads.all(connection, asked)]
+
+    def told(phase):
+        return [task_event(run(), f"n{number}", 0, phase) for number in range(many)]
+
+    async def story(executions, runs, feed, epoch):
+        await executions.create(new_execution())
+        await runs.commit(commit_of(run(), 0, epoch, events=told("QUEUED")))
+
+    async def goes_on(executions, runs, feed, epoch):
+        monkeypatch.setattr(recording, "_tasks", Counted())
+        await runs.commit(commit_of(run(), 1, epoch, events=told("ABORTED")))
+        found = (await executions.task_executions(run(), "", Query(limit=many))).items
+        assert {task.closure.phase for task in found} == {core.TaskExecution.ABORTED}
+        assert many <= Looked.times < 10 * many, "an abort after a restart compared all with all"
+
+    play(story)
+    play(goes_on)
 
 
 def test_many_runs_that_take_turns_see_their_own_nodes(play):

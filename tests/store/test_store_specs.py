@@ -124,20 +124,6 @@ def test_lists_are_newest_first_and_leave_out_what_is_large(play):
     play(story)
 
 
-def test_names_leave_out_what_the_platform_made(play):
-    async def story(db):
-        specs = Specs(db)
-        for name in ("b", "a", ".flytegen.t"):
-            for version in ("1", "2"):
-                await specs.register(workflow(name, version), name + version)
-        first = await specs.list_names(EntityKind.WORKFLOW, P, D, Query(limit=1))
-        rest = await specs.list_names(EntityKind.WORKFLOW, P, D, Query(limit=1, token=first.token))
-        assert [n.name for n in [*first.items, *rest.items]] == ["a", "b"]
-        assert rest.token == ""
-
-    play(story)
-
-
 def test_one_launch_plan_of_a_name_is_active(play):
     async def story(db):
         specs = Specs(db)

@@ -17,7 +17,7 @@ from flyte_jupyter.engine.answers.expanding import Expander
 from flyte_jupyter.engine.answers.files import LiteralFiles, Offload
 from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, place_of
 from flyte_jupyter.engine.answers.programs import Programs
-from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
+from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, backwards, nearest
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.answers.specs import Specs, asked_for
 from flyte_jupyter.engine.core.actions import (
@@ -43,7 +43,14 @@ from flyte_jupyter.engine.core.observations import (
     Recovered,
 )
 from flyte_jupyter.engine.core.plan import END, START, NodeKind
-from flyte_jupyter.engine.core.state import Blame, CacheOutcome, Failure, Nested, RunState
+from flyte_jupyter.engine.core.state import (
+    Blame,
+    CacheOutcome,
+    Failure,
+    Nested,
+    RunState,
+    Succeeded,
+)
 from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, ChildSpec, Ports
 from flyte_jupyter.idl import core, digests, literals, msgpack
 from flyte_jupyter.idl.ids import AttemptId, Path, child_run
@@ -145,9 +152,12 @@ class Answers:
         """What admin needs to create the child execution of an attempt of a launch plan node."""
         place = place_of(run, attempt.path, nodes)
         made = self._specs.child(run, place, attempt, epoch)
-        earlier = await self._recovered(run, place, nodes)
-        last = earlier.unfinished(attempt.path) if earlier is not None else None
-        return replace(made, recover=child_run(last)) if last is not None else made
+        if run.recovers is None or await self._recovered(run, place, nodes) is None:
+            return made
+        chain = backwards(self._earlier, run.recovers, place.path, nodes)
+        lasts = [last async for each in chain if (last := each.unfinished(attempt.path))]
+        recover, *or_else = map(child_run, lasts) if lasts else (None,)
+        return replace(made, recover=recover, or_else=tuple(or_else))
 
     async def open_gate(self, run: RunContext, path: Path, nodes: Nodes) -> str:
         """Let people answer a gate. Returns its signal's name if that is answered already, else ``""``."""
@@ -247,8 +257,7 @@ class Answers:
             return None
         if handles_failure(run, place.path, nodes):
             return None
-        earlier = await self._earlier.of(run.recovers)
-        return earlier if earlier.alike(place.path, nodes) else None
+        return await nearest(self._earlier, run.recovers, place.path, nodes)
 
     async def _taken_over(
         self, run: RunContext, place: Place, earlier: Earlier
@@ -264,7 +273,12 @@ class Answers:
             return None
         inputs = layout.inputs_uri(self.root, done.run, done.path)
         await self._copy_if_there(inputs, layout.inputs_uri(self.root, run.id, path))
-        return Recovered(path, uri, source_text(done))
+        state = earlier.nodes[done.path]
+        assert isinstance(state, Succeeded)
+        cache = CacheOutcome.HIT if state.cached else state.cache
+        launches = place.plan.kind is NodeKind.LAUNCH_PLAN
+        child = (state.child or str(child_run(done))) if launches else ""
+        return Recovered(path, uri, source_text(done), state.deck, cache, child)
 
     async def _expanded_before(
         self, run: RunContext, place: Place, left: AttemptId, graph: str, digest: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from google.protobuf.message import DecodeError
 
@@ -17,11 +19,16 @@ from flyte_jupyter.engine.core.observations import (
     Observation,
 )
 from flyte_jupyter.engine.core.state import CacheOutcome
-from flyte_jupyter.engine.ports import Blobs, CachedOutputs, CacheKey, Catalog, Clock
-from flyte_jupyter.idl import core, digests
+from flyte_jupyter.engine.ports import BlobOutside, Blobs, CachedOutputs, CacheKey, Catalog, Clock
+from flyte_jupyter.idl import core, digests, literals
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId, path_text
 
 log = logging.getLogger(__name__)
+
+_LOOKS = 64
+"""So many who wait for one key may look at a time; of more, the next ones look later."""
+_MOST_QUEUES = 1024
+"""How many keys are remembered that somebody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,10 @@ class CacheSettings:
     heartbeat: timedelta = timedelta(seconds=10)
     """How often a reservation is extended (Flyte's figure)."""
     again: timedelta = timedelta(seconds=1)
-    """How often those who wait for a reservation look whether it is given back, or what it was for is there."""
+    """How often those who wait for a reservation look whether it is given back, or what it was for is there.
+
+    Where more than 64 wait for one, the next 64 look half as often and so on, but each at least once a heartbeat.
+    """
     missed: int = 3
     """After so many heartbeats that did not come somebody else may take a reservation over."""
 
@@ -66,6 +76,7 @@ class Cache:
         self._blobs = blobs
         self._clock = clock
         self._settings = settings
+        self._queues: OrderedDict[CacheKey, _Queue] = OrderedDict()
 
     async def probe(self, run: RunId, place: Place, digest: str) -> Observation:
         """What the catalog says. Of a serialised cache a miss comes with the reservation."""
@@ -123,11 +134,17 @@ class Cache:
         """What is remembered, if it is still what was remembered; raises `Damaged` or whatever the blobs raise."""
         data = await self._blobs.get(found.outputs)
         try:
-            digest = digests.literals_digest(core.LiteralMap.FromString(data))
+            remembered = core.LiteralMap.FromString(data)
         except DecodeError as error:
             raise Damaged(f"{found.outputs} holds no literals: {error}") from error
-        if found.digest and digest != found.digest:
+        if found.digest and digests.literals_digest(remembered) != found.digest:
             raise Damaged(f"{found.outputs} is not what was remembered: its content has changed")
+        for literal in remembered.literals.values():
+            for uri in literals.offloaded(literal):
+                # What lies outside is its reader's to find.
+                with suppress(BlobOutside):
+                    if not await self._blobs.exists(uri):
+                        raise Damaged(f"{uri}, a part of {found.outputs}, is gone")
         return data
 
     async def _lookup(self, key: CacheKey) -> CachedOutputs | None:
@@ -141,13 +158,38 @@ class Cache:
         owner, now = owner_text(run, path), self._clock.now()
         held = await self._catalog.reserve(key, owner, self._settings.ttl, now)
         if held.owner != owner:
-            until = min(held.expires, now + self._settings.again)
+            until = min(held.expires, now + self._patience(key, now))
             return None, CacheReserved(path, until, held.owner)
         # Whoever had it may have finished between the question and the reservation.
         found = await self._lookup(key)
         if found is not None:
             await self._catalog.release(key, owner)
         return found, None
+
+    def _patience(self, key: CacheKey, now: datetime) -> timedelta:
+        """How long the next of those who wait for a key does so before it looks again.
+
+        A map over many equal elements would otherwise have nothing done but its own looks: each is a write and a change of state.
+        """
+        queue = self._queues.pop(key, None)
+        if queue is None or now - queue.since >= self._settings.again:
+            queue = _Queue(now)
+        self._queues[key] = queue
+        if len(self._queues) > _MOST_QUEUES:
+            self._queues.popitem(last=False)
+        turns = 1 + queue.length // _LOOKS
+        queue.length += 1
+        return min(
+            self._settings.again * turns, max(self._settings.heartbeat, self._settings.again)
+        )
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Those who have been told to wait for one key lately."""
+
+    since: datetime
+    length: int = 0
 
 
 def _serialised(place: Place) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine import layout
@@ -28,6 +28,8 @@ class Earlier:
     nodes: Mapping[Path, Kept]
     raw_output: str
     """Its own place for raw outputs, if it had one."""
+    recovers: RunId | None = None
+    """The execution that it recovered itself."""
 
     def path(self, path: Path) -> Path | None:
         """Where the node of this path stood there: inside the last attempts that there were. None: it never began."""
@@ -57,6 +59,11 @@ class Earlier:
         if theirs is None or not isinstance(state, Succeeded):
             return None
         return AttemptId(self.run, theirs, state.attempt)
+
+    def failed(self, path: Path) -> bool:
+        """Whether the node was tried there until it had failed: then nothing earlier had its outputs."""
+        theirs = self.path(path)
+        return theirs is not None and isinstance(self.nodes.get(theirs), Failed)
 
     def outputs(self, root: str, attempt: AttemptId) -> str:
         """Where the outputs of a success stand."""
@@ -103,12 +110,42 @@ class Recoveries:
                 stored = await self._runs.load(run)
                 kept = {p: s for p, s in stored.state.nodes.items() if _matters(s)}
                 place = stored.spec.raw_output_data_config.output_location_prefix
-                found = Earlier(run, kept, place)
+                found = Earlier(run, kept, place, stored.recovers)
                 left = self._most - len(kept)
                 while self._loaded and sum(map(_size, self._loaded.values())) > left:
                     del self._loaded[next(iter(self._loaded))]
             self._loaded[run] = found
             return found
+
+
+async def nearest(
+    recoveries: Recoveries, run: RunId, path: Path, nodes: Mapping[Path, Kept]
+) -> Earlier | None:
+    """The execution to take a node over from: of those that recovered one another, from `run` backwards, the first that has done it.
+
+    A recovery that was stopped has not come to all that was done before it. Where none has done it, it is the last one that had the
+    same graph; None when there is none.
+    """
+    fallback: Earlier | None = None
+    async for earlier in backwards(recoveries, run, path, nodes):
+        if earlier.success(path) is not None:
+            return earlier
+        fallback = fallback or earlier
+    return fallback
+
+
+async def backwards(
+    recoveries: Recoveries, run: RunId, path: Path, nodes: Mapping[Path, Kept]
+) -> AsyncIterator[Earlier]:
+    """The executions that recovered one another, from `run` on, as far as they had the node and it may have been begun before them."""
+    of: RunId | None = run
+    while of is not None:
+        earlier = await recoveries.of(of)
+        if earlier.alike(path, nodes):
+            yield earlier
+            if earlier.failed(path):
+                return
+        of = earlier.recovers
 
 
 def _size(earlier: Earlier) -> int:

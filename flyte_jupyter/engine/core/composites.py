@@ -58,7 +58,11 @@ def inputs_unresolvable(_at: At, _: Resolving, seen: InputsUnresolvable) -> Next
 
 def recovered(_at: At, _: Resolving, seen: Recovered) -> Next:
     """An earlier execution has done it."""
-    return Next(Succeeded(seen.outputs, recovered=seen.source))
+    return Next(
+        Succeeded(
+            seen.outputs, deck=seen.deck, cache=seen.cache, recovered=seen.source, child=seen.child
+        )
+    )
 
 
 def nested(at: At, _: Resolving, seen: InputsReady) -> Next:

@@ -16,9 +16,15 @@ from flyte_jupyter.engine.core.state import (
     Mapped,
     Succeeded,
 )
-from flyte_jupyter.engine.core.wording import TASK, cache_status, execution, item_phase
+from flyte_jupyter.engine.core.wording import (
+    TASK,
+    cache_status,
+    execution,
+    item_phase,
+    started,
+)
 from flyte_jupyter.idl import core, event
-from flyte_jupyter.idl.ids import AttemptId, child_run, path_text
+from flyte_jupyter.idl.ids import AttemptId, path_text
 
 TASK_TYPE = "container_array"
 PLUGIN = "k8s-array"
@@ -92,6 +98,6 @@ def _attempt(place: Place, index: int, attempt: int, phase: int) -> event.Extern
         said = cache_status(after, ended=phase != TASK.RETRYABLE_FAILED)
         made.cache_status = said  # type: ignore[assignment]  # enum values are ints
     if item is not None and item.kind is NodeKind.LAUNCH_PLAN:
-        child = child_run(AttemptId(run, path, attempt))
+        child = started(after, AttemptId(run, path, attempt))
         made.workflow_node_metadata.execution_id.CopyFrom(execution(child))
     return made

@@ -36,10 +36,11 @@ from flyte_jupyter.engine.core.wording import (
     error,
     execution,
     source,
+    started,
     tries_of,
 )
 from flyte_jupyter.idl import core, event
-from flyte_jupyter.idl.ids import child_run, path_text
+from flyte_jupyter.idl.ids import path_text
 
 _GOING = (NODE.QUEUED, NODE.RUNNING)
 _NOT_CACHED = core.CatalogCacheStatus.CACHE_DISABLED
@@ -167,7 +168,7 @@ def _add_parent(place: Place, made: event.NodeExecutionEvent) -> None:
 
 def _add_cache(place: Place, made: event.NodeExecutionEvent, phase: int) -> None:
     metadata, after = made.task_node_metadata, place.after
-    said = cache_status(after, ended=phase == NODE.SUCCEEDED)
+    said = cache_status(after, ended=phase in (NODE.SUCCEEDED, NODE.RECOVERED))
     metadata.cache_status = said  # type: ignore[assignment]  # enum values are ints
     whose = source(after.cached, place.task) if isinstance(after, Succeeded) else None
     if whose is not None and phase == NODE.SUCCEEDED:
@@ -186,7 +187,9 @@ def _add_graph(place: Place, made: event.NodeExecutionEvent, phase: int, inside:
 
 def _add_child(place: Place, made: event.NodeExecutionEvent) -> None:
     after = place.after
-    if isinstance(after, Succeeded) and (after.cached or after.recovered):
+    if isinstance(after, Succeeded) and after.recovered and not after.child:
+        # A record of an earlier version of the program, which did not note it.
         return
     if isinstance(after, Succeeded | Failed | Aborted) or tries_of(after) is not None:
-        made.workflow_node_metadata.execution_id.CopyFrom(execution(child_run(place.attempt)))
+        child = started(after, place.attempt)
+        made.workflow_node_metadata.execution_id.CopyFrom(execution(child))

@@ -52,6 +52,11 @@ class Recovered:
     outputs: str
     source: str
     """Whose they are: ``project/domain/execution/node/attempt``."""
+    deck: str = ""
+    cache: CacheOutcome = CacheOutcome.NONE
+    """What the catalog said there."""
+    child: str = ""
+    """Of a launch plan: the execution that gave them, ``project/domain/name``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,8 @@ class Succeeded:
     """Outputs stand at `outputs`, of an item also ``""``: where the layout says.
 
     `cached` names whose they were when they came from the catalog, `recovered` when they came from the execution that this one
-    recovers. `ran` is how many seconds the attempt's process ran; 0 when nobody knows.
+    recovers. `ran` is how many seconds the attempt's process ran; 0 when nobody knows. `child` is the execution of a launch plan that
+    was recovered, ``project/domain/name``: any other has its name by its attempt.
     """
 
     outputs: str
@@ -229,6 +230,7 @@ class Succeeded:
     ran: float = 0.0
     cache: CacheOutcome = CacheOutcome.NONE
     recovered: str = ""
+    child: str = ""
 
 
 @dataclass(frozen=True, slots=True)

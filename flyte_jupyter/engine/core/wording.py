@@ -28,7 +28,7 @@ from flyte_jupyter.engine.core.state import (
     Tries,
 )
 from flyte_jupyter.idl import core, event
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import AttemptId, RunId, child_run
 
 RunEvent = event.WorkflowExecutionEvent | event.NodeExecutionEvent | event.TaskExecutionEvent
 PRODUCER = "flyte-jupyter"
@@ -121,6 +121,15 @@ def source(text: str, task: core.Identifier | None) -> core.TaskExecutionIdentif
         ),
         retry_attempt=int(attempt),
     )
+
+
+def started(state: Kept | None, attempt: AttemptId) -> RunId:
+    """The execution that a launch plan's attempt is, or that it was in the execution which was recovered."""
+    told = state.child.split("/") if isinstance(state, Succeeded) else ()
+    match told:
+        case (project, domain, name):
+            return RunId(project, domain, name)
+    return child_run(attempt)
 
 
 def item_phase(state: Kept | None) -> tuple[int, int]:

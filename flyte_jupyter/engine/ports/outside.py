@@ -27,6 +27,8 @@ class ChildSpec:
     """The lease's, of the engine that wants it."""
     recover: RunId | None = None
     """The child of the execution that the parent recovers, to be recovered in its turn; nothing if it was never created."""
+    or_else: tuple[RunId, ...] = ()
+    """Those of the executions that were recovered before, the last first, for when it was never created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class ChildExecutions:
     async def launch(self, spec: ChildSpec) -> Accepted | Rejected:
         """Create it if it is absent; what its launch plan or its inputs forbid is a refusal for good."""
         if spec.recover is not None:
-            spec = replace(spec, recover=await self._ended(spec.recover))
+            spec = replace(spec, recover=await self._ended(spec.recover, *spec.or_else))
         parent = await self._platform.executions.get(spec.parent.run)
         if why := self._too_deep(spec, parent):
             return Rejected(why)
@@ -83,18 +83,20 @@ class ChildExecutions:
             closure.expected_inputs, closure.expected_outputs, found.spec.fixed_inputs
         )
 
-    async def _ended(self, earlier: RunId) -> RunId | None:
-        """An execution to recover; None when the earlier execution had ended before its node made this child.
+    async def _ended(self, *wanted: RunId) -> RunId | None:
+        """The first of these that there is, to be recovered; None when the earlier executions had ended before their nodes made them.
 
         Raises `NotNow` while it is still being ended: what succeeds until then would run again.
         """
-        try:
-            closure = (await self._platform.executions.get(earlier)).closure
-        except store.NotFound:
-            return None
-        if not execution_is_final(closure.phase):
-            raise NotNow(f"the child execution {earlier} that is to be recovered has not ended yet")
-        return earlier
+        for earlier in wanted:
+            try:
+                closure = (await self._platform.executions.get(earlier)).closure
+            except store.NotFound:
+                continue
+            if not execution_is_final(closure.phase):
+                raise NotNow(f"the child execution {earlier} to be recovered has not ended yet")
+            return earlier
+        return None
 
     def _too_deep(self, spec: ChildSpec, parent: admin.Execution) -> Failure | None:
         most, depth = self._platform.max_nesting, parent.spec.metadata.nesting + 1

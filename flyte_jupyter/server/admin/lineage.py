@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from flyte_jupyter.engine.compiler.interfaces import promises
 from flyte_jupyter.engine.program import Program, Template, program_of
@@ -13,12 +14,14 @@ from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.store.errors import NotFound
 from flyte_jupyter.store.lineage import Lineage, Use
-from flyte_jupyter.store.query import Query
+from flyte_jupyter.store.query import Page, Query
 
 _CELL = "flyte_jupyter.cell"
 _PAGE = 1000
 _MOST = 10_000
-"""So many nodes of one execution are told of; its graph view shows more."""
+"""So many nodes of one execution are told of, and so many that it started; its graph view shows more."""
+_ANY_STATE = "value_in(state,EXECUTION_ACTIVE;EXECUTION_ARCHIVED)"
+"""An archived execution is left out of lists; that it was started is a fact all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class LineageCases:
         top = _Level("", program.primary, program.templates)
         nodes = [node async for node in self._nodes(run, top, taken)]
         used = await self._lineage.of_producer(run)
-        children = await executions.children(run, Query(limit=_PAGE))
+        children = [child async for child in self._children(run)]
         return {
             "inputs": await executions.inputs(run),
             "nodes": nodes,
@@ -55,7 +58,7 @@ class LineageCases:
                     "execution": _shown(child.id),
                     "node": child.spec.metadata.parent_node_execution.node_id,
                 }
-                for child in children.items
+                for child in children
             ],
         }
 
@@ -74,15 +77,22 @@ class LineageCases:
                     waiting.append(await self._below(run, found, level))
 
     async def _inside(self, run: RunId, parent: str) -> AsyncIterator[admin.NodeExecution]:
-        token = ""
-        while True:
-            query = Query(limit=_PAGE, token=token)
+        query: Query | None = Query(limit=_PAGE)
+        while query is not None:
             page = await self._platform.executions.node_executions(run, query, parent=parent)
             for each in page.items:
                 yield each
-            token = page.token
-            if not token:
-                return
+            query = _after(query, page)
+
+    async def _children(self, run: RunId) -> AsyncIterator[admin.Execution]:
+        told = 0
+        query: Query | None = Query(filters=_ANY_STATE, limit=_PAGE)
+        while query is not None and told < _MOST:
+            page = await self._platform.executions.children(run, query)
+            for each in page.items:
+                yield each
+            told += len(page.items)
+            query = _after(query, page)
 
     async def _below(self, run: RunId, node: admin.NodeExecution, level: _Level) -> _Level:
         """What stands inside a composite node: a branch's arms are of its own workflow."""
@@ -98,6 +108,11 @@ class LineageCases:
         if reference is not None:
             inside = next((t for t in level.templates.values() if t.workflow == reference), None)
         return _Level(name, inside, level.templates)
+
+
+def _after(query: Query, page: Page[Any]) -> Query | None:
+    """The query for the next page; None when this was the last."""
+    return replace(query, token=page.token) if page.token else None
 
 
 def _program(closure: bytes) -> Program:

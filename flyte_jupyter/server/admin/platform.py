@@ -14,6 +14,7 @@ from flyte_jupyter.server.admin.qualities import QualitySettings
 from flyte_jupyter.server.admin.signing import Signer
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.executions import Executions
+from flyte_jupyter.store.names import Names
 from flyte_jupyter.store.projects import Projects
 from flyte_jupyter.store.signals import SqlSignals
 from flyte_jupyter.store.specs import Specs
@@ -24,6 +25,7 @@ class Platform:
     """Handed to every use case at wiring."""
 
     specs: Specs
+    names: Names
     executions: Executions
     projects: Projects
     signals: SqlSignals

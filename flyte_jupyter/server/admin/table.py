@@ -42,6 +42,8 @@ def use_cases(platform: Platform) -> UseCases:
         "ListLaunchPlanIds": entities.ids(EntityKind.LAUNCH_PLAN),
         "UpdateLaunchPlan": plans.update,
         "ListNamedEntities": entities.list_named,
+        "GetNamedEntity": entities.get_named,
+        "UpdateNamedEntity": entities.update_named,
         "CreateExecution": launches.create,
         "RelaunchExecution": launches.relaunch,
         "RecoverExecution": launches.recover,

@@ -18,7 +18,7 @@ from flyte_jupyter.server.admin.names import entity_id
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import check_open
 from flyte_jupyter.store.errors import AlreadyExistsDifferent, AlreadyExistsIdentical, NotFound
-from flyte_jupyter.store.specs import GENERATED
+from flyte_jupyter.store.listings import GENERATED
 
 _OF_A_TASK = f"{GENERATED}."
 

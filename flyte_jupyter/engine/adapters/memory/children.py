@@ -52,8 +52,10 @@ class MemoryChildren:
             why = f"there is no launch plan {spec.launch_plan.name}"
             return Rejected(Failure("LaunchPlanRefused", why))
         parent = await self._runs.load(spec.parent.run)
-        closure, earlier = plan.workflow.closure, spec.recover
-        if earlier is not None and earlier in self._runs:
+        closure = plan.workflow.closure
+        wanted = (spec.recover, *spec.or_else)
+        earlier = next((each for each in wanted if each is not None and each in self._runs), None)
+        if earlier is not None:
             before = (await self._runs.load(earlier)).state.summary
             if not before.phase.final:
                 raise NotNow(f"the child execution {earlier} has not ended yet")
@@ -65,7 +67,7 @@ class MemoryChildren:
             inputs=await self._inputs(spec, plan.interface),
             env=parent.env,
             spec=parent.spec,
-            recovers=earlier if earlier is not None and earlier in self._runs else None,
+            recovers=earlier,
             parent=spec.parent,
         )
         self._runs.check(spec.epoch)
