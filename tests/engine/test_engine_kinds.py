@@ -143,6 +143,36 @@ def test_a_bad_graph_of_a_dynamic_task_is_the_users_failure(play):
     play(scenario, by_itself=False)
 
 
+def test_a_workflow_that_goes_on_after_a_failure_does_so_at_any_depth(play):
+    long = [node(f"a{i}", ADD, x0=f"a{i - 1}.o" if i else 1) for i in range(9)]
+    inner = flow("inner", [node("bad", ADD, x0=1), *long], {"o": "a8.o"})
+    outer = flow(
+        "outer",
+        [node("s", inner), node("g", GROW, x0=1)],
+        {"o": "s.o", "p": "g.o"},
+        policy=core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE,
+    )
+    graph = core.DynamicJobSpec(
+        nodes=[node("bad", ADD, x0=1), *long, node("s", inner)],
+        tasks=[ADD],
+        subworkflows=[inner],
+        outputs=bindings({"o": "s.o"}),
+    )
+
+    async def scenario(world, engine):
+        await world.blobs.put(f"{world.node_prefix('g')}/0/futures.pb", graph.SerializeToString())
+        world.failures[("g", 0)] = Exit(code=0)
+        for each in ("s-0-bad", "g-0-bad", "g-0-s-0-bad"):
+            world.failures[(each, 0)] = broken()
+        stored = await run_of(world, Shelf(ADD, GROW, inner), outer)
+        assert stored.state.summary.phase is RunPhase.FAILED
+        for scope in (("s", 0), ("g", 0), ("g", 0, "s", 0)):
+            assert isinstance(stored.state.nodes[*scope, "bad"], Failed)
+            assert isinstance(stored.state.nodes[*scope, "a8"], Succeeded), scope
+
+    play(scenario)
+
+
 def test_a_failed_node_of_a_dynamic_task_has_the_task_run_again(play):
     grow = task("grow", {"x0": INT}, retries=AGAIN)
     outer = flow("outer", [node("g", grow, x0=4)], {"o": "g.o"})
