@@ -375,32 +375,30 @@ def test_an_expanded_task_gives_its_slot_back_and_runs_its_graph():
     assert run.node(N) == s.Succeeded("theirs", cache=CacheOutcome.PUT_FAILURE)
 
 
-def test_a_retryable_failure_inside_runs_the_task_again():
-    run = expanded()
-    actions = run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, FLAKY))
-    assert actions == (a.Launch(X, 0), a.Reap(X, 0), a.Launch(N, 1))
-    assert run.node(N) == s.Launching(Tries(1, 0, FLAKY), "d", at(0))
+@pytest.mark.parametrize("why", [FLAKY, MACHINE, BUG])
+def test_a_failure_inside_is_for_good_whatever_retries_the_task_has(why):
+    run = expanded(Plans(DYNAMIC.root, {"E": inside(task("x", system_retries=0))}))
+    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, why))
+    assert run.node(N) == s.Failed(why)
+
+
+def test_a_node_inside_that_is_out_of_time_has_the_task_run_again():
+    slow = inside(task("x", node_timeout=2 * SECOND))
+    run = expanded(Plans(DYNAMIC.root, {"E": slow}))
+    run.hear(o.InputsReady(X, "d"))
+    run.time = 2
+    assert run.hear(o.Tick()) == (a.Kill(X, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.code == "TimeoutExpired"
     run.hear(o.Expanded(N, 1, "E"))
     again = ("n", 1, "x")
     assert isinstance(run.node(again), s.Resolving)
-    assert isinstance(run.node(X), s.Failed)
+    assert run.node(X).timed_out
     assert run.hear(o.AttemptStarted(X, 0)) == (a.Kill(X, 0),)
-    run.hear(o.InputsReady(again, "d"), o.AttemptFailed(again, 0, FLAKY))
-    assert run.node(N).failure.code == "RetriesExhausted|Flaky"
+    run.hear(o.InputsReady(again, "d"))
+    run.time = 4
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|TimeoutExpired"
     assert run.node(N).attempt == 1
-
-
-def test_a_permanent_failure_inside_does_not():
-    run = expanded()
-    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, BUG))
-    assert run.node(N) == s.Failed(BUG)
-
-
-def test_what_has_used_up_its_retries_inside_is_still_worth_one_outside():
-    plans = Plans(DYNAMIC.root, {"E": inside(task("x", retries=1))})
-    run = expanded(plans)
-    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, FLAKY), o.AttemptFailed(X, 1, FLAKY))
-    assert run.node(N).tries.last.code == "RetriesExhausted|Flaky"
 
 
 def test_a_graph_that_nobody_has_fails_the_task():

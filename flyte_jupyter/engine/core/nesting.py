@@ -166,10 +166,21 @@ def _end_owner(draft: Draft, scope: Path) -> None:
         if node.kind is NodeKind.TASK:
             said = end.cache or said
         draft.put(path, Succeeded(end.outputs, attempt, cache=said))
-    elif node.kind is NodeKind.TASK:
-        draft.put(path, attempts.failed(turns.at(draft, path), state, fate.failure))
+    elif node.kind is NodeKind.TASK and _out_of_time(draft, (*scope, fate.failed_node)):
+        why = replace(fate.failure, retryable=True)
+        draft.put(path, attempts.failed(turns.at(draft, path), state, why))
     else:
         draft.put(path, Failed(fate.failure, attempt))
+
+
+def _out_of_time(draft: Draft, path: Path) -> bool:
+    """Whether a node ended by its own time limit.
+
+    For such a one in its graph a dynamic task is tried again. Any other failure there is for good: that node has had retries of
+    its own (Flyte: ``IsFailurePermanent``, ``nodes/dynamic/``).
+    """
+    state = draft.get(path)
+    return isinstance(state, Failed) and state.timed_out
 
 
 def _result(draft: Draft, scope: Path) -> Succeeded:

@@ -67,19 +67,14 @@ def back_off(first: timedelta, failures: int) -> timedelta:
 
 
 def exhausted(failure: Failure, used: int, budget: int) -> Failure:
-    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is.
-
-    It stays retryable: a dynamic task around the node may have attempts left.
-    """
+    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is."""
     if budget <= 1:
         return failure
     message = (
         f"[{used}/{budget}] currentAttempt done. "
         f"Last Error: {failure.blame.name}::{failure.message}"
     )
-    return Failure(
-        f"RetriesExhausted|{failure.code}", message, failure.blame, retryable=failure.retryable
-    )
+    return Failure(f"RetriesExhausted|{failure.code}", message, failure.blame)
 
 
 def lost(node: NodePlan, attempt: int) -> Failure:
@@ -245,7 +240,6 @@ def too_few(node: NodePlan, size: int, failures: Iterable[tuple[int, Failure]]) 
         f"Node {node.id!r}: {len(found)} of {size} items failed, {least} must succeed.\n"
         + "\n".join(lines),
         Blame.SYSTEM if spoiled else Blame.USER,
-        retryable=all(why.retryable for _, why in found),
     )
 
 
