@@ -101,17 +101,18 @@ WORKED = {
         WORKFLOW, [], o.Recovered(N, "old", "p/d/y/n/0"), s.Succeeded("old", recovered="p/d/y/n/0"), [a.ResolveInputs(THE_END)],
     ),
     (s.Resolving, o.Expanded): (
-        DYNAMIC, [], o.Expanded(N, 2, "E", "d"), BEGUN, [a.ResolveInputs(X)],
+        DYNAMIC, [], o.Expanded(N, 2, "E", "d"), BEGUN, [a.ResolveInputs(X), a.WakeAt(at(11))],
     ),
     **{
         (phase, o.Expanded): (
-            DYNAMIC, [o.InputsReady(N, "d"), *lead], o.Expanded(N, 0, "E"), BEGUN, [a.Reap(N, 0), a.ResolveInputs(X)],
+            DYNAMIC, [o.InputsReady(N, "d"), *lead], o.Expanded(N, 0, "E"),
+            s.Nested(Tries(), "d", at(since)), [a.Reap(N, 0), a.ResolveInputs(X), *wake],
         )
-        for phase, lead in [
-            (s.Launching, []),
-            (s.Queued, [o.AttemptAccepted(N, 0)]),
-            (s.Running, [o.AttemptStarted(N, 0)]),
-            (s.Collecting, [o.AttemptEnded(N, 0, CLEAN)]),
+        for phase, lead, since, wake in [
+            (s.Launching, [], 1, [a.WakeAt(at(11))]),
+            (s.Queued, [o.AttemptAccepted(N, 0)], 1, [a.WakeAt(at(11))]),
+            (s.Running, [o.AttemptStarted(N, 0)], 0, []),
+            (s.Collecting, [o.AttemptEnded(N, 0, o.Exit(code=0, ran=3.0))], -3, [a.WakeAt(at(7))]),
         ]
     },
     (s.Probing, o.CacheReserved): (
@@ -771,6 +772,7 @@ def test_a_limit_stops_the_items():
     ("plan", "lead"),
     [
         (around(NodeKind.WORKFLOW, body=inside(), node_timeout=10 * SECOND), [o.InputsReady(N, "d")]),
+        (around(NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND), [o.InputsReady(N, "d")]),
         (graph(replace(mapped().nodes["n"], node_timeout=10 * SECOND)), [o.ItemsReady(N, "d", 2)]),
         (around(NodeKind.TASK, node_timeout=10 * SECOND), [o.InputsReady(N, "d"), o.AttemptStarted(N, 0)]),
         (around(NodeKind.TASK, node_timeout=10 * SECOND, cache=CachePlan("1")), [o.InputsReady(N, "d")]),
@@ -785,7 +787,42 @@ def test_a_clock_that_stood_still_extends_a_limit(plan, lead):
     assert not isinstance(run.node(N), s.Failed)
     run.time = 16
     run.hear(o.Tick())
-    assert run.node(N).timed_out
+    assert run.node(N).failure.code == "TimeoutExpired"
+
+
+def test_what_stands_inside_has_the_time_of_one_attempt():
+    plan = around(NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND)
+    run = begun(plan, o.InputsReady(N, "d"), o.InputsReady(X, "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(X, 0),)
+    assert isinstance(run.node(X), s.Aborted)
+    assert (run.node(N).failure.code, run.node(N).timed_out) == ("TimeoutExpired", False)
+    assert "timeout of 0:00:10" in run.node(N).failure.message
+    assert run.state.nodes["n", 0].open == 0
+
+
+def test_items_have_the_time_of_one_attempt_together():
+    node = replace(mapped().nodes["n"], timeout=10 * SECOND)
+    run = begun(graph(node), o.ItemsReady(N, "d", 2), o.InputsReady(item(1), "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(item(1), 0),)
+    assert [type(run.node(item(i))) for i in range(2)] == [s.Aborted, s.Aborted]
+    assert run.node(N).failure.code == "TimeoutExpired"
+
+
+def test_a_dynamic_task_and_its_graph_have_the_time_of_one_attempt_together():
+    run = begun(DYNAMIC, o.InputsReady(N, "d"), o.AttemptStarted(N, 0))
+    run.time = 6
+    run.hear(o.Expanded(N, 0, "E"), o.InputsReady(X, "d"), o.AttemptStarted(X, 0))
+    run.time = 9
+    assert run.hear(o.Tick()) == (a.WakeAt(at(10)),)
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(X, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.code == "TimeoutExpired"
+    run.hear(o.AttemptStarted(N, 1), o.Expanded(N, 1, "E"))
+    run.time = 20
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|TimeoutExpired"
 
 
 # -- budgets for queueing --

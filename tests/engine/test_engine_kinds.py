@@ -27,6 +27,7 @@ from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import (
+    Aborted,
     Failed,
     Nested,
     RunPhase,
@@ -183,6 +184,31 @@ def test_a_failed_node_of_a_dynamic_task_fails_it_whatever_retries_it_has(play):
         assert stored.state.summary.failure.code == "Broken"
         assert stored.state.nodes[("g",)].attempt == 0
         assert [node for _, node, _ in world.worked] == ["g", "g-0-d0", "g-0-d1"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", ["sub-workflow", "dynamic task"])
+def test_what_stands_inside_a_node_has_the_time_of_one_attempt(play, kind):
+    waits = flow("waits", [node("a", ADD, x0=1), node("n0", question("how-many"))])
+    inside = node("s", waits) if kind == "sub-workflow" else node("s", GROW, x0=1)
+    inside.metadata.timeout.FromSeconds(60)
+    outer = flow("outer", [inside], {"o": "s.o"})
+    graph = core.DynamicJobSpec(
+        nodes=[node("n0", question("how-many"))], outputs=bindings({"o": "n0.o"})
+    )
+
+    async def scenario(world, engine):
+        await world.blobs.put(f"{world.node_prefix('s')}/0/futures.pb", graph.SerializeToString())
+        world.failures[("s", 0)] = Exit(code=0)
+        world.create(Shelf(ADD, GROW, waits).compiled(outer))
+        await until(lambda: world.signals.opened)
+        world.clock.advance(timedelta(seconds=61))
+        stored = await world.ended()
+        assert stored.state.summary.failure.code == "TimeoutExpired"
+        assert "timeout of 0:01:00" in stored.state.summary.failure.message
+        assert isinstance(stored.state.nodes["s", 0, "n0"], Aborted)
+        assert not stored.state.nodes[("s",)].timed_out
 
     play(scenario)
 

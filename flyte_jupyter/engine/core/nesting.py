@@ -154,6 +154,18 @@ def _end_run(draft: Draft) -> None:
     draft.summary = replace(draft.summary, phase=phase)
 
 
+def overrun(draft: Draft, path: Path, state: Nested | Mapped) -> None:
+    """The time of one attempt is over, and what stands inside the node has not ended: it stops, and may be tried again."""
+    at = turns.at(draft, path)
+    why = policy.overran(at.node)
+    if isinstance(state, Mapped):
+        stopping.stop_items(draft, path, state, why.message)
+        draft.put(path, Failed(why))
+        return
+    stopping.stop_scope(draft, (*path, state.tries.attempt), why.message)
+    draft.put(path, attempts.failed(at, state, why))
+
+
 def _end_owner(draft: Draft, scope: Path) -> None:
     path = scope[:-1]
     state, fate = draft.get(path), draft.fate(scope)

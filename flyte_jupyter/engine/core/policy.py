@@ -102,6 +102,15 @@ def timed_out(node: NodePlan) -> Failure:
     )
 
 
+def overran(node: NodePlan) -> Failure:
+    """The failure of a node whose inside did not end in the time of one attempt."""
+    message = (
+        f"Node {node.id!r}: what stands inside it did not end within its timeout of {node.timeout}, "
+        "counted from when the node's attempt began. Raise the timeout, or give it less to do."
+    )
+    return replace(timed_out(node), message=message)
+
+
 def queued_too_long(node: NodePlan) -> Failure:
     """The failure of an attempt that had not started when its budget for queueing was used up."""
     return Failure(
@@ -179,6 +188,8 @@ def must_end(node: NodePlan, state: NodeState) -> datetime | None:
         own = state.deadline
     elif isinstance(state, Queued) and node.queueing is not None:
         own = state.since + node.queueing
+    elif isinstance(state, Nested | Mapped):
+        own = deadline(node, state.since)
     if own is None:
         return whole
     return own if whole is None else min(whole, own)
@@ -194,7 +205,7 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         return replace(state, since=_later(state.since, gap, now))
     if isinstance(state, Mapped):
         return replace(state, since=state.since + _given(gap, state.since, now))
-    if isinstance(state, Queued):
+    if isinstance(state, Queued | Nested):
         state = replace(state, since=state.since + _given(gap, state.since, now))
     if isinstance(state, Running) and state.deadline is not None:
         state = replace(state, deadline=state.deadline + _given(gap, state.since, now))

@@ -158,8 +158,7 @@ class _Planner:
     def _composite(
         self, node: core.Node, parents: tuple[str, ...], kind: NodeKind, body: Plan
     ) -> NodePlan:
-        limit = _timeout(node, None)
-        return NodePlan(node.id, kind, parents, body=body, node_timeout=_active(limit))
+        return NodePlan(node.id, kind, parents, body=body, timeout=_timeout(node, None))
 
     def _gate(self, node: core.Node, parents: tuple[str, ...]) -> NodePlan:
         gate, limit = node.gate_node, _timeout(node, None)
@@ -184,7 +183,7 @@ class _Planner:
             id=node.id,
             kind=NodeKind.ARRAY,
             upstream=parents,
-            node_timeout=_active(_timeout(node, None)),
+            timeout=_timeout(node, None),
             item=self._leaf(inner, ()),
             array=ArrayPlan(
                 concurrency=array.parallelism
