@@ -110,6 +110,7 @@ MUTATIONS = [
     Mutation("who has left the queue still stands in it", "draft", "self.ready = self.ready.without(", "(lambda _: None)("),
     Mutation("a retry that waits is taken for a new node", "stopping", "and not (state.digest or state.tries.attempt):", "and True:"),
     Mutation("a stop ends too few items", "stopping", "    left = state.active\n", "    left = state.active - 1\n"),
+    Mutation("a gate out of patience has a dynamic task tried again", "stopping", "Failed(policy.out_of_patience(node))", "Failed(policy.out_of_patience(node), timed_out=True)"),
     Mutation("a node that timed out is tried again", "stopping", "Failed(why, attempt, timed_out=True)", "Failed(why, attempt)"),
     # array nodes
     Mutation("a map runs too many items", "arrays", "return min(left, array.concurrency - state.active)", "return min(left, array.concurrency)"),

@@ -638,9 +638,18 @@ def test_a_gates_patience_ends():
     assert run.node(N).deadline == at(12)
     run.time = 12
     run.hear(o.Tick())
-    assert run.node(N).timed_out
+    assert not run.node(N).timed_out, "FAILED, as in Flyte: it is an attempt's time that is over"
     assert run.node(N).failure.code == "TimeoutExpired"
-    assert "limit of 0:00:09" in run.node(N).failure.message
+    assert "its signal 'sure?' within its timeout of 0:00:09" in run.node(N).failure.message
+
+
+def test_a_sleep_longer_than_its_patience_fails():
+    gate = GatePlan(sleep=99 * SECOND)
+    run = begun(around(NodeKind.GATE, gate=gate, timeout=9 * SECOND), o.InputsReady(N, "d"))
+    run.time = 9
+    run.hear(o.Tick())
+    message = "it sleeps for 0:01:39, longer than its timeout of 0:00:09"
+    assert message in run.node(N).failure.message
 
 
 def test_a_sleep_that_is_over_wins_against_a_limit_that_is_over_too():

@@ -550,9 +550,9 @@ def test_a_gate_runs_while_it_waits():
 
 
 def test_a_nodes_own_time_limit_has_a_phase_of_its_own():
-    told = Told(one(NodeKind.GATE, gate=GatePlan("sure?"), timeout=5 * SECOND))
+    told = Told(one(NodeKind.TASK, node_timeout=5 * SECOND))
     told.hear(o.Started(), o.InputsReady(N0, "d"))
-    (node, *_) = told.hear(o.Tick(), time=5)
+    (_, node, *_) = told.hear(o.Tick(), time=5)
     assert (node.phase, node.error.code) == (NODE.TIMED_OUT, "TimeoutExpired")
 
 

@@ -122,8 +122,21 @@ def queued_too_long(node: NodePlan) -> Failure:
     )
 
 
-def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
+def out_of_patience(node: NodePlan) -> Failure:
+    """The failure of a gate that waited for as long as it may."""
+    gate, limit = node.gate, patience(node)
+    message = (
+        f"Node {node.id!r}: nobody answered its signal {gate.signal!r} within its timeout of {limit}. "
+        "Answer sooner, or raise the timeout."
+        if gate.sleep is None
+        else f"Node {node.id!r}: it sleeps for {gate.sleep}, longer than its timeout of {limit}. Raise the timeout."
+    )
+    return Failure("TimeoutExpired", message)
+
+
+def node_timed_out(node: NodePlan) -> Failure:
     """The failure of a node that took too long with all its attempts."""
+    limit = node.node_timeout
     # A task says how long an attempt may take: it would not know a limit that it never wrote.
     own = (
         f" (its attempts may take {node.timeout} each)" if node.timeout not in (None, limit) else ""
