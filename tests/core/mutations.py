@@ -140,7 +140,7 @@ MUTATIONS = [
     Mutation("an attempt may stay queued for ever", "policy", "own = state.since + node.queueing", "own = None"),
     Mutation("a gap does not extend a budget for queueing", "policy", "state = replace(state, since=state.since + _given(gap, state.since, now))", "pass"),
     Mutation("an attempt that queued too long stays in the queue", "attempts", "failed(at, state, why), (Kill(at.path, state.tries.attempt),))\n\n\ndef lost", "failed(at, state, why))\n\n\ndef lost"),
-    Mutation("queueing too long is the user's failure", "policy", "        Blame.SYSTEM,\n        retryable=True,\n    )\n\n\ndef node_timed_out", "        Blame.USER,\n        retryable=True,\n    )\n\n\ndef node_timed_out"),
+    Mutation("queueing too long is the user's failure", "policy", "        Blame.SYSTEM,\n        retryable=True,\n    )\n\n\ndef out_of_patience", "        Blame.USER,\n        retryable=True,\n    )\n\n\ndef out_of_patience"),
     Mutation("a run has no time limit", "step", "    if limit is not None and limit <= draft.now and timeout", "    if limit is None and timeout"),
     Mutation("a gap does not extend a run's limit", "step", "draft.summary = policy.begun_later(draft.summary, seen.gap, draft.now)", "pass"),
     Mutation("nobody is woken for a run's limit", "index", "    if (limit := state.summary.deadline) is not None:\n        moments.append(limit)\n", ""),
