@@ -265,7 +265,8 @@ class Loop:
         self._events.turned(actor)
         if actor.waiting:
             self._wake(run, urgent=True)
-        elif actor.over:
+        elif actor.over and run not in self._driving:
+            # While its last turn ends, the end of that turn is what lets it go.
             self._actors.pop(run, None)
             self._rests_until.pop(run, None)
 

@@ -89,14 +89,9 @@ class Model:
             ):
                 return OK
             if why is None:
-                scope, graph = (*path, attempt), self.world.plans.expansions[node.task_name]
-                if self.graph(scope, graph) == OK:
-                    return OK
-                inside = self.world.state.nodes.get(scope)
-                if inside is None or inside.failure is None:
-                    # It was stopped before it came so far.
-                    return OK
-                why = inside.failure
+                # Its graph's nodes have had retries of their own.
+                graph = self.world.plans.expansions[node.task_name]
+                return self.graph((*path, attempt), graph)
             if not why.retryable or not purses[why.blame]:
                 return BAD
             purses[why.blame] -= 1

@@ -77,7 +77,7 @@ class Author:
         match kind:
             case NodeKind.WORKFLOW:
                 inside = self.graph(depth - 1, f"body of {name}", 3)
-                return NodePlan(name, kind, upstream, body=inside, node_timeout=slow)
+                return NodePlan(name, kind, upstream, body=inside, timeout=slow)
             case NodeKind.BRANCH:
                 arms = [self.node(f"{name}-n{i}", depth - 1, ()) for i in range(2)]
                 inside = Plan(f"arms of {name}", {arm.id: arm for arm in arms}, template="arms")

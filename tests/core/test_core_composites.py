@@ -103,17 +103,18 @@ WORKED = {
         [a.ResolveInputs(THE_END)],
     ),
     (s.Resolving, o.Expanded): (
-        DYNAMIC, [], o.Expanded(N, 2, "E", "d"), BEGUN, [a.ResolveInputs(X)],
+        DYNAMIC, [], o.Expanded(N, 2, "E", "d"), BEGUN, [a.ResolveInputs(X), a.WakeAt(at(11))],
     ),
     **{
         (phase, o.Expanded): (
-            DYNAMIC, [o.InputsReady(N, "d"), *lead], o.Expanded(N, 0, "E"), BEGUN, [a.Reap(N, 0), a.ResolveInputs(X)],
+            DYNAMIC, [o.InputsReady(N, "d"), *lead], o.Expanded(N, 0, "E"),
+            s.Nested(Tries(), "d", at(since)), [a.Reap(N, 0), a.ResolveInputs(X), *wake],
         )
-        for phase, lead in [
-            (s.Launching, []),
-            (s.Queued, [o.AttemptAccepted(N, 0)]),
-            (s.Running, [o.AttemptStarted(N, 0)]),
-            (s.Collecting, [o.AttemptEnded(N, 0, CLEAN)]),
+        for phase, lead, since, wake in [
+            (s.Launching, [], 1, [a.WakeAt(at(11))]),
+            (s.Queued, [o.AttemptAccepted(N, 0)], 1, [a.WakeAt(at(11))]),
+            (s.Running, [o.AttemptStarted(N, 0)], 0, []),
+            (s.Collecting, [o.AttemptEnded(N, 0, o.Exit(code=0, ran=3.0))], -3, [a.WakeAt(at(7))]),
         ]
     },
     (s.Probing, o.CacheReserved): (
@@ -377,32 +378,30 @@ def test_an_expanded_task_gives_its_slot_back_and_runs_its_graph():
     assert run.node(N) == s.Succeeded("theirs", cache=CacheOutcome.PUT_FAILURE)
 
 
-def test_a_retryable_failure_inside_runs_the_task_again():
-    run = expanded()
-    actions = run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, FLAKY))
-    assert actions == (a.Launch(X, 0), a.Reap(X, 0), a.Launch(N, 1))
-    assert run.node(N) == s.Launching(Tries(1, 0, FLAKY), "d", at(0))
+@pytest.mark.parametrize("why", [FLAKY, MACHINE, BUG])
+def test_a_failure_inside_is_for_good_whatever_retries_the_task_has(why):
+    run = expanded(Plans(DYNAMIC.root, {"E": inside(task("x", system_retries=0))}))
+    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, why))
+    assert run.node(N) == s.Failed(why)
+
+
+def test_a_node_inside_that_is_out_of_time_has_the_task_run_again():
+    slow = inside(task("x", node_timeout=2 * SECOND))
+    run = expanded(Plans(DYNAMIC.root, {"E": slow}))
+    run.hear(o.InputsReady(X, "d"))
+    run.time = 2
+    assert run.hear(o.Tick()) == (a.Kill(X, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.code == "TimeoutExpired"
     run.hear(o.Expanded(N, 1, "E"))
     again = ("n", 1, "x")
     assert isinstance(run.node(again), s.Resolving)
-    assert isinstance(run.node(X), s.Failed)
+    assert run.node(X).timed_out
     assert run.hear(o.AttemptStarted(X, 0)) == (a.Kill(X, 0),)
-    run.hear(o.InputsReady(again, "d"), o.AttemptFailed(again, 0, FLAKY))
-    assert run.node(N).failure.code == "RetriesExhausted|Flaky"
+    run.hear(o.InputsReady(again, "d"))
+    run.time = 4
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|TimeoutExpired"
     assert run.node(N).attempt == 1
-
-
-def test_a_permanent_failure_inside_does_not():
-    run = expanded()
-    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, BUG))
-    assert run.node(N) == s.Failed(BUG)
-
-
-def test_what_has_used_up_its_retries_inside_is_still_worth_one_outside():
-    plans = Plans(DYNAMIC.root, {"E": inside(task("x", retries=1))})
-    run = expanded(plans)
-    run.hear(o.InputsReady(X, "d"), o.AttemptFailed(X, 0, FLAKY), o.AttemptFailed(X, 1, FLAKY))
-    assert run.node(N).tries.last.code == "RetriesExhausted|Flaky"
 
 
 def test_a_graph_that_nobody_has_fails_the_task():
@@ -641,9 +640,18 @@ def test_a_gates_patience_ends():
     assert run.node(N).deadline == at(12)
     run.time = 12
     run.hear(o.Tick())
-    assert run.node(N).timed_out
+    assert not run.node(N).timed_out, "FAILED, as in Flyte: it is an attempt's time that is over"
     assert run.node(N).failure.code == "TimeoutExpired"
-    assert "limit of 0:00:09" in run.node(N).failure.message
+    assert "its signal 'sure?' within its timeout of 0:00:09" in run.node(N).failure.message
+
+
+def test_a_sleep_longer_than_its_patience_fails():
+    gate = GatePlan(sleep=99 * SECOND)
+    run = begun(around(NodeKind.GATE, gate=gate, timeout=9 * SECOND), o.InputsReady(N, "d"))
+    run.time = 9
+    run.hear(o.Tick())
+    message = "it sleeps for 0:01:39, longer than its timeout of 0:00:09"
+    assert message in run.node(N).failure.message
 
 
 def test_a_sleep_that_is_over_wins_against_a_limit_that_is_over_too():
@@ -775,6 +783,7 @@ def test_a_limit_stops_the_items():
     ("plan", "lead"),
     [
         (around(NodeKind.WORKFLOW, body=inside(), node_timeout=10 * SECOND), [o.InputsReady(N, "d")]),
+        (around(NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND), [o.InputsReady(N, "d")]),
         (graph(replace(mapped().nodes["n"], node_timeout=10 * SECOND)), [o.ItemsReady(N, "d", 2)]),
         (around(NodeKind.TASK, node_timeout=10 * SECOND), [o.InputsReady(N, "d"), o.AttemptStarted(N, 0)]),
         (around(NodeKind.TASK, node_timeout=10 * SECOND, cache=CachePlan("1")), [o.InputsReady(N, "d")]),
@@ -789,7 +798,42 @@ def test_a_clock_that_stood_still_extends_a_limit(plan, lead):
     assert not isinstance(run.node(N), s.Failed)
     run.time = 16
     run.hear(o.Tick())
-    assert run.node(N).timed_out
+    assert run.node(N).failure.code == "TimeoutExpired"
+
+
+def test_what_stands_inside_has_the_time_of_one_attempt():
+    plan = around(NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND)
+    run = begun(plan, o.InputsReady(N, "d"), o.InputsReady(X, "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(X, 0),)
+    assert isinstance(run.node(X), s.Aborted)
+    assert (run.node(N).failure.code, run.node(N).timed_out) == ("TimeoutExpired", False)
+    assert "timeout of 0:00:10" in run.node(N).failure.message
+    assert run.state.nodes["n", 0].open == 0
+
+
+def test_items_have_the_time_of_one_attempt_together():
+    node = replace(mapped().nodes["n"], timeout=10 * SECOND)
+    run = begun(graph(node), o.ItemsReady(N, "d", 2), o.InputsReady(item(1), "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(item(1), 0),)
+    assert [type(run.node(item(i))) for i in range(2)] == [s.Aborted, s.Aborted]
+    assert run.node(N).failure.code == "TimeoutExpired"
+
+
+def test_a_dynamic_task_and_its_graph_have_the_time_of_one_attempt_together():
+    run = begun(DYNAMIC, o.InputsReady(N, "d"), o.AttemptStarted(N, 0))
+    run.time = 6
+    run.hear(o.Expanded(N, 0, "E"), o.InputsReady(X, "d"), o.AttemptStarted(X, 0))
+    run.time = 9
+    assert run.hear(o.Tick()) == (a.WakeAt(at(10)),)
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(X, 0), a.Launch(N, 1))
+    assert run.node(N).tries.last.code == "TimeoutExpired"
+    run.hear(o.AttemptStarted(N, 1), o.Expanded(N, 1, "E"))
+    run.time = 20
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|TimeoutExpired"
 
 
 # -- budgets for queueing --

@@ -125,7 +125,6 @@ SUCCESSES = [
     ("dynamics", "recursion", [1]),
     ("dynamics", "mixture", [4 + 4 + 1]),
     ("dynamics", "mapping", [5]),
-    ("dynamics", "around_better", [4]),
     ("dynamics", "around_nothing", [2]),
     ("maps", "plain", [14]),
     ("maps", "constant", [[1, 4, 9]]),

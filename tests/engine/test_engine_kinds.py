@@ -27,6 +27,7 @@ from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.core.observations import AbortRequested, Exit
 from flyte_jupyter.engine.core.state import (
+    Aborted,
     Failed,
     Nested,
     RunPhase,
@@ -143,16 +144,71 @@ def test_a_bad_graph_of_a_dynamic_task_is_the_users_failure(play):
     play(scenario, by_itself=False)
 
 
-def test_a_failed_node_of_a_dynamic_task_has_the_task_run_again(play):
+def test_a_workflow_that_goes_on_after_a_failure_does_so_at_any_depth(play):
+    long = [node(f"a{i}", ADD, x0=f"a{i - 1}.o" if i else 1) for i in range(9)]
+    inner = flow("inner", [node("bad", ADD, x0=1), *long], {"o": "a8.o"})
+    outer = flow(
+        "outer",
+        [node("s", inner), node("g", GROW, x0=1)],
+        {"o": "s.o", "p": "g.o"},
+        policy=core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE,
+    )
+    graph = core.DynamicJobSpec(
+        nodes=[node("bad", ADD, x0=1), *long, node("s", inner)],
+        tasks=[ADD],
+        subworkflows=[inner],
+        outputs=bindings({"o": "s.o"}),
+    )
+
+    async def scenario(world, engine):
+        await world.blobs.put(f"{world.node_prefix('g')}/0/futures.pb", graph.SerializeToString())
+        world.failures[("g", 0)] = Exit(code=0)
+        for each in ("s-0-bad", "g-0-bad", "g-0-s-0-bad"):
+            world.failures[(each, 0)] = broken()
+        stored = await run_of(world, Shelf(ADD, GROW, inner), outer)
+        assert stored.state.summary.phase is RunPhase.FAILED
+        for scope in (("s", 0), ("g", 0), ("g", 0, "s", 0)):
+            assert isinstance(stored.state.nodes[*scope, "bad"], Failed)
+            assert isinstance(stored.state.nodes[*scope, "a8"], Succeeded), scope
+
+    play(scenario)
+
+
+def test_a_failed_node_of_a_dynamic_task_fails_it_whatever_retries_it_has(play):
     grow = task("grow", {"x0": INT}, retries=AGAIN)
     outer = flow("outer", [node("g", grow, x0=4)], {"o": "g.o"})
 
     async def scenario(world, engine):
         world.failures[("g-0-d1", 0)] = broken(again=True)
         stored = await run_of(world, Shelf(ADD, grow), outer)
-        assert stored.state.summary.phase is RunPhase.SUCCEEDED, stored.state.summary
-        assert await world.outputs() == {"o": 6}
-        assert stored.state.nodes[("g",)].attempt == 1
+        assert stored.state.summary.failure.code == "Broken"
+        assert stored.state.nodes[("g",)].attempt == 0
+        assert [node for _, node, _ in world.worked] == ["g", "g-0-d0", "g-0-d1"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", ["sub-workflow", "dynamic task"])
+def test_what_stands_inside_a_node_has_the_time_of_one_attempt(play, kind):
+    waits = flow("waits", [node("a", ADD, x0=1), node("n0", question("how-many"))])
+    inside = node("s", waits) if kind == "sub-workflow" else node("s", GROW, x0=1)
+    inside.metadata.timeout.FromSeconds(60)
+    outer = flow("outer", [inside], {"o": "s.o"})
+    graph = core.DynamicJobSpec(
+        nodes=[node("n0", question("how-many"))], outputs=bindings({"o": "n0.o"})
+    )
+
+    async def scenario(world, engine):
+        await world.blobs.put(f"{world.node_prefix('s')}/0/futures.pb", graph.SerializeToString())
+        world.failures[("s", 0)] = Exit(code=0)
+        world.create(Shelf(ADD, GROW, waits).compiled(outer))
+        await until(lambda: world.signals.opened)
+        world.clock.advance(timedelta(seconds=61))
+        stored = await world.ended()
+        assert stored.state.summary.failure.code == "TimeoutExpired"
+        assert "timeout of 0:01:00" in stored.state.summary.failure.message
+        assert isinstance(stored.state.nodes["s", 0, "n0"], Aborted)
+        assert not stored.state.nodes[("s",)].timed_out
 
     play(scenario)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from engine_programs import (
     INT,
@@ -19,6 +20,7 @@ from engine_programs import (
     work_of,
 )
 from engine_worlds import RUN, until
+from google.protobuf.duration_pb2 import Duration
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
@@ -95,7 +97,7 @@ def test_inner_nodes_are_found_under_the_last_attempt_that_there_was(play):
     again = core.ContainerError(code="Flaky", message="no", kind=core.ContainerError.RECOVERABLE)
 
     async def scenario(world, engine):
-        world.failures[("g-0-d0", 0)] = again
+        world.failures[("g", 0)] = again
         compiled = Shelf(ADD, grow).compiled(outer)
         _, ran = await fails_then_recovers(world, compiled, "g-1-d1")
         assert ran == [("g", 0, "d1")]
@@ -289,11 +291,13 @@ def test_a_child_execution_that_is_still_being_ended_is_recovered_as_it_ends(pla
 
 def test_nothing_is_taken_from_another_graph_than_the_one_that_runs(play, monkeypatch):
     """A dynamic task need not make the same graph each time: its nodes' names say nothing then."""
-    grow = task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1))
+    minute = Duration(seconds=60)
+    grow = task("grow", {"x0": INT}, retries=core.RetryStrategy(retries=1), timeout=minute)
     outer = flow("g", [node("g", grow, x0=1)], {"o": "g.o"})
-    flaky = core.ContainerError(code="Flaky", message="no", kind=core.ContainerError.RECOVERABLE)
 
     async def changing(blobs, spec):
+        if (spec.id.run, spec.node) == (AGAIN, "g-0-d1"):
+            await asyncio.Event().wait()
         if spec.template.id.name == "grow":
             return expansion(2, 10 if spec.id.attempt == 0 else 20)
         return await work_of(blobs, spec)
@@ -305,8 +309,10 @@ def test_nothing_is_taken_from_another_graph_than_the_one_that_runs(play, monkey
         compiled = Shelf(ADD, grow).compiled(outer)
         world.create(compiled)
         assert (await world.ended()).state.summary.phase is RunPhase.FAILED
-        world.failures[("g-0-d1", 0)] = flaky
+        del world.failures[("g-0-d1", 0)]
         world.create(compiled, AGAIN, recovers=RUN)
+        await until(lambda: (AGAIN.name, "g-0-d1", 0) in world.worked)
+        world.clock.advance(timedelta(minutes=2))
         stored = await world.ended(AGAIN)
         assert stored.state.nodes[("g", 0, "d0")].recovered
         assert not stored.state.nodes[("g", 1, "d0")].recovered

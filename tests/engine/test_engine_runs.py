@@ -58,6 +58,29 @@ def test_a_diamond_runs_to_its_outputs(play):
     play(scenario)
 
 
+@pytest.mark.parametrize("later", range(3))
+def test_a_message_that_is_read_while_a_run_ends_disturbs_nothing(play, later):
+    async def scenario(world, engine):
+        disturbed, read = [], world.runs.inbox
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: disturbed.append(told))
+
+        async def inbox(run):
+            await world.ended(run)
+            for _ in range(later):
+                await asyncio.sleep(0)
+            return await read(run)
+
+        world.create(workflow(ONE))
+        await until(lambda: world.worked)
+        world.runs.inbox = inbox
+        engine.notice(RUN)
+        await world.ended()
+        await until(lambda: engine.status().runs == 0)
+        return disturbed
+
+    assert play(scenario) == []
+
+
 def test_an_end_and_what_follows_from_it_are_one_commit(play):
     """Ended, collected, the next one's inputs bound and its launch owed: nothing of it is written by itself."""
     chain = {f"n{i}": (f"n{i - 1}",) if i else () for i in range(50)}

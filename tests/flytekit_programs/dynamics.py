@@ -1,17 +1,14 @@
 """Graphs made at run time: nested ones, with sub-workflows and launch plans inside, failing and tried again."""
 
 import os
+import time
+from datetime import timedelta
 
 from flytekit import LaunchPlan, dynamic, map_task, task, workflow
-from flytekit.exceptions.user import FlyteRecoverableException
 
 
 def refuse(why: str) -> int:
     raise ValueError(why)
-
-
-def put_off(why: str) -> int:
-    raise FlyteRecoverableException(why)
 
 
 @task
@@ -29,9 +26,11 @@ def broken(x: int) -> int:
     return refuse(f"{x} breaks")
 
 
-@task
-def shaky(x: int) -> int:
-    return put_off(f"{x} may do better next time")
+@task(timeout=timedelta(seconds=1), retries=1)
+def endless(x: int) -> int:
+    """Its node runs out of time before it has had both attempts."""
+    time.sleep(600)
+    return x
 
 
 @workflow
@@ -72,7 +71,7 @@ def failing(n: int) -> int:
 @dynamic(retries=2)
 def better_later(n: int) -> int:
     if os.environ.get("FLYTE_ATTEMPT_NUMBER", "0") == "0":
-        return shaky(x=n)
+        return endless(x=n)
     return square(x=n)
 
 

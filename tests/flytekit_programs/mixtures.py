@@ -1,6 +1,7 @@
 """Kinds of nodes inside one another, where each alone is plain: gates, branches, handlers and launch plans in graphs made at run time."""
 
 import os
+import time
 from datetime import timedelta
 
 from flytekit import (
@@ -18,7 +19,6 @@ from flytekit import (
     wait_for_input,
     workflow,
 )
-from flytekit.exceptions.user import FlyteRecoverableException
 from flytekit.types.error.error import FlyteError
 
 LITTLE = Resources(cpu="10m")
@@ -52,10 +52,10 @@ def broken(x: int) -> int:
     return x
 
 
-@task(requests=LITTLE)
-def later(x: int) -> int:
-    if x >= 0:
-        raise FlyteRecoverableException(f"{x} may work later")
+@task(requests=LITTLE, timeout=timedelta(seconds=1), retries=1)
+def endless(x: int) -> int:
+    """Its node runs out of time before it has had both attempts."""
+    time.sleep(600)
     return x
 
 
@@ -166,7 +166,7 @@ def breaking_inside(x: int = 1) -> int:
 def better(x: int) -> int:
     if os.environ["FLYTE_ATTEMPT_NUMBER"] == "1":
         return plus(a=x)
-    return later(x=x)
+    return endless(x=x)
 
 
 @dynamic(requests=LITTLE)

@@ -158,8 +158,10 @@ def test_a_node_may_take_twice_as_long_as_an_attempt(street):
 
 def test_a_gates_patience_ends(street):
     name = street.start(specs("gates"), "impatient")
-    assert street.failed(name).code == "TimeoutExpired"
-    assert phase_of(street.node(name, "n1")) == "TIMED_OUT"
+    error = street.failed(name)
+    assert error.code == "TimeoutExpired"
+    assert "nobody answered its signal 'never'" in error.message
+    assert phase_of(street.node(name, "n1")) == "FAILED"
 
 
 # -- failure nodes --

@@ -65,7 +65,10 @@ class RunContext:
     @property
     def expansion_policies(self) -> Policies:
         """What the execution and its workflow say about the nodes that a dynamic task makes."""
-        return replace(self.policies, default_interruptible=self.program.interruptible)
+        program = self.program
+        return replace(
+            self.policies, default_interruptible=program.interruptible, goes_on=program.goes_on
+        )
 
     @property
     def workflow(self) -> core.Identifier:

@@ -149,7 +149,16 @@ def expanded(at: At, state: InFlight, seen: Expanded) -> Next:
     """What it left is a graph: that runs now, and the task's slot is free."""
     actions: tuple[Action, ...] = (Reap(at.path, state.tries.attempt),)
     inside = Inside(plan=seen.plan)
-    return Next(Nested(state.tries, state.digest, _later(at, state)), actions, inside)
+    return Next(Nested(state.tries, state.digest, _began(at, state)), actions, inside)
+
+
+def _began(at: At, state: InFlight) -> datetime:
+    """When the attempt's process began, as far as anybody knows."""
+    if isinstance(state, Running):
+        return state.since
+    if isinstance(state, Collecting):
+        return state.since - timedelta(seconds=state.ran)
+    return _later(at, state)
 
 
 ROWS: Mapping[tuple[type[NodeState], type[AboutNode]], Row] = {

@@ -39,9 +39,9 @@ __all__ = ["graph_at", "marks", "next_wake", "node_at", "rebuild", "state_at"]
 ENDED = frozenset(TERMINAL)
 HOLDING = frozenset(HOLDS_SLOT)
 STARTING = frozenset(OPENING)
-MARKED = frozenset((Ready, BackingOff, Reserved, Queued, Running, Waiting, Mapped))
+MARKED = frozenset((Ready, BackingOff, Reserved, Queued, Running, Waiting, Mapped, Nested))
 """States that may stand in an index whatever their node."""
-TIMED = frozenset((Probing, Launching, Nested)) | MARKED
+TIMED = frozenset((Probing, Launching)) | MARKED
 """States that stand in an index when their node has a time limit."""
 
 

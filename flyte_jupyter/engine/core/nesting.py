@@ -154,6 +154,18 @@ def _end_run(draft: Draft) -> None:
     draft.summary = replace(draft.summary, phase=phase)
 
 
+def overrun(draft: Draft, path: Path, state: Nested | Mapped) -> None:
+    """The time of one attempt is over, and what stands inside the node has not ended: it stops, and may be tried again."""
+    at = turns.at(draft, path)
+    why = policy.overran(at.node)
+    if isinstance(state, Mapped):
+        stopping.stop_items(draft, path, state, why.message)
+        draft.put(path, Failed(why))
+        return
+    stopping.stop_scope(draft, (*path, state.tries.attempt), why.message)
+    draft.put(path, attempts.failed(at, state, why))
+
+
 def _end_owner(draft: Draft, scope: Path) -> None:
     path = scope[:-1]
     state, fate = draft.get(path), draft.fate(scope)
@@ -166,10 +178,21 @@ def _end_owner(draft: Draft, scope: Path) -> None:
         if node.kind is NodeKind.TASK:
             said = end.cache or said
         draft.put(path, Succeeded(end.outputs, attempt, cache=said))
-    elif node.kind is NodeKind.TASK:
-        draft.put(path, attempts.failed(turns.at(draft, path), state, fate.failure))
+    elif node.kind is NodeKind.TASK and _out_of_time(draft, (*scope, fate.failed_node)):
+        why = replace(fate.failure, retryable=True)
+        draft.put(path, attempts.failed(turns.at(draft, path), state, why))
     else:
         draft.put(path, Failed(fate.failure, attempt))
+
+
+def _out_of_time(draft: Draft, path: Path) -> bool:
+    """Whether a node ended by its own time limit.
+
+    For such a one in its graph a dynamic task is tried again. Any other failure there is for good: that node has had retries of
+    its own (Flyte: ``IsFailurePermanent``, ``nodes/dynamic/``).
+    """
+    state = draft.get(path)
+    return isinstance(state, Failed) and state.timed_out
 
 
 def _result(draft: Draft, scope: Path) -> Succeeded:

@@ -67,19 +67,14 @@ def back_off(first: timedelta, failures: int) -> timedelta:
 
 
 def exhausted(failure: Failure, used: int, budget: int) -> Failure:
-    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is.
-
-    It stays retryable: a dynamic task around the node may have attempts left.
-    """
+    """The failure of a node that had `budget` attempts and used them all. A budget of one leaves it as it is."""
     if budget <= 1:
         return failure
     message = (
         f"[{used}/{budget}] currentAttempt done. "
         f"Last Error: {failure.blame.name}::{failure.message}"
     )
-    return Failure(
-        f"RetriesExhausted|{failure.code}", message, failure.blame, retryable=failure.retryable
-    )
+    return Failure(f"RetriesExhausted|{failure.code}", message, failure.blame)
 
 
 def lost(node: NodePlan, attempt: int) -> Failure:
@@ -107,6 +102,15 @@ def timed_out(node: NodePlan) -> Failure:
     )
 
 
+def overran(node: NodePlan) -> Failure:
+    """The failure of a node whose inside did not end in the time of one attempt."""
+    message = (
+        f"Node {node.id!r}: what stands inside it did not end within its timeout of {node.timeout}, "
+        "counted from when the node's attempt began. Raise the timeout, or give it less to do."
+    )
+    return replace(timed_out(node), message=message)
+
+
 def queued_too_long(node: NodePlan) -> Failure:
     """The failure of an attempt that had not started when its budget for queueing was used up."""
     return Failure(
@@ -118,8 +122,21 @@ def queued_too_long(node: NodePlan) -> Failure:
     )
 
 
-def node_timed_out(node: NodePlan, limit: timedelta | None) -> Failure:
+def out_of_patience(node: NodePlan) -> Failure:
+    """The failure of a gate that waited for as long as it may."""
+    gate, limit = node.gate, patience(node)
+    message = (
+        f"Node {node.id!r}: nobody answered its signal {gate.signal!r} within its timeout of {limit}. "
+        "Answer sooner, or raise the timeout."
+        if gate.sleep is None
+        else f"Node {node.id!r}: it sleeps for {gate.sleep}, longer than its timeout of {limit}. Raise the timeout."
+    )
+    return Failure("TimeoutExpired", message)
+
+
+def node_timed_out(node: NodePlan) -> Failure:
     """The failure of a node that took too long with all its attempts."""
+    limit = node.node_timeout
     # A task says how long an attempt may take: it would not know a limit that it never wrote.
     own = (
         f" (its attempts may take {node.timeout} each)" if node.timeout not in (None, limit) else ""
@@ -184,6 +201,8 @@ def must_end(node: NodePlan, state: NodeState) -> datetime | None:
         own = state.deadline
     elif isinstance(state, Queued) and node.queueing is not None:
         own = state.since + node.queueing
+    elif isinstance(state, Nested | Mapped):
+        own = deadline(node, state.since)
     if own is None:
         return whole
     return own if whole is None else min(whole, own)
@@ -199,7 +218,7 @@ def after_gap(state: NodeState, gap: timedelta, now: datetime) -> NodeState:
         return replace(state, since=_later(state.since, gap, now))
     if isinstance(state, Mapped):
         return replace(state, since=state.since + _given(gap, state.since, now))
-    if isinstance(state, Queued):
+    if isinstance(state, Queued | Nested):
         state = replace(state, since=state.since + _given(gap, state.since, now))
     if isinstance(state, Running) and state.deadline is not None:
         state = replace(state, deadline=state.deadline + _given(gap, state.since, now))
@@ -245,7 +264,6 @@ def too_few(node: NodePlan, size: int, failures: Iterable[tuple[int, Failure]]) 
         f"Node {node.id!r}: {len(found)} of {size} items failed, {least} must succeed.\n"
         + "\n".join(lines),
         Blame.SYSTEM if spoiled else Blame.USER,
-        retryable=all(why.retryable for _, why in found),
     )
 
 

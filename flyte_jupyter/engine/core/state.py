@@ -166,7 +166,8 @@ class BackingOff:
 class Nested:
     """A composite whose inside runs: a sub-workflow, a branch, an expanded dynamic task.
 
-    Its nodes stand at ``(*path, attempt, node)``; the `Scope` that counts them at ``(*path, attempt)``.
+    Its nodes stand at ``(*path, attempt, node)``; the `Scope` that counts them at ``(*path, attempt)``. `since` is when the
+    attempt began: of a dynamic task the one that left the graph, whose time limit holds for both.
     """
 
     tries: Tries

@@ -61,6 +61,8 @@ from flyte_jupyter.engine.core.settle import settle
 from flyte_jupyter.engine.core.state import (
     MOST_OPENING,
     Failure,
+    Mapped,
+    Nested,
     Queued,
     Resolving,
     Running,
@@ -213,6 +215,8 @@ def _expire(draft: Draft, path: Path) -> None:
         stopping.time_out(draft, path, state)
     elif isinstance(state, Queued):
         nesting.take(draft, path, attempts.queued_too_long(at, state))
+    elif isinstance(state, Nested | Mapped):
+        nesting.overrun(draft, path, state)
     else:
         assert isinstance(state, Running)
         nesting.take(draft, path, attempts.timed_out(at, state))

@@ -62,8 +62,10 @@ def stop_items(draft: Draft, path: Path, state: Mapped, cause: str) -> None:
 def time_out(draft: Draft, path: Path, state: NodeState) -> None:
     """The node's own time limit has passed: it fails for good, and what stands inside it stops."""
     node = draft.node(path)
-    limit = policy.patience(node) if isinstance(state, Waiting) else node.node_timeout
-    why = policy.node_timed_out(node, limit)
+    if isinstance(state, Waiting):
+        draft.put(path, Failed(policy.out_of_patience(node)))
+        return
+    why = policy.node_timed_out(node)
     attempt = _clear(draft, path, state, why.message)
     draft.put(path, Failed(why, attempt, timed_out=True))
 

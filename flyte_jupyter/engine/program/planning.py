@@ -42,6 +42,8 @@ class Policies:
     default_interruptible: bool | None = None
     """The workflow's word: None is what the closure's primary workflow says. What a dynamic task makes takes it from the
     workflow that runs it."""
+    goes_on: bool = False
+    """Whether the workflow around goes on after a failure: what a dynamic task makes does so then."""
     queueing: timedelta | None = None
     """How long an attempt may stay queued; None: for ever."""
 
@@ -87,6 +89,7 @@ class _Planner:
         if default is None:
             default = closure.message.primary.template.metadata_defaults.interruptible
         self._default_interruptible = default
+        self._goes_on = policies.goes_on or goes_on(closure.message.primary.template)
 
     def primary(self) -> Plan:
         return self._graph(self._closure.message.primary, self._digest, self._prefix)
@@ -118,7 +121,12 @@ class _Planner:
         failure = None
         if template.HasField("failure_node"):
             failure = self._node(template.failure_node, (), key)
-        return Plan(digest, nodes, _on_failure(template), key, failure)
+        return Plan(digest, nodes, self._on_failure(template), key, failure)
+
+    def _on_failure(self, template: core.WorkflowTemplate) -> OnFailure:
+        """The outermost workflow's word holds at any depth (Flyte: ``GetOnFailurePolicy``); where it says nothing, a sub-workflow's."""
+        finish = self._goes_on or goes_on(template)
+        return OnFailure.FINISH_RUNNABLE if finish else OnFailure.FAIL_FAST
 
     def _node(self, node: core.Node, parents: tuple[str, ...], key: str) -> NodePlan:
         match node.WhichOneof("target"):
@@ -150,8 +158,7 @@ class _Planner:
     def _composite(
         self, node: core.Node, parents: tuple[str, ...], kind: NodeKind, body: Plan
     ) -> NodePlan:
-        limit = _timeout(node, None)
-        return NodePlan(node.id, kind, parents, body=body, node_timeout=_active(limit))
+        return NodePlan(node.id, kind, parents, body=body, timeout=_timeout(node, None))
 
     def _gate(self, node: core.Node, parents: tuple[str, ...]) -> NodePlan:
         gate, limit = node.gate_node, _timeout(node, None)
@@ -176,7 +183,7 @@ class _Planner:
             id=node.id,
             kind=NodeKind.ARRAY,
             upstream=parents,
-            node_timeout=_active(_timeout(node, None)),
+            timeout=_timeout(node, None),
             item=self._leaf(inner, ()),
             array=ArrayPlan(
                 concurrency=array.parallelism
@@ -235,11 +242,10 @@ def _said(metadata: core.NodeMetadata) -> Iterator[object]:
             yield value if field.message_type is None else value.SerializeToString()
 
 
-def _on_failure(template: core.WorkflowTemplate) -> OnFailure:
+def goes_on(template: core.WorkflowTemplate) -> bool:
+    """Whether a workflow says that what does not hang on a failure is finished."""
     finish = core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
-    if template.metadata.on_failure == finish:
-        return OnFailure.FINISH_RUNNABLE
-    return OnFailure.FAIL_FAST
+    return template.metadata.on_failure == finish
 
 
 def _retries(node: core.Node, task: core.TaskTemplate | None) -> int:

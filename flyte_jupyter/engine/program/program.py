@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine.core.plan import Plan
-from flyte_jupyter.engine.program.planning import PLAIN, Policies, planned
+from flyte_jupyter.engine.program.planning import PLAIN, Policies, goes_on, planned
 from flyte_jupyter.engine.program.templates import Closure, Template
 from flyte_jupyter.idl import core
 
@@ -19,6 +19,8 @@ class Program:
     templates: Mapping[str, Template]
     interruptible: bool = False
     """What its workflow says about nodes that do not say."""
+    goes_on: bool = False
+    """Whether its workflow goes on after a failure."""
 
     @property
     def primary(self) -> Template:
@@ -37,6 +39,7 @@ def program_of(
     `digest` is the closure's, where it is known.
     """
     indexed = Closure(closure)
-    interruptible = closure.primary.template.metadata_defaults.interruptible
+    template = closure.primary.template
     plan = planned(indexed, prefix, policies, digest)
-    return Program(plan, indexed.templates(prefix), interruptible)
+    interruptible = template.metadata_defaults.interruptible
+    return Program(plan, indexed.templates(prefix), interruptible, goes_on(template))
