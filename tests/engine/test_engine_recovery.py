@@ -23,7 +23,7 @@ from engine_worlds import RUN, until
 from google.protobuf.duration_pb2 import Duration
 
 from flyte_jupyter.engine.adapters.memory import MemoryRuns, NewRun
-from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries
+from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, backwards
 from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import CacheOutcome, RunPhase, Scope, Succeeded
 from flyte_jupyter.engine.ports import NotNow
@@ -416,5 +416,36 @@ def test_many_recoveries_at_once_read_each_earlier_run_once():
         for name in (*names[:3], names[0], names[3], names[0]):
             await few.of(name)
         assert loads[len(names) :] == names[:4]
+
+    asyncio.run(main())
+
+
+def test_of_recoveries_that_recovered_one_another_no_more_are_asked_than_can_be_held():
+    async def main():
+        runs, loads = MemoryRuns(), []
+        names = [RunId("p", "d", f"r{i}") for i in range(4)]
+        for name, before in zip(names, [None, *names], strict=False):
+            runs.create(NewRun(name, b"", "", recovers=before))
+        load = runs.load
+
+        async def counted(run):
+            loads.append(run)
+            return await load(run)
+
+        runs.load = counted
+
+        async def asked(recoveries):
+            found = await backwards(recoveries, names[-1], ("a",), {})
+            return [earlier.run for earlier in found]
+
+        recoveries = Recoveries(runs, most=2)
+        await asked(recoveries)
+        nearest = await asked(recoveries)
+        assert nearest == [names[3], names[2]]
+        loads.clear()
+        for _ in range(10):
+            assert await asked(recoveries) == nearest
+        assert loads == []
+        assert await asked(Recoveries(runs)) == names[::-1]
 
     asyncio.run(main())

@@ -154,8 +154,8 @@ class Answers:
         made = self._specs.child(run, place, attempt, epoch)
         if run.recovers is None or await self._recovered(run, place, nodes) is None:
             return made
-        chain = backwards(self._earlier, run.recovers, place.path, nodes)
-        lasts = [last async for each in chain if (last := each.unfinished(attempt.path))]
+        chain = await backwards(self._earlier, run.recovers, place.path, nodes)
+        lasts = [last for each in chain if (last := each.unfinished(attempt.path))]
         recover, *or_else = map(child_run, lasts) if lasts else (None,)
         return replace(made, recover=recover, or_else=tuple(or_else))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine import layout
@@ -18,6 +18,8 @@ from flyte_jupyter.engine.core.state import (
 )
 from flyte_jupyter.engine.ports import Runs
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
+
+_MOST_SIZES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Recoveries:
         self._runs = runs
         self._most = most
         self._loaded: dict[RunId, Earlier] = {}
+        self._sizes: dict[RunId, int] = {}
         self._loading = asyncio.Lock()
 
     async def of(self, run: RunId) -> Earlier:
@@ -114,8 +117,20 @@ class Recoveries:
                 left = self._most - len(kept)
                 while self._loaded and sum(map(_size, self._loaded.values())) > left:
                     del self._loaded[next(iter(self._loaded))]
+                if len(self._sizes) == _MOST_SIZES:
+                    self._sizes.clear()
+                self._sizes[run] = _size(found)
             self._loaded[run] = found
             return found
+
+    async def beside(self, run: RunId, held: int) -> Earlier | None:
+        """An earlier execution, unless so many nodes of others are `held` that it is known not to fit beside them.
+
+        Who asks for several asks for each node: of more than can be held, each would be loaded anew for each.
+        """
+        if held and held + self._sizes.get(run, 0) > self._most:
+            return None
+        return await self.of(run)
 
 
 async def nearest(
@@ -126,26 +141,35 @@ async def nearest(
     A recovery that was stopped has not come to all that was done before it. Where none has done it, it is the last one that had the
     same graph; None when there is none.
     """
-    fallback: Earlier | None = None
-    async for earlier in backwards(recoveries, run, path, nodes):
-        if earlier.success(path) is not None:
-            return earlier
-        fallback = fallback or earlier
-    return fallback
+    found = await backwards(recoveries, run, path, nodes, to_success=True)
+    if not found:
+        return None
+    return found[-1] if found[-1].success(path) is not None else found[0]
 
 
 async def backwards(
-    recoveries: Recoveries, run: RunId, path: Path, nodes: Mapping[Path, Kept]
-) -> AsyncIterator[Earlier]:
-    """The executions that recovered one another, from `run` on, as far as they had the node and it may have been begun before them."""
-    of: RunId | None = run
-    while of is not None:
-        earlier = await recoveries.of(of)
+    recoveries: Recoveries,
+    run: RunId,
+    path: Path,
+    nodes: Mapping[Path, Kept],
+    *,
+    to_success: bool = False,
+) -> list[Earlier]:
+    """The executions that recovered one another, from `run` on, as far as they had the node and it may have been begun before them.
+
+    No more of them than can be held at once; `to_success`: none before the first that has done it.
+    """
+    found: list[Earlier] = []
+    held, earlier = 0, await recoveries.beside(run, 0)
+    while earlier is not None:
         if earlier.alike(path, nodes):
-            yield earlier
-            if earlier.failed(path):
-                return
-        of = earlier.recovers
+            found.append(earlier)
+            if earlier.failed(path) or (to_success and earlier.success(path) is not None):
+                break
+        held += _size(earlier)
+        before = earlier.recovers
+        earlier = None if before is None else await recoveries.beside(before, held)
+    return found
 
 
 def _size(earlier: Earlier) -> int:
