@@ -16,11 +16,15 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.ours import ROOT
 from benchmarks.table import Figure
 from benchmarks.transitions import Overheard
+
+if TYPE_CHECKING:
+    from flyte_jupyter.engine.adapters.kubernetes.api import Transport
+    from flyte_jupyter.engine.adapters.kubernetes.connection import KubernetesConnection
 
 WIDE, LONG, AT_ONCE = 500, 100, 64
 GAPS = {
@@ -88,16 +92,16 @@ def _settings(namespace: str) -> Any:
     return dataclasses.replace(made, tell_after=1.0, log_seconds=0.0)
 
 
-async def _overheard(cluster: Any) -> Overheard:
+async def _connected(kubeconfig: Path) -> KubernetesConnection:
     from flyte_jupyter.engine.adapters.clock import SystemClock
     from flyte_jupyter.engine.adapters.kubernetes.connection import connect
     from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
-    return Overheard(await connect(ConnectionSettings(cluster.kubeconfig), SystemClock()))
+    return await connect(ConnectionSettings(kubeconfig), SystemClock())
 
 
 @contextlib.asynccontextmanager
-async def _api(connection: Overheard, settings: Any) -> AsyncIterator[Any]:
+async def _api(connection: Transport, settings: Any) -> AsyncIterator[Any]:
     from flyte_jupyter.engine.adapters.kubernetes.api import Api
 
     api = Api(connection, settings.pace)
@@ -186,7 +190,7 @@ class RawLoop:
 async def _raw_rate(cluster: Any) -> float:
     namespace = _namespace(cluster)
     settings = _settings(namespace)
-    async with _api(await _overheard(cluster), settings) as api:
+    async with _api(await _connected(cluster.kubeconfig), settings) as api:
         loop = RawLoop(api, namespace, settings)
         room = asyncio.Semaphore(AT_ONCE)
 
@@ -205,7 +209,7 @@ async def _raw_rate(cluster: Any) -> float:
     return WIDE / took
 
 
-async def _raw_chain(connection: Overheard, namespace: str) -> None:
+async def _raw_chain(connection: Transport, namespace: str) -> None:
     settings = _settings(namespace)
     async with _api(connection, settings) as api:
         loop = RawLoop(api, namespace, settings)
@@ -222,12 +226,12 @@ async def _raw_chain(connection: Overheard, namespace: str) -> None:
 
 async def _our_rate(cluster: Any) -> float:
     namespace = _namespace(cluster)
-    took = await _launched(await _overheard(cluster), namespace, WIDE)
+    took = await _launched(await _connected(cluster.kubeconfig), namespace, WIDE)
     _remove(cluster, namespace)
     return WIDE / took
 
 
-async def _our_chain(connection: Overheard, namespace: str) -> None:
+async def _our_chain(connection: Transport, namespace: str) -> None:
     await _launched(connection, namespace, LONG, chain=True)
 
 
@@ -243,7 +247,7 @@ def _remove(cluster: Any, namespace: str) -> None:
 
 
 async def _launched(
-    connection: Overheard, namespace: str, nodes: int, *, chain: bool = False
+    connection: Transport, namespace: str, nodes: int, *, chain: bool = False
 ) -> float:
     """Seconds from the launch of a workflow to its end, its pods gone. Data stands in a folder: fake pods read none."""
     from flyte_jupyter.idl.ids import RunId
@@ -349,7 +353,7 @@ def _gaps(cluster: Any, chain: Any) -> tuple[list[float], list[float]]:
     """Seconds from a pod's success to the next pod's creation, as a process of its own sees them, and what of that is ours."""
 
     async def overheard() -> list[float]:
-        connection = await _overheard(cluster)
+        connection = Overheard(await _connected(cluster.kubeconfig))
         await chain(connection, namespace)
         return connection.transitions()
 
@@ -371,12 +375,9 @@ def _gaps(cluster: Any, chain: Any) -> tuple[list[float], list[float]]:
 
 async def observe(kubeconfig: str, namespace: str) -> None:
     """Print when each pod of a namespace was seen to be there, and to have succeeded."""
-    from flyte_jupyter.engine.adapters.clock import SystemClock
     from flyte_jupyter.engine.adapters.kubernetes.api import Api
-    from flyte_jupyter.engine.adapters.kubernetes.connection import connect
-    from flyte_jupyter.engine.adapters.kubernetes.settings import ConnectionSettings
 
-    api = Api(await connect(ConnectionSettings(Path(kubeconfig)), SystemClock()))
+    api = Api(await _connected(Path(kubeconfig)))
     seen: set[tuple[str, str]] = set()
     path = f"/api/v1/namespaces/{namespace}/pods"
     version = await _version(api, path)
