@@ -11,6 +11,8 @@ NOTICED = timedelta(seconds=5)
 """A pause of the whole process shorter than this is ordinary slowness, not a gap."""
 _BEAT = 1.0
 """Seconds between two looks at the clocks."""
+_LONGEST = NOTICED.total_seconds() + _BEAT
+_NONE = timedelta(0)
 
 
 class SystemClock:
@@ -31,7 +33,7 @@ class SystemClock:
         self._shown_steady = steady()
         self._beat_wall = wall()
         self._beat_steady = steady()
-        self._gap = timedelta(0)
+        self._gap = _NONE
         self._sleepers = 0
 
     def now(self) -> datetime:
@@ -45,7 +47,7 @@ class SystemClock:
     def gap(self) -> timedelta:
         """How long the process stood still since this was last asked; zero as a rule."""
         self._look()
-        gap, self._gap = self._gap, timedelta(0)
+        gap, self._gap = self._gap, _NONE
         return gap
 
     async def sleep_until(self, when: datetime) -> None:
@@ -69,12 +71,11 @@ class SystemClock:
             return
         # A suspended machine stops the steady clock on Linux, a stopped process does not: the steady clock tells of
         # the one, the wall clock beside it of the other.
-        steady = self._steady() - self._beat_steady
-        wall = self._wall() - self._beat_wall
-        stood = timedelta(seconds=max(steady, wall) - _BEAT)
-        if stood > NOTICED:
-            self._gap += stood
-        self._beat()
+        steady, wall = self._steady(), self._wall()
+        stood = max(steady - self._beat_steady, wall - self._beat_wall)
+        if stood > _LONGEST:
+            self._gap += timedelta(seconds=stood - _BEAT)
+        self._beat_steady, self._beat_wall = steady, wall
 
     def _beat(self) -> None:
         self._beat_wall, self._beat_steady = self._wall(), self._steady()

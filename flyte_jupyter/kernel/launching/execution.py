@@ -30,7 +30,7 @@ from flyte_jupyter.kernel.types import Converter
 
 _ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
 _FAILED = ("FAILED", "TIMED_OUT")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
 _SHARE = 1 / 20
 """How much longer than the execution itself a wait may take."""
 _NAME_BYTES = 9
