@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flytekit_attempts import archive, execute, fast
 from local_attempts import attempt_id, bench, seen
-from test_local_containers import NOTES, fake_docker, raw
+from test_local_containers import NOTES, engine, fake_docker, path_with, raw
 
 from flyte_jupyter.engine.adapters.local.link import Hello
 from flyte_jupyter.engine.adapters.local.resources import Capacity
@@ -18,6 +18,7 @@ from flyte_jupyter.engine.core.state import Blame
 from flyte_jupyter.engine.ports import Accepted, Rejected
 from flyte_jupyter.idl import core
 
+__all__ = ["engine"]
 Secret = core.Secret
 VALUE = "correct-horse-battery"
 PASSWORD = Secret(group="Db", key="Password", mount_requirement=Secret.ENV_VAR, env_var="DB")
@@ -76,7 +77,7 @@ def asking(spec, *secrets):
 
 def holding(folder: Path, word: str) -> list[Path]:
     """Files that the executor has written, and command lines of this machine's processes, with a word in them."""
-    files = [p for part in ("local", "logs") for p in (folder / part).rglob("*")]
+    files = [p for p in folder.rglob("*") if not p.is_relative_to(folder / "secrets")]
     lines = [p / "cmdline" for p in Path("/proc").iterdir() if p.name.isdecimal()]
     found = []
     for path in [*files, *lines]:
@@ -328,5 +329,29 @@ def test_a_container_is_given_names_of_variables_and_files_to_see(tmp_path):
             assert ("--volume", f"{keys}:/etc/flyte/secrets/db/v2/keys:ro") in options
             assert not [word for word in words if VALUE in word]
             assert f"has {VALUE} {VALUE} /etc/flyte/secrets/db/v2/keys" in lines
+
+    asyncio.run(main())
+
+
+def test_a_container_has_its_secrets_and_what_may_be_a_file_is_one(tmp_path, engine):
+    put(tmp_path, "Db/Password", f"{VALUE}-1\n")
+    put(tmp_path, "db/v2/Keys", f"{VALUE}-2")
+    put(tmp_path, "db/any", f"{VALUE}-3")
+    script = (
+        "echo $_FSEC_DB_PASSWORD $DB $_FSEC_DB_ANY; cat $KEYS; echo; "
+        "cat $FLYTE_SECRETS_DEFAULT_DIR/db/any; echo; ls $FLYTE_SECRETS_DEFAULT_DIR/db"
+    )
+
+    async def main():
+        async with bench(tmp_path, environ={**os.environ, **path_with(engine)}) as b:
+            spec = asking(raw(b, script, data=None), PASSWORD, KEYS, ANY)
+            assert (await b.run(spec)).code == 0, await b.log(spec)
+            told = (await b.log(spec)).split()
+            assert told == [*(f"{VALUE}-{n}" for n in (1, 1, 2, 3)), "any", "v2"]
+            log = b.executor._logs
+            assert all(path.is_relative_to(log) for path in holding(tmp_path, VALUE))
+            # The engine itself keeps variables.
+            assert not holding(engine.parent, f"{VALUE}-2")
+            assert not holding(engine.parent, f"{VALUE}-3")
 
     asyncio.run(main())

@@ -250,7 +250,6 @@ def argv_of(
         "program": words[0] if container.command else "",
         "command": words[1:] if container.command else words,
         "variables": sorted(variables | secrets.names),
-        "secrets": {path: f"{FOLDER_IN_CONTAINERS}/{name}" for name, path in secrets.files.items()},
         "memory": memory_limit_of(spec.template),
         "devices": entry.grant.devices,
         "places": [],
@@ -258,6 +257,9 @@ def argv_of(
         "output_prefix": spec.output_prefix,
         "raw_output_prefix": spec.raw_output_prefix,
     }
+    if secrets.files:
+        seen = {path: f"{FOLDER_IN_CONTAINERS}/{name}" for name, path in secrets.files.items()}
+        order["secrets"] = seen
     if shared := shared_memory_of(spec.template):
         order |= {"shared": shared.folder, "shared_bytes": shared.most or _much()}
     if config.enabled:

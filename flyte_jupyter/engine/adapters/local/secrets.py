@@ -103,7 +103,9 @@ class Secrets:
             given.variables |= dict.fromkeys(names, self.environ[variable])
             return
         self._look_at(path, secret, "" if wants_file else variable)
-        if kind != core.Secret.FILE:
+        # Engines keep a container's variables on their disk, podman for longer than the container: only who insists has one there.
+        contained = place == FOLDER_IN_CONTAINERS
+        if kind == core.Secret.ENV_VAR or (kind == core.Secret.ANY and not contained):
             given.read |= dict.fromkeys(names, str(path))
         if kind != core.Secret.ENV_VAR:
             name = "/".join(_parts(secret)).lower()
