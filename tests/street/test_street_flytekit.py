@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from flytekit_platform import Platform, register
 from processes import stop_control_plane
 
 from flyte_jupyter.idl import core
-from flyte_jupyter.supervisor import find_or_start
+from flyte_jupyter.supervisor import find_or_start, places
+
+SECRETS = {
+    "db/password": "first-of-the-secrets\n",
+    "Db/2/Key": "second-of-the-secrets",
+    "db/either": "third-of-the-secrets",
+}
+PASSWORD, KEY, EITHER = (
+    hashlib.sha256(value.strip().encode()).hexdigest()[:8] for value in SECRETS.values()
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +28,11 @@ def platform(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLYTE_JUPYTER_DATA_DIR", str(data))
         patch.delenv("FLYTE_JUPYTER_ENDPOINT", raising=False)
+        for name, value in SECRETS.items():
+            file = data / "secrets" / name
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.write_text(value)
+            file.chmod(0o600)
         yield Platform(find_or_start())
     stop_control_plane(data)
 
@@ -132,3 +148,20 @@ def test_programs_of_flytekits_users_run_unchanged(platform, module):
         else:
             assert closure.phase == core.WorkflowExecution.SUCCEEDED, (name, closure.error)
             assert platform.outputs(execution) == wanted, name
+
+
+def test_tasks_have_the_secrets_that_they_ask_for_and_no_file_of_ours_holds_one(platform):
+    made = register(platform.call, "secrets")
+    told, untold = platform.launch(made, "told"), platform.launch(made, "untold")
+    assert platform.ended(told).closure.phase == core.WorkflowExecution.SUCCEEDED
+    items = [f"1 {PASSWORD}", f"2 {PASSWORD}"]
+    wanted = {"o0": f"{PASSWORD} {KEY} {EITHER}", "o1": "none", "o2": items}
+    assert platform.outputs(told) == wanted
+    closure = platform.ended(untold).closure
+    assert closure.phase == core.WorkflowExecution.FAILED
+    assert closure.error.code == "SecretMissing"
+    data = places().data
+    assert f"{data}/secrets/db/absent" in closure.error.message
+    files = [p for p in data.rglob("*") if p.is_file() and not p.is_symlink()]
+    holding = {str(p.relative_to(data)) for p in files if b"-of-the-secrets" in p.read_bytes()}
+    assert holding == {f"secrets/{name}" for name in SECRETS}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from flyte_jupyter.kernel.runtime import isolation, outputs
@@ -30,7 +30,7 @@ class Order:
 
     With an `input_path` inputs are laid there, and with an `output_path` outputs are collected from there; `interface` is as the
     copilot's command line has it. `places` are folders that the container sees where they are; `shared` is one in memory, of so many
-    bytes.
+    bytes. `secrets` are files that it sees under these names.
     """
 
     engine: str
@@ -49,6 +49,7 @@ class Order:
     output_path: str = ""
     data_format: str = "JSON"
     keep_uris: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
     interface: str = ""
     shared: str = ""
     shared_bytes: int = 0
@@ -78,6 +79,7 @@ def words_of(order: Order, work: Path) -> list[str]:
         mounts.append(f"{work}/inputs:{order.input_path}")
     if order.output_path:
         mounts.append(f"{work}/outputs:{order.output_path}")
+    mounts += [f"{file}:{name}:ro" for file, name in order.secrets.items()]
     for mount in mounts:
         words += ["--volume", mount]
     return [*words, order.image, *order.command]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from flyte_jupyter.kernel.runtime import isolation, storage
+from flyte_jupyter.kernel.runtime import isolation, secrets, storage
 from flyte_jupyter.kernel.runtime.execute import Arguments, Handed, execute
 
 _OPTIONS = {
@@ -76,6 +76,7 @@ def run(
 def main() -> None:
     """The console script. Leaves the process with the exit status of `run`."""
     isolation.gather_orphans()
+    secrets.settle()
     sys.exit(run(sys.argv[1:]))
 
 

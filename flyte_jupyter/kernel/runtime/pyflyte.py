@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
-from flyte_jupyter.kernel.runtime import execute, isolation
+from flyte_jupyter.kernel.runtime import execute, isolation, secrets
 
 _MODULE = "flytekit.bin.entrypoint"
 _COMMANDS = {
@@ -145,6 +145,7 @@ def _reach_local_uris(provider: Any) -> None:
 def main() -> None:
     """The command line after the module's name is the task's. Leaves the process with the exit status of `run`."""
     isolation.gather_orphans()
+    secrets.settle()
     why = missing()
     if why:
         print(why, file=sys.stderr)  # noqa: T201  # a command speaks there

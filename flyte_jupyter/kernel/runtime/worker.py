@@ -13,7 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from flyte_jupyter.kernel.runtime import entrypoint, frames, isolation, marks, pyflyte, tidying
+from flyte_jupyter.kernel.runtime import (
+    entrypoint,
+    frames,
+    isolation,
+    marks,
+    pyflyte,
+    secrets,
+    tidying,
+)
 from flyte_jupyter.kernel.runtime.execute import Handed
 from flyte_jupyter.kernel.runtime.job import Job, is_ours
 from flyte_jupyter.kernel.runtime.variables import Variables
@@ -178,7 +186,7 @@ def _settled(variables: Variables, env: Mapping[str, str], cwd: str) -> str:
     except OSError as e:
         return f"cannot enter the working directory: {e}"
     try:
-        variables.become(env)
+        variables.become(secrets.with_secrets(env))
     except (OSError, ValueError) as e:
         return f"cannot set the environment: {e}"
     marks.show(env)
@@ -234,6 +242,8 @@ def exec_argv(job: Job) -> list[str]:
         module, words = "entrypoint", job.argv[1:]
     elif job.flytekits:
         module, words = "pyflyte", job.argv
+    elif secrets.are_told(job.env):
+        module, words = "secrets", job.argv
     else:
         return list(job.argv)
     return [sys.executable, "-P", "-u", "-m", f"flyte_jupyter.kernel.runtime.{module}", *words]

@@ -42,6 +42,7 @@ from flyte_jupyter.kernel.runtime.waiting import Waiting
 from flyte_jupyter.kernel.runtime.watch import Watch
 
 PROTOCOL = 1
+_CAN = {"waits": True, "hands": True, "holds": True, "secrets": True}
 
 
 @dataclass(slots=True)
@@ -169,9 +170,7 @@ class Zygote:
             "identity": isolation.identity(os.getpid()),
             "python": sys.version.split()[0],
             "environment": self.environment,
-            "waits": True,
-            "hands": True,
-            "holds": True,
+            **_CAN,
             "attempts": self.attempts.wire(),
         }
 

@@ -17,6 +17,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
     shared_memory_of,
     wants_of,
 )
+from flyte_jupyter.engine.adapters.local.secrets import Secrets, are_asked
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.zygotes import Zygotes
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
@@ -30,6 +31,7 @@ class Admission:
     environ: Mapping[str, str]
     zygotes: Zygotes
     engines: Engines
+    secrets: Secrets
 
     def entry(self, spec: AttemptSpec, grant: Grant) -> Entry:
         """The attempt as the executor keeps it in mind."""
@@ -53,10 +55,13 @@ class Admission:
         """Why it cannot run here as it is; None when it can."""
         if self.is_at_home(spec):
             return None
+        if problem := self.secrets.problem_with(spec.template):
+            return rejected(problem.code, f"{task_of(spec)}: {problem}")
         if jobs.needs_image(spec, self.environ):
             return await self.engines.refusal(spec)
         return jobs.problem_with(spec, self.environ)
 
     def is_at_home(self, spec: AttemptSpec) -> bool:
-        """Whether it is our own runtime's, whose interpreter runs already."""
-        return command.is_own(spec.template) and self.zygotes.ready(jobs.kind_of(spec)) is not None
+        """Whether it is our own runtime's, whose interpreter runs already, and wants nothing that has to be looked for."""
+        ours = command.is_own(spec.template) and not are_asked(spec.template)
+        return ours and self.zygotes.ready(jobs.kind_of(spec)) is not None

@@ -19,6 +19,7 @@ from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.resources import memory_limit_of, shared_memory_of
+from flyte_jupyter.engine.adapters.local.secrets import FOLDER_IN_CONTAINERS, Given
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
 from flyte_jupyter.idl import core
 
@@ -231,7 +232,9 @@ def _much() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> list[str]:
+def argv_of(
+    entry: Entry, words: list[str], environment: Mapping[str, str], secrets: Given
+) -> list[str]:
     """The command line of the attempt's process, which runs the container. `words` is the task's own command, filled.
 
     As in a pod, a task's command takes the place of the image's program, and its arguments that of the image's command.
@@ -239,13 +242,14 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
     spec, container = entry.spec, entry.spec.template.container
     config = container.data_config
     formats = core.DataLoadingConfig.LiteralMapFormat
+    variables = environment.keys() - command.passed_on(environment).keys()
     order: dict[str, Any] = {
         "engine": entry.engine,
         "name": name_of(entry.key),
         "image": container.image,
         "program": words[0] if container.command else "",
         "command": words[1:] if container.command else words,
-        "variables": sorted(environment.keys() - command.passed_on(environment).keys()),
+        "variables": sorted(variables | secrets.names),
         "memory": memory_limit_of(spec.template),
         "devices": entry.grant.devices,
         "places": [],
@@ -253,6 +257,9 @@ def argv_of(entry: Entry, words: list[str], environment: Mapping[str, str]) -> l
         "output_prefix": spec.output_prefix,
         "raw_output_prefix": spec.raw_output_prefix,
     }
+    if secrets.files:
+        seen = {path: f"{FOLDER_IN_CONTAINERS}/{name}" for name, path in secrets.files.items()}
+        order["secrets"] = seen
     if shared := shared_memory_of(spec.template):
         order |= {"shared": shared.folder, "shared_bytes": shared.most or _much()}
     if config.enabled:

@@ -29,6 +29,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
     devices,
     machine,
 )
+from flyte_jupyter.engine.adapters.local.secrets import Secrets
 from flyte_jupyter.engine.adapters.local.slots import Slots
 from flyte_jupyter.engine.adapters.local.starting import NO_ROOM, Grounds, Starter
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
@@ -60,7 +61,7 @@ class KillPending(NotNow):
 class LocalExecutor:
     """An `Executor` over zygotes. All of its methods belong to one event loop.
 
-    `folder` holds its own files (attempts, zygotes, unpacked bundles), `logs` the logs of attempts.
+    `folder` holds its own files (attempts, zygotes, unpacked bundles), `logs` the logs of attempts. The user's secrets are beside it.
     """
 
     def __init__(
@@ -91,14 +92,18 @@ class LocalExecutor:
             silence=self._settings.silence_seconds,
         )
         self._engines = Engines(self._environ)
+        secrets = Secrets(folder.parent / "secrets", self._environ)
         self._starter = Starter(
             grounds,
             self._folders,
             self._zygotes,
             Warmth(self._zygotes, bundles, self._settings),
             self._engines,
+            secrets,
         )
-        self._admission = Admission(self.capacity, self._environ, self._zygotes, self._engines)
+        self._admission = Admission(
+            self.capacity, self._environ, self._zygotes, self._engines, secrets
+        )
         self._drafts = Drafts(self._admission, self._folders, self._starter)
         self._entries: dict[AttemptId, Entry] = {}
         self._by_key: dict[str, Entry] = {}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte_jupyter.engine.adapters.local import command, containers, logs
+from flyte_jupyter.engine.adapters.local import command, containers, logs, secrets
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
 from flyte_jupyter.engine.adapters.local.link import Message
 from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of, unusable
@@ -140,7 +140,7 @@ def _given(spec: AttemptSpec) -> Message:
 def _asked(template: core.TaskTemplate) -> Message:
     config = template.config
     return {
-        "reuse": config.get(_REUSE) == "true",
+        "reuse": _may_reuse(template),
         "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
     }
 
@@ -148,7 +148,12 @@ def _asked(template: core.TaskTemplate) -> Message:
 @once_a_template
 def may_follow(template: core.TaskTemplate) -> bool:
     """Whether a worker that has done with one attempt of the task may go on with the next by itself."""
-    return template.config.get(_REUSE) == "true" and command.is_own(template)
+    return _may_reuse(template) and command.is_own(template)
+
+
+def _may_reuse(template: core.TaskTemplate) -> bool:
+    """Who has secrets leaves nothing of them to the next: its process ends with it."""
+    return template.config.get(_REUSE) == "true" and not secrets.are_asked(template)
 
 
 def warn_of_change(log: Path, interpreter: str) -> None:

@@ -46,6 +46,8 @@ class Hello:
     """Whether it hands attempts their inputs; for one of an older release they have to be in a file."""
     holds: bool = False
     """Whether it takes attempts that may never begin."""
+    secrets: bool = False
+    """Whether its attempts read their secrets; those of an older release would run without."""
 
 
 class Link(asyncio.Protocol):
@@ -90,6 +92,7 @@ class Link(asyncio.Protocol):
                 waits=answer.get("waits", False),
                 hands=answer.get("hands", False),
                 holds=answer.get("holds", False),
+                secrets=answer.get("secrets", False),
             )
         except BaseException:
             self._drop()

@@ -15,6 +15,7 @@ from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import NOBODY, Folders
 from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
+from flyte_jupyter.engine.adapters.local.secrets import SecretRefused, Secrets
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
@@ -28,6 +29,10 @@ _MOST_ENVIRONMENTS = 64
 _TRIES = 3
 _Made = TypeVar("_Made")
 _MARK = "_FLYTE_JUPYTER_ATTEMPT"
+_OLDER = (
+    "it asks for secrets, and the flyte-jupyter of {} is an older one that gives none to tasks. "
+    "Upgrade it there, wait until what runs there is over, and launch again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Starter:
     zygotes: Zygotes
     warmth: Warmth
     engines: Engines
+    secrets: Secrets
     _environments: dict[tuple[int, RunId, Grant], tuple[core.TaskTemplate, Mapping[str, str]]] = (
         field(default_factory=dict)
     )
@@ -79,6 +85,8 @@ class Starter:
                 self._send(entry, zygote, message)
         except ZygoteFailed as e:
             return Exit(why=refused(e.code, str(e)))
+        except SecretRefused as e:
+            return Exit(why=refused(e.code, f"{task_of(entry.spec)}: {e}"))
         except TooLong as e:
             text = f"{task_of(entry.spec)} cannot be started: its command line and its environment variables are too long ({e})."
             return Exit(why=refused("LaunchTooLarge", f"{text} Pass what is large as an input."))
@@ -100,7 +108,7 @@ class Starter:
         entry.zygote = zygote
         try:
             self._send(entry, zygote, self._message(entry, zygote, work))
-        except TooLong:
+        except (TooLong, SecretRefused):
             zygote.keys.discard(entry.key)
             entry.zygote = None
             return False  # said by who starts it after all
@@ -173,16 +181,20 @@ class Starter:
     ) -> Message:
         shared = self._shared(entry)
         alone = command.environment_alone(entry.spec, entry.grant, shared)
+        secrets = self.secrets.of(entry.spec.template, work, contained=bool(entry.engine))
+        if secrets.names and not zygote.hello.secrets:
+            raise SecretRefused("InterpreterUnusable", _OLDER.format(zygote.kind.interpreter))
         places = jobs.Places(work, logs.log_name(self.grounds.logs, entry.spec.id))
         message = jobs.launch_message(entry, inputs, places, self.grounds.settings)
         if entry.engine:
             # The container has the limit; this process only waits for it.
-            argv = containers.argv_of(entry, message["argv"], {**shared, **alone})
+            argv = containers.argv_of(entry, message["argv"], {**shared, **alone}, secrets)
             message |= {"argv": argv, "memory": 0}
         else:
             # A container's processes are its engine's to end.
             name, value = self.grounds.mark_of(entry.key)
             alone[name] = value
+        alone |= secrets.environment("" if entry.engine else work)
         if zygote.hello.waits:
             message |= {"of": zygote.link.environment(shared), "env": alone}
         else:
