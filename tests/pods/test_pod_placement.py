@@ -452,6 +452,7 @@ def test_a_secret_in_a_variable():
     assert {k: v for k, v in env.items() if k in FOUND} == FOUND
     assert env["_FSEC_USER-INFO_TOKEN"] == {"secretKeyRef": {"name": "user-info", "key": "Token"}}
     assert env["PGPASSWORD"] == {"secretKeyRef": {"name": "db", "key": "password"}}
+    assert env["_FSEC_DB_V2_PASSWORD"] == env["PGPASSWORD"]  # where flytekit looks for it
     assert "volumes" not in body
 
 

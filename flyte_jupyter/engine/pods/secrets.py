@@ -60,9 +60,12 @@ def _variables(secrets: Sequence[core.Secret], settings: PodSettings) -> list[Ma
     for secret in secrets:
         if secret.mount_requirement == core.Secret.ENV_VAR:
             parts = [p for p in (secret.group, secret.group_version, secret.key) if p]
-            name = secret.env_var or VARIABLE_PREFIX + "_".join(parts).upper()
             reference = {"name": settings.secret_prefix + secret.group, "key": secret.key}
-            found[name] = {"valueFrom": {"secretKeyRef": reference}}
+            source = {"valueFrom": {"secretKeyRef": reference}}
+            # As Flyte has it: flytekit looks for the one, the task's author perhaps for the other.
+            found[VARIABLE_PREFIX + "_".join(parts).upper()] = source
+            if secret.env_var:
+                found[secret.env_var] = source
         elif secret.env_var:
             found[secret.env_var] = {"value": f"{_folder(secret)}/{secret.key.lower()}"}
     return [{"name": name, **source} for name, source in found.items()]
