@@ -54,6 +54,7 @@ def use_cases(platform: Platform) -> UseCases:
         "UpdateExecution": executions.update,
         "GetNodeExecution": nodes.get,
         "ListNodeExecutions": nodes.list,
+        "ListNodeExecutionsForTask": nodes.made_by,
         "GetNodeExecutionData": nodes.data,
         "GetDynamicNodeWorkflow": nodes.dynamic_workflow,
         "GetTaskExecution": nodes.attempt,
