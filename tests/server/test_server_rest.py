@@ -147,6 +147,7 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         "GetNamedEntity": f"named_entities/WORKFLOW/{AT}/twice",
         "GetExecution": f"executions/{AT}/both",
         "ListExecutions": f"executions/{AT}?limit=5&sort_by.key=created_at&sort_by.direction=DESCENDING",
+        "GetExecutionMetrics": f"metrics/executions/{AT}/both?depth=9",
         "GetNodeExecution": f"node_executions/{node}",
         "ListNodeExecutions": f"node_executions/{AT}/both?limit=50",
         "GetTaskExecution": f"task_executions/{attempt}",
