@@ -13,7 +13,17 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.python_function_task import EagerFailureHandlerTask
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
 from flytekit.models.literals import LiteralMap
-from server_specs import AT, DOMAIN, PROJECT, as_json, integer, launch, register, wait_for_end
+from server_specs import (
+    AT,
+    DOMAIN,
+    PROJECT,
+    as_json,
+    integer,
+    launch,
+    launch_plan,
+    register,
+    wait_for_end,
+)
 
 from flyte_jupyter.idl import admin, core
 
@@ -54,6 +64,18 @@ def test_executions_are_found_by_their_labels_and_tags(server):
     assert server.call("GET", path)[0] == 400, (
         "which of its labels would an execution be sorted by?"
     )
+
+
+def test_labels_of_a_launch_plan_are_its_executions_too(server):
+    register(server)
+    plan = launch_plan("labelled")
+    plan.spec.labels.values["team"] = "green"
+    server.ok("POST", "/api/v1/launch_plans", as_json(plan))
+    server.ok("POST", "/api/v1/executions", as_json(launch("of-plan", "labelled", x=integer(1))))
+    wait_for_end(server, "of-plan")
+    assert found(server, "eq(execution_tag.key,team)", "eq(execution_tag.value,green)") == [
+        "of-plan"
+    ]
 
 
 class OverRest:
