@@ -25,10 +25,10 @@ from flyte_jupyter.store.node_executions import NodeExecutions, find_run, row_id
 from flyte_jupyter.store.projections import execution_is_final
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.recording import put_execution, read_execution
-from flyte_jupyter.store.rows import execution_row, path_key, path_of
+from flyte_jupyter.store.rows import execution_row, path_key, path_of, tag_rows
 from flyte_jupyter.store.runs import checked, named, send
 from flyte_jupyter.store.selecting import page
-from flyte_jupyter.store.tables import closures, executions, runs
+from flyte_jupyter.store.tables import closures, executions, runs, tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ _active = select(func.count()).select_from(runs).where(runs.c.final.is_(False))
 _keep_closure = dialect.insert_new(closures)
 _add_run = dialect.Prepared(runs.insert())
 _add_execution = executions.insert()
+_add_tags = tags.insert()
 _child = runs.alias("child")
 _parent = (
     select(
@@ -111,6 +112,8 @@ class Executions(NodeExecutions):
         }
         (run_id,) = dialect.insert_numbered(connection, _add_run, [row])
         connection.execute(_add_execution, execution_row(run_id, new.execution))
+        if found_by := tag_rows(run_id, new.execution.spec):
+            connection.execute(_add_tags, found_by)
         send(self._db, transaction, run_id, run, codec.encode_observation(Started()))
         append(self._db, transaction, [Touched(ChangeKind.EXECUTION, run)])
 

@@ -8,7 +8,7 @@ from sqlalchemy import case, func
 
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store.query import Field, Kind
-from flyte_jupyter.store.selecting import Listing
+from flyte_jupyter.store.selecting import Beside, Listing
 from flyte_jupyter.store.tables import (
     artifacts,
     entities,
@@ -17,6 +17,7 @@ from flyte_jupyter.store.tables import (
     node_executions,
     projects,
     signals,
+    tags,
     task_executions,
 )
 
@@ -80,6 +81,11 @@ EXECUTIONS = Listing(
         "task": case((_SINGLE, executions.c.launch_plan), else_=""),
         "task_version": case((_SINGLE, executions.c.launch_plan_version), else_=""),
     },
+    beside=Beside(
+        tags,
+        {"execution_tag.key": Field("tag"), "execution_tag.value": Field("value")},
+        "run_id",
+    ),
 )
 NODE_EXECUTIONS = Listing(
     node_executions,

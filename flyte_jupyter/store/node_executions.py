@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from flyte_jupyter.idl import admin, event
 from flyte_jupyter.idl.ids import Path, RunId
@@ -16,7 +16,7 @@ from flyte_jupyter.store.feed import Change, ChangeKind
 from flyte_jupyter.store.listings import NODE_EXECUTIONS, TASK_EXECUTIONS
 from flyte_jupyter.store.query import Page, Query
 from flyte_jupyter.store.recording import read_execution
-from flyte_jupyter.store.rows import path_of
+from flyte_jupyter.store.rows import path_key, path_of
 from flyte_jupyter.store.runs import named
 from flyte_jupyter.store.selecting import page
 from flyte_jupyter.store.tables import closures, node_executions, runs, task_executions
@@ -64,9 +64,21 @@ class NodeExecutions:
 
         Raises `NotFound`.
         """
-        statement = select(node_executions.c.body)
-        if parent is not None:
-            statement = statement.where(node_executions.c.parent == parent)
+        which = [] if parent is None else [node_executions.c.parent == parent]
+        return await self._nodes(run, query, *which)
+
+    async def made_by(
+        self, run: RunId, node: str, attempt: int, query: Query
+    ) -> Page[admin.NodeExecution]:
+        """The nodes of the graph that this attempt at a dynamic node made, in the order in which they began. Raises `NotFound`."""
+        scope = path_key((*await self.node_path(run, node), attempt)).removesuffix("]")
+        inside = node_executions.c.path.startswith(f"{scope},", autoescape=True)
+        return await self._nodes(run, query, node_executions.c.parent == node, inside)
+
+    async def _nodes(
+        self, run: RunId, query: Query, *which: ColumnElement[bool]
+    ) -> Page[admin.NodeExecution]:
+        statement = select(node_executions.c.body).where(*which)
 
         def find(connection: Connection) -> Page[admin.NodeExecution]:
             only = statement.where(node_executions.c.run_id == row_id(connection, run))

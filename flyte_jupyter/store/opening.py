@@ -30,6 +30,7 @@ REVISIONS = {
     "0002": "0002_composites",
     "0003": "0003_literals",
     "0004": "0004_names",
+    "0005": "0005_tags",
 }
 """Every revision and its module in ``migrations/versions``, oldest first."""
 HEAD = list(REVISIONS)[-1]

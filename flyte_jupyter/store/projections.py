@@ -211,6 +211,20 @@ def fold_task_execution(
     return _folded(after, events, _TASK_RANKS, (_T.RUNNING,), _add_to_task, new=before is None)
 
 
+def with_news_at(before: admin.TaskExecution, at: Timestamp) -> admin.TaskExecution:
+    """The task execution once something new has been told of its items; of one that has ended the end remains the last news."""
+    known = before.closure.updated_at
+    if task_is_final(before.closure.phase) or (at.seconds, at.nanos) <= (
+        known.seconds,
+        known.nanos,
+    ):
+        return before
+    after = admin.TaskExecution()
+    after.CopyFrom(before)
+    after.closure.updated_at.CopyFrom(at)
+    return after
+
+
 def _add_to_task(
     after: admin.TaskExecution, closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent
 ) -> None:

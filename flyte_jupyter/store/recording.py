@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, bindparam, select
 
 from flyte_jupyter.engine.core.state import Kept, Succeeded
@@ -23,6 +24,7 @@ from flyte_jupyter.store.projections import (
     fold_task_execution,
     node_is_final,
     task_is_final,
+    with_news_at,
 )
 from flyte_jupyter.store.rows import (
     CHANGING,
@@ -275,16 +277,18 @@ class Recording:
         """The attempt after the events; None when they change nothing."""
         record, items = before or (None, _NO_ITEMS)
         after = fold_task_execution(record, *told)
-        moved = False
+        moved: Timestamp | None = None
         for seen in told:
             if seen.HasField("metadata") and seen.metadata.external_resources:
                 items = dict(items)
                 where = {"run_id": self.run_id, "node": key[0], "attempt": key[1]}
                 given = seen.metadata.external_resources
-                moved = resources.merge(self.connection, where, items, given) or moved
-        if after is None and not moved:
+                if resources.merge(self.connection, where, items, given):
+                    moved = seen.occurred_at
+        if after is None and moved is None:
             return None
-        return Attempt(cast("admin.TaskExecution", after or record), items)
+        made = cast("admin.TaskExecution", after or record)
+        return Attempt(made if moved is None else with_news_at(made, moved), items)
 
     def _known_tasks(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
         found: dict[tuple[str, int], Attempt] = {}

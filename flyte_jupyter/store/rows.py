@@ -97,6 +97,12 @@ def execution_row(run_id: int, execution: admin.Execution) -> Row:
     }
 
 
+def tag_rows(run_id: int, spec: admin.ExecutionSpec) -> list[Row]:
+    """Rows of what an execution can be found by: its labels, and its tags, which have no value (so FlyteAdmin keeps them)."""
+    pairs = {*spec.labels.values.items(), *((tag, "") for tag in spec.tags)}
+    return [{"tag": tag, "value": value, "run_id": run_id} for tag, value in sorted(pairs)]
+
+
 CHANGING = ("phase", "error_code", "updated_at", "started_at", "duration", "body")
 """What an event can change of a node's or a task's row: an index whose columns are not named is not touched."""
 NODE_COLUMNS = (

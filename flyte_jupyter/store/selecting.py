@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
 
 from flyte_jupyter.store.query import (
     Condition,
@@ -23,6 +23,19 @@ from flyte_jupyter.store.query import (
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A table with any number of rows for each row of a listing, which can be filtered by them and not sorted.
+
+    All that is asked about it must hold of one and the same of these rows.
+    """
+
+    table: Table
+    fields: Mapping[str, Field]
+    by: str
+    """The column, of the same name in both tables, that says what belongs together."""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """What can be listed of one table: the fields to ask about, and the order when none is asked for."""
 
@@ -33,6 +46,7 @@ class Listing:
     """Rows in this state are left out unless a filter is about ``state``."""
     computed: Mapping[str, ColumnElement[Any]] = field(default_factory=dict)
     """What can be asked about without being a column of the table."""
+    beside: Beside | None = None
 
     def column(self, name: str) -> ColumnElement[Any]:
         """What a field's column stands for in SQL."""
@@ -43,9 +57,11 @@ def page(
     connection: Connection, statement: Select[Any], listing: Listing, query: Query
 ) -> Page[Row[Any]]:
     """One page of the statement's rows. Raises `InvalidQuery`."""
-    asked = conditions(query.filters, listing.fields)
+    asked, of_others = _asked(listing, query.filters)
     start = offset(query)
     statement = statement.where(*(_where(listing.column(each.column), each) for each in asked))
+    if listing.beside is not None and of_others:
+        statement = statement.where(_matched(listing, listing.beside, of_others))
     if listing.hidden_state is not None and not mentions(asked, "state"):
         statement = statement.where(listing.column("state") != listing.hidden_state)
     by = sort_column(query.sort_by, listing.fields)
@@ -57,6 +73,24 @@ def page(
     rows = connection.execute(statement).all()
     more = len(rows) > query.limit
     return Page(rows[: query.limit], str(start + query.limit) if more else "")
+
+
+def _asked(listing: Listing, filters: str) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+    """What is asked about the listing's own rows, and about those beside them."""
+    others = {} if listing.beside is None else listing.beside.fields
+    found = conditions(filters, {**listing.fields, **others})
+    columns = {each.column for each in others.values()}
+    return (
+        tuple(each for each in found if each.column not in columns),
+        tuple(each for each in found if each.column in columns),
+    )
+
+
+def _matched(listing: Listing, beside: Beside, asked: tuple[Condition, ...]) -> ColumnElement[bool]:
+    matching = select(beside.table.c[beside.by]).where(
+        *(_where(beside.table.c[each.column], each) for each in asked)
+    )
+    return listing.table.c[beside.by].in_(matching)
 
 
 _COMPARISONS: Mapping[Function, Callable[[Any, Any], ColumnElement[bool]]] = {

@@ -163,6 +163,16 @@ executions = Table(
     Index(None, "project", "domain", "phase", "run_id"),
 )
 
+tags = Table(
+    "tags",
+    metadata,
+    _text("tag", primary_key=True),
+    _text("value", primary_key=True),
+    _number("run_id", primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""What executions were launched with to be found by: labels with their values, tags without."""
+
 node_executions = Table(
     "node_executions",
     metadata,

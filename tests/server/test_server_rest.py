@@ -75,6 +75,26 @@ def test_a_launch_runs_to_its_end_and_every_reading_shows_it(server):
     assert literal["scalar"]["primitive"]["integer"] == "12"
 
 
+@pytest.mark.parametrize(
+    "of", ["task_executions", "data/task_executions", "children/task_executions"]
+)
+def test_an_attempt_is_of_its_task_and_of_no_other(server, of):
+    register(server)
+    run_to_end(server, "first")
+    path = f"/api/v1/{of}/{AT}/first/n0/{{}}?{'limit=9' if of[0] == 'c' else ''}"
+    server.ok("GET", path.format(f"{AT}/double/v1/0"))
+    for other in (
+        f"{AT}/treble/v1/0",
+        f"{AT}/double/v2/0",
+        f"{PROJECT}/production/double/v1/0",
+        f"flyteexamples/{DOMAIN}/double/v1/0",
+        f"{AT}/double/v1/1",
+    ):
+        status, said = server.call("GET", path.format(other))
+        assert (status, said["code"]) == (404, 5), other
+        assert "first" in said["message"]
+
+
 def test_binary_both_ways(server):
     for request, path in (
         (task(), "tasks"),
@@ -127,10 +147,12 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         "GetNamedEntity": f"named_entities/WORKFLOW/{AT}/twice",
         "GetExecution": f"executions/{AT}/both",
         "ListExecutions": f"executions/{AT}?limit=5&sort_by.key=created_at&sort_by.direction=DESCENDING",
+        "GetExecutionMetrics": f"metrics/executions/{AT}/both?depth=9",
         "GetNodeExecution": f"node_executions/{node}",
         "ListNodeExecutions": f"node_executions/{AT}/both?limit=50",
         "GetTaskExecution": f"task_executions/{attempt}",
         "ListTaskExecutions": f"task_executions/{node}?limit=50",
+        "ListNodeExecutionsForTask": f"children/task_executions/{attempt}?limit=50",
         "GetProject": f"projects/{PROJECT}",
         "ListProjects": "projects",
         "GetDomains": "domains",
@@ -143,7 +165,8 @@ def test_json_and_binary_say_the_same_for_every_reading(server):
         text = server.raw("GET", f"/api/v1/{path}", Accept="application/json")
         assert text.headers["Content-Type"] == "application/json"
         assert json_format.Parse(text.body, answer()) == as_binary, rpc
-        assert as_binary.ByteSize() or rpc == "ListActiveLaunchPlans"
+        nothing = ("ListActiveLaunchPlans", "ListNodeExecutionsForTask")
+        assert bool(as_binary.ByteSize()) != (rpc in nothing), rpc
 
 
 @pytest.mark.parametrize(

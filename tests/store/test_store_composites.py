@@ -244,6 +244,32 @@ def test_items_are_merged_by_index_and_try_and_counted_by_their_last_try(play):
     play(story)
 
 
+def test_news_of_items_moves_the_time_of_change_of_their_array(play):
+    async def story(executions, runs, feed, epoch):
+        def step(phase, seconds, *told):
+            metadata = items(*told)
+            return task_event(run(), "n0", 0, phase, later(seconds), metadata=metadata)
+
+        await executions.create(new_execution())
+        for version, (told, changed) in enumerate(
+            [
+                (step("RUNNING", 1, (0, 0, "QUEUED")), 1),
+                (step("RUNNING", 2, (0, 0, "RUNNING")), 2),
+                (step("RUNNING", 3, (0, 0, "RUNNING")), 2),
+                (step("SUCCEEDED", 4, (0, 0, "SUCCEEDED")), 4),
+                (step("RUNNING", 5, (1, 0, "SUCCEEDED")), 4),
+            ]
+        ):
+            await runs.commit(commit_of(run(), version, epoch, events=[told]))
+            closure = (await executions.task_execution(run(), "n0", 0)).closure
+            assert closure.updated_at.ToDatetime(NOW.tzinfo) == later(changed), version
+            since = f"gt(updated_at,{later(changed - 0.5):%Y-%m-%dT%H:%M:%S.%fZ})"
+            found = await executions.task_executions(run(), "n0", Query(since))
+            assert len(found.items) == 1, "and it can be asked for"
+
+    play(story)
+
+
 def test_a_step_of_an_array_is_one_change_which_tells_counts_but_not_each_item(play):
     async def story(executions, runs, feed, epoch):
         await executions.create(new_execution())

@@ -19,7 +19,7 @@ from flyte_jupyter.engine.core.actions import Launch
 from flyte_jupyter.engine.core.observations import AbortRequested, Started
 from flyte_jupyter.engine.core.state import Blocked, Running, RunPhase, Tries
 from flyte_jupyter.engine.ports import CacheKey
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import admin, core
 from flyte_jupyter.store import opening
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
@@ -85,6 +85,28 @@ def test_an_older_file_keeps_every_row_and_goes_on(older):
         assert node.input_uri == "file:///in"
         assert node.closure.phase == core.NodeExecution.SUCCEEDED
         assert len(await Feed(db).since(cursor)) == 1
+        await db.close()
+
+    asyncio.run(story())
+
+
+def test_executions_of_an_older_file_are_found_by_their_labels_and_tags(older):
+    with closing(sqlite3.connect(older)) as labelled, labelled:
+        (body,) = labelled.execute("SELECT body FROM executions WHERE name = 'b'").fetchone()
+        execution = admin.Execution.FromString(body)
+        execution.spec.labels.values["team"] = "red"
+        execution.spec.tags.append("nightly")
+        changed = (execution.SerializeToString(),)
+        labelled.execute("UPDATE executions SET body = ? WHERE name = 'b'", changed)
+
+    async def story():
+        db = Database.open(older)
+        for filters in (
+            "eq(execution_tag.key,team)+eq(execution_tag.value,red)",
+            "eq(execution_tag.key,nightly)",
+        ):
+            listed = await Executions(db).list("flytesnacks", "development", Query(filters))
+            assert [each.id.name for each in listed.items] == ["b"]
         await db.close()
 
     asyncio.run(story())

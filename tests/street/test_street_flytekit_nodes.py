@@ -37,6 +37,14 @@ def below(node, *names, attempt=0):
     return {short_id(f"{node}-{attempt}-{name}") for name in (*names, *GRAPH)}
 
 
+def made_by(street, name, node, attempt=0, limit=100):
+    """The nodes that one attempt at a node made."""
+    task = next(each for each in street.attempts(name, node)).id.task_id
+    of = f"{task.project}/{task.domain}/{task.name}/{task.version}/{attempt}"
+    path = f"children/task_executions/{HERE}/{name}/{node}/{of}?limit={limit}"
+    return list(street.ask(path, admin.NodeExecutionList).node_executions)
+
+
 def flags(node):
     metadata = node.metadata
     found = {
@@ -106,6 +114,14 @@ def test_a_dynamic_tasks_graph_is_there_for_clients(street):
     assert other.status == 404
 
 
+def test_what_an_attempt_at_a_dynamic_task_made_is_listed_by_it(street):
+    name = run(street, "dynamics", "fan_out", n=3)
+    below_it = [each.id.node_id for each in street.listed(name, "n0")]
+    assert [each.id.node_id for each in made_by(street, name, "n0")] == below_it
+    assert [each.id.node_id for each in made_by(street, name, "n0", limit=2)] == below_it[:2]
+    assert made_by(street, name, "n1") == [], "an ordinary task makes no nodes"
+
+
 def test_dynamic_tasks_inside_each_other_are_named_as_far_as_names_go(street):
     name = run(street, "dynamics", "recursion", n=3)
     path = ["n0"]
@@ -128,6 +144,10 @@ def test_a_dynamic_task_that_is_tried_again_has_another_graph(street):
     assert groups == {"0": "TIMED_OUT", "1": "SUCCEEDED"}
     assert phase_of(tree["n0"]) == "SUCCEEDED"
     assert [each.id.retry_attempt for each in street.attempts(name, "n0")] == [0, 1]
+    for attempt in (0, 1):
+        made = {each.id.node_id for each in made_by(street, name, "n0", attempt)}
+        assert f"n0-{attempt}-dn0" in made
+        assert made <= below("n0", "dn0", attempt=attempt)
 
 
 def test_a_map_is_one_task_execution_with_its_items_in_it(street):

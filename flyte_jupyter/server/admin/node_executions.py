@@ -8,6 +8,7 @@ from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.server.admin.calls import Caller
 from flyte_jupyter.server.admin.data import read_data
+from flyte_jupyter.server.admin.errors import NotFound
 from flyte_jupyter.server.admin.listing import for_a_list, query_of
 from flyte_jupyter.server.admin.names import required, run_id
 from flyte_jupyter.server.admin.platform import Platform
@@ -34,6 +35,17 @@ class NodeExecutionCases:
                 run, required(parent, "unique_parent_id")
             )
         page = await self._platform.executions.node_executions(run, query, parent=parent)
+        return admin.NodeExecutionList(node_executions=for_a_list(page.items), token=page.token)
+
+    async def made_by(
+        self, request: admin.NodeExecutionForTaskListRequest, _: Caller
+    ) -> admin.NodeExecutionList:
+        """The nodes of the graph that one attempt of a dynamic task made; none for any other attempt. Long errors are cut."""
+        name = request.task_execution_id
+        query = query_of(request, self._platform.max_listing)
+        await self._attempt(name)
+        run, node = _node(name.node_execution_id)
+        page = await self._platform.executions.made_by(run, node, name.retry_attempt, query)
         return admin.NodeExecutionList(node_executions=for_a_list(page.items), token=page.token)
 
     async def data(
@@ -102,7 +114,18 @@ class NodeExecutionCases:
 
     async def _attempt(self, name: core.TaskExecutionIdentifier) -> admin.TaskExecution:
         run, node = _node(name.node_execution_id)
-        return await self._platform.executions.task_execution(run, node, name.retry_attempt)
+        found = await self._platform.executions.task_execution(run, node, name.retry_attempt)
+        if _task(name) != _task(found.id):
+            raise NotFound(
+                f"Attempt {name.retry_attempt} at {node} in {run} is none of task {'/'.join(_task(name))}: "
+                "list the attempts of the node, which name their task"
+            )
+        return found
+
+
+def _task(name: core.TaskExecutionIdentifier) -> tuple[str, str, str, str]:
+    task = name.task_id
+    return task.project, task.domain, task.name, task.version
 
 
 def _node(name: core.NodeExecutionIdentifier) -> tuple[RunId, str]:

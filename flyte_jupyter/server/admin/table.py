@@ -9,6 +9,7 @@ from flyte_jupyter.server.admin.entities import EntityCases
 from flyte_jupyter.server.admin.executions import ExecutionCases
 from flyte_jupyter.server.admin.launch_plans import LaunchPlanCases
 from flyte_jupyter.server.admin.launching import LaunchCases
+from flyte_jupyter.server.admin.metrics import MetricsCases
 from flyte_jupyter.server.admin.node_executions import NodeExecutionCases
 from flyte_jupyter.server.admin.platform import Platform
 from flyte_jupyter.server.admin.projects import ProjectCases
@@ -50,10 +51,12 @@ def use_cases(platform: Platform) -> UseCases:
         "GetExecution": executions.get,
         "ListExecutions": executions.list,
         "GetExecutionData": executions.data,
+        "GetExecutionMetrics": MetricsCases(platform).execution,
         "TerminateExecution": executions.terminate,
         "UpdateExecution": executions.update,
         "GetNodeExecution": nodes.get,
         "ListNodeExecutions": nodes.list,
+        "ListNodeExecutionsForTask": nodes.made_by,
         "GetNodeExecutionData": nodes.data,
         "GetDynamicNodeWorkflow": nodes.dynamic_workflow,
         "GetTaskExecution": nodes.attempt,
