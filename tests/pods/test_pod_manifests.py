@@ -17,6 +17,7 @@ from pod_attempts import (
 )
 
 from flyte_jupyter.engine.pods.manifest import draft_for, pod_for
+from flyte_jupyter.engine.pods.manifests import PodRefused
 from flyte_jupyter.engine.pods.settings import (
     Accelerators,
     Copilot,
@@ -226,6 +227,25 @@ def test_an_input_on_the_command_line_is_its_value_and_what_has_no_dot_is_somebo
         inputs.literals[name].CopyFrom(literal)
     pod = pod_for(attempt(container_task(args=[written])), SETTINGS, inputs=inputs)
     assert pod["spec"]["containers"][0]["args"] == [filled]
+
+
+def test_a_command_that_names_an_input_which_is_not_there_is_refused_by_its_name():
+    task = container_task(args=["{{.inputs.wrod}}"])
+    inputs = core.LiteralMap(literals={"word": literals.literal("a"), "N": literals.literal(1)})
+    with pytest.raises(PodRefused) as caught:
+        pod_for(attempt(task), SETTINGS, inputs=inputs)
+    why = caught.value.why
+    assert (why.code, why.blame, why.retryable) == ("BadTaskSpecification", "user", False)
+    assert "no input 'wrod': its inputs are N, word." in why.message
+    main = main_of(task)  # without inputs it is somebody else's template
+    assert main["args"] == ["{{.inputs.wrod}}"]
+
+
+def test_an_input_that_may_be_none_and_is_not_given_is_nothing_on_the_command_line():
+    task = container_task(args=["-{{.inputs.word}}-"])
+    task.interface.inputs.variables["word"].SetInParent()
+    pod = pod_for(attempt(task), SETTINGS, inputs=core.LiteralMap())
+    assert pod["spec"]["containers"][0]["args"] == ["--"]
 
 
 def test_a_key_for_each_attempt_is_a_name_in_any_language():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
@@ -22,6 +23,7 @@ OWN_PROGRAM = "flyte-jupyter-execute"
 FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
 _DESTINATION = "--dest-dir"
 _RAW_OUTPUT = "rawoutputdataprefix"
+_REFERENCE = re.compile(r"\$(?:\$|\((?P<name>[^)]*)\))")
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
 _PASSED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "PYTHONPATH", "LD_LIBRARY_PATH",
@@ -76,13 +78,43 @@ def _after(option: str, argv: Sequence[str]) -> str:
 
 
 def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) -> list[str]:
-    """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``."""
+    """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``. Raises `UnknownInput`.
+
+    A command that is not Python's has the variables filled in too that its task, its execution and the platform give it.
+    """
     namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
     values = values_for(spec, key, namespace, inputs)
     if is_flytekits(spec.template):
         # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
-    return _at_home(filled(words_of(spec.template), values))
+    if is_pythons(spec.template):
+        return _at_home(filled(words_of(spec.template), values))
+    # What comes from outside the task's own words names no variable.
+    words = filled(words_of(spec.template), {k: v.replace("$", "$$") for k, v in values.items()})
+    return expanded(words, _variables(spec))
+
+
+def program_of(spec: AttemptSpec) -> str:
+    """The program that a command which is not Python's begins with; empty when there is none."""
+    return "".join(expanded(words_of(spec.template)[:1], _variables(spec)))
+
+
+def _variables(spec: AttemptSpec) -> Mapping[str, str]:
+    """What a pod would have too, and nothing of this machine's."""
+    return {**identity_of(spec), **_chosen(spec.template), **spec.env}
+
+
+def expanded(words: Iterable[str], variables: Mapping[str, str]) -> list[str]:
+    """Words with ``$(NAME)`` replaced by the variable's value, as Kubernetes does in a container's command and arguments.
+
+    ``$$`` is one ``$``, so that ``$$(NAME)`` stays ``$(NAME)``; a name that is unknown stays as it is written.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        return "$" if name is None else variables.get(name, match[0])
+
+    return [_REFERENCE.sub(value, word) if "$" in word else word for word in words]
 
 
 def _at_home(argv: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
+from flyte_jupyter.engine.command import UnknownInput
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import RunId
@@ -79,6 +80,8 @@ class Starter:
                 self._send(entry, zygote, message)
         except ZygoteFailed as e:
             return Exit(why=refused(e.code, str(e)))
+        except UnknownInput as e:
+            return Exit(why=refused("BadTaskSpecification", f"{task_of(entry.spec)}: {e}"))
         except TooLong as e:
             text = f"{task_of(entry.spec)} cannot be started: its command line and its environment variables are too long ({e})."
             return Exit(why=refused("LaunchTooLarge", f"{text} Pass what is large as an input."))
