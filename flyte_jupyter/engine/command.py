@@ -13,6 +13,7 @@ from flyte_jupyter.idl.ids import path_text
 _TEMPLATE = re.compile(
     r"\{\{\s*[.$](?:(?i:inputs)\.(?P<input>[^}\s]+)|(?P<name>[A-Za-z_][\w.]*))\s*\}\}"
 )
+_REFERENCE = re.compile(r"\$(?:\$|\((?P<name>[^)]*)\))")
 _INPUT = "inputs."
 _EMPTY = '""'
 # A key for an attempt becomes a name of a table or a variable.
@@ -85,6 +86,24 @@ def values_for(
     # Of inputs that differ in their case only, each is found as it is called.
     other_cases = {_INPUT + name.lower(): text for name, text in texts.items()}
     return known | other_cases | {_INPUT + name: text for name, text in texts.items()}
+
+
+def escaped(values: Mapping[str, str]) -> dict[str, str]:
+    """Values that name no variables, where Kubernetes or `expanded` reads the words that they are filled into."""
+    return {name: value.replace("$", "$$") for name, value in values.items()}
+
+
+def expanded(words: Iterable[str], variables: Mapping[str, str]) -> list[str]:
+    """Words with ``$(NAME)`` replaced by the variable's value, as Kubernetes does in a container's command and arguments.
+
+    ``$$`` is one ``$``, so that ``$$(NAME)`` stays ``$(NAME)``; a name that is unknown stays as it is written.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        return "$" if name is None else variables.get(name, match[0])
+
+    return [_REFERENCE.sub(value, word) if "$" in word else word for word in words]
 
 
 def names_inputs(words: Iterable[str]) -> bool:

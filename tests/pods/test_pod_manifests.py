@@ -16,6 +16,7 @@ from pod_attempts import (
     refusal_of,
 )
 
+from flyte_jupyter.engine.command import expanded
 from flyte_jupyter.engine.pods.manifest import draft_for, pod_for
 from flyte_jupyter.engine.pods.manifests import PodRefused
 from flyte_jupyter.engine.pods.settings import (
@@ -194,12 +195,14 @@ def test_an_array_items_index_reaches_its_container():
 # -- command ---------------------------------------------------------------------------------------
 
 
-def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables():
-    task = container_task(command=["echo", "{{.inputs.word}} $(MODE)"])
-    inputs = core.LiteralMap(literals={"word": literals.literal("$(AWS_SECRET_ACCESS_KEY)")})
+@pytest.mark.parametrize("given", ["$(SECRET)", "$$(SECRET)", "a$$b", "$", "$x"])
+def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables(given):
+    task = container_task(command=["echo", "{{.inputs.word}}(SECRET) $(MODE)"])
+    inputs = core.LiteralMap(literals={"word": literals.literal(given)})
     assert draft_for(attempt(task), SETTINGS).wants_inputs
     pod = pod_for(attempt(task), SETTINGS, inputs=inputs)
-    assert pod["spec"]["containers"][0]["command"] == ["echo", "$$(AWS_SECRET_ACCESS_KEY) $(MODE)"]
+    read = expanded(pod["spec"]["containers"][0]["command"], {"SECRET": "s", "MODE": "m"})
+    assert read == ["echo", f"{given}(SECRET) m"]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.command import (
+    escaped,
+    expanded,
     filled,
     identity_of,
     names_inputs,
@@ -23,7 +24,6 @@ OWN_PROGRAM = "flyte-jupyter-execute"
 FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
 _DESTINATION = "--dest-dir"
 _RAW_OUTPUT = "rawoutputdataprefix"
-_REFERENCE = re.compile(r"\$(?:\$|\((?P<name>[^)]*)\))")
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
 _PASSED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "PYTHONPATH", "LD_LIBRARY_PATH",
@@ -89,9 +89,7 @@ def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) 
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
     if is_pythons(spec.template):
         return _at_home(filled(words_of(spec.template), values))
-    # What comes from outside the task's own words names no variable.
-    words = filled(words_of(spec.template), {k: v.replace("$", "$$") for k, v in values.items()})
-    return expanded(words, _variables(spec))
+    return expanded(filled(words_of(spec.template), escaped(values)), _variables(spec))
 
 
 def program_of(spec: AttemptSpec) -> str:
@@ -102,19 +100,6 @@ def program_of(spec: AttemptSpec) -> str:
 def _variables(spec: AttemptSpec) -> Mapping[str, str]:
     """What a pod would have too, and nothing of this machine's."""
     return {**identity_of(spec), **_chosen(spec.template), **spec.env}
-
-
-def expanded(words: Iterable[str], variables: Mapping[str, str]) -> list[str]:
-    """Words with ``$(NAME)`` replaced by the variable's value, as Kubernetes does in a container's command and arguments.
-
-    ``$$`` is one ``$``, so that ``$$(NAME)`` stays ``$(NAME)``; a name that is unknown stays as it is written.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match["name"]
-        return "$" if name is None else variables.get(name, match[0])
-
-    return [_REFERENCE.sub(value, word) if "$" in word else word for word in words]
 
 
 def _at_home(argv: list[str]) -> list[str]:
