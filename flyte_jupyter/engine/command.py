@@ -13,6 +13,7 @@ from flyte_jupyter.idl.ids import path_text
 _TEMPLATE = re.compile(
     r"\{\{\s*[.$](?:(?i:inputs)\.(?P<input>[^}\s]+)|(?P<name>[A-Za-z_][\w.]*))\s*\}\}"
 )
+_REFERENCE = re.compile(r"\$(?:\$|\((?P<name>[^)]*)\))")
 _INPUT = "inputs."
 _EMPTY = '""'
 # A key for an attempt becomes a name of a table or a variable.
@@ -25,21 +26,38 @@ _GIVEN = "PYTHONUNBUFFERED"
 _ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
 
 
+class UnknownInput(Exception):
+    """A command names an input that its task does not have."""
+
+
 def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
     """Words with their templates filled as Flyte fills them: ``{{.input}}``, ``{{$input}}``, whatever the case.
 
     Unknown templates are left as they stand; known ones that are empty become two quotes, but for an input, which is its value.
+    Raises `UnknownInput` for an input that is not among those there are; where there are none at all, it is left too.
     """
 
     def value(match: re.Match[str]) -> str:
         if match["input"]:
             name = _INPUT + match["input"]
             given = values.get(name, values.get(name.lower()))
-            return match[0] if given is None else given
+            return _no_input(match, values) if given is None else given
         known = values.get(match["name"].lower())
         return match[0] if known is None else known or _EMPTY
 
     return [_TEMPLATE.sub(value, word) if "{{" in word else word for word in words]
+
+
+def _no_input(match: re.Match[str], values: Mapping[str, str]) -> str:
+    """The template as it stands, of a command that has no inputs. Raises `UnknownInput` when it has others."""
+    names = [name.removeprefix(_INPUT) for name in values if name.startswith(_INPUT)]
+    if not names:
+        return match[0]
+    spelt = {name.lower(): name for name in names}  # as it is called, which comes last
+    raise UnknownInput(
+        f"its command has {match[0]}, and it has no input {match['input']!r}: its inputs are {', '.join(sorted(spelt.values()))}. "
+        "Correct the name in its command or its arguments, and register it again."
+    )
 
 
 def values_for(
@@ -60,11 +78,32 @@ def values_for(
         "namespace": namespace,
         "tasktemplatepath": "",
     }
-    given = inputs.literals.items() if inputs is not None else []
-    texts = {name: text_of(literal) for name, literal in given}
+    texts: dict[str, str] = {}
+    if inputs is not None:
+        # What may be None need not be given, and is nothing then.
+        texts = dict.fromkeys(spec.template.interface.inputs.variables, "")
+        texts.update({name: text_of(literal) for name, literal in inputs.literals.items()})
     # Of inputs that differ in their case only, each is found as it is called.
     other_cases = {_INPUT + name.lower(): text for name, text in texts.items()}
     return known | other_cases | {_INPUT + name: text for name, text in texts.items()}
+
+
+def escaped(values: Mapping[str, str]) -> dict[str, str]:
+    """Values that name no variables, where Kubernetes or `expanded` reads the words that they are filled into."""
+    return {name: value.replace("$", "$$") for name, value in values.items()}
+
+
+def expanded(words: Iterable[str], variables: Mapping[str, str]) -> list[str]:
+    """Words with ``$(NAME)`` replaced by the variable's value, as Kubernetes does in a container's command and arguments.
+
+    ``$$`` is one ``$``, so that ``$$(NAME)`` stays ``$(NAME)``; a name that is unknown stays as it is written.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match["name"]
+        return "$" if name is None else variables.get(name, match[0])
+
+    return [_REFERENCE.sub(value, word) if "$" in word else word for word in words]
 
 
 def names_inputs(words: Iterable[str]) -> bool:

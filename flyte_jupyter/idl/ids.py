@@ -30,6 +30,13 @@ def path_text(path: Path) -> str:
     return short_id("-".join([path_text(path[:-inside]), *map(str, path[-inside:])]))
 
 
+def place_text(path: Path) -> str:
+    """As `path_text`, but of an item the array node's id, a slash and its index: a node beside it may be called as an item is."""
+    if isinstance(path[-1], int):
+        return f"{path_text(path[:-1])}/{path[-1]}"
+    return path_text(path)
+
+
 def short_id(text: str, *, bits: int = 32) -> str:
     """The text where it has at most 20 characters, else ``f`` and its FNV-1a hash (Flyte: ``FixedLengthUniqueID``)."""
     if len(text) <= _LONGEST:

@@ -19,7 +19,10 @@ _uses = select(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A node took its outputs from an earlier task execution, ``project/domain/execution/node/attempt``."""
+    """A node took its outputs from an earlier task execution, ``project/domain/execution/node/attempt``.
+
+    `node` is its id, of an item ``map/3``; rows that were written earlier have ``map-3``, which may be a node's too.
+    """
 
     run: RunId
     node: str

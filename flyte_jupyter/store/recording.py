@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select
 from flyte_jupyter.engine.core.state import Kept, Succeeded
 from flyte_jupyter.engine.ports import RunEvent
 from flyte_jupyter.idl import admin, core, event
-from flyte_jupyter.idl.ids import Path, RunId, path_text
+from flyte_jupyter.idl.ids import Path, RunId, path_text, place_text
 from flyte_jupyter.store import resources
 from flyte_jupyter.store.dialect import Batch, Prepared, among, insert_new, upsert
 from flyte_jupyter.store.feed import ChangeKind, Touched
@@ -150,7 +150,7 @@ class Recording:
         rows = [
             {
                 "run_id": self.run_id,
-                "node": path_text(path),
+                "node": place_text(path),
                 "source": state.cached or state.recovered,
                 "how": "hit" if state.cached else "recovery",
             }

@@ -514,6 +514,19 @@ def test_the_last_word_on_retries_timeouts_and_caches_is_the_nodes():
     assert b.cache == CachePlan("v2", serialize=False)
 
 
+def test_a_sub_workflow_has_the_retries_and_the_time_that_its_node_says():
+    inner = workflow(node("a", task(), x=scalar(1)), name="inner")
+    use = sub("s", inner)
+    use.metadata.retries.retries = 2
+    use.metadata.timeout.FromSeconds(10)
+    made = plan_of(compiled(workflow(use), task(), inner).closure).nodes["s"]
+    assert (made.retries, made.timeout, made.node_timeout) == (
+        2,
+        timedelta(seconds=10),
+        timedelta(seconds=20),
+    )
+
+
 # -- bindings --------------------------------------------------------------------------------------
 
 

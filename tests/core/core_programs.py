@@ -77,11 +77,21 @@ class Author:
         match kind:
             case NodeKind.WORKFLOW:
                 inside = self.graph(depth - 1, f"body of {name}", 3)
-                return NodePlan(name, kind, upstream, body=inside, timeout=slow)
+                again = int(slow is not None)
+                return NodePlan(name, kind, upstream, retries=again, body=inside, timeout=slow)
             case NodeKind.BRANCH:
                 arms = [self.node(f"{name}-n{i}", depth - 1, ()) for i in range(2)]
                 inside = Plan(f"arms of {name}", {arm.id: arm for arm in arms}, template="arms")
-                return NodePlan(name, kind, upstream, body=inside, node_timeout=slow)
+                once, again = slow and slow / 2, int(slow is not None)
+                return NodePlan(
+                    name,
+                    kind,
+                    upstream,
+                    retries=again,
+                    timeout=once,
+                    node_timeout=slow,
+                    body=inside,
+                )
             case NodeKind.ARRAY:
                 item = self.leaf(name, self.some_leaf(), ())
                 return NodePlan(

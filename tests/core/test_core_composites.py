@@ -812,6 +812,61 @@ def test_what_stands_inside_has_the_time_of_one_attempt():
     assert run.state.nodes["n", 0].open == 0
 
 
+def test_a_sub_workflow_out_of_time_begins_again_while_it_has_retries():
+    plan = around(
+        NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND, retries=1, backoff=5 * SECOND
+    )
+    run = begun(plan, o.InputsReady(N, "d"), o.InputsReady(X, "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.Kill(X, 0), a.WakeAt(at(15)))
+    assert run.node(N).tries.last.code == "TimeoutExpired"
+    run.time = 15
+    again = ("n", 1, "x")
+    assert run.hear(o.Tick()) == (a.ResolveInputs(again), a.WakeAt(at(25)))
+    assert run.node(N) == s.Nested(run.node(N).tries, "d", at(15))
+    assert isinstance(run.node(X), s.Aborted)
+    end = ("n", 1, END)
+    run.hear(o.InputsReady(again, "d"), o.AttemptSucceeded(again, 0, "out"))
+    assert run.hear(o.InputsReady(end, "", "inner")) == (a.ResolveInputs(THE_END),)
+    assert run.node(N) == s.Succeeded("inner", 1)
+
+
+def test_a_sub_workflow_has_so_many_attempts_and_its_failures_are_for_good():
+    plan = around(NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND, retries=1)
+    run = begun(plan, o.InputsReady(N, "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (a.ResolveInputs(("n", 1, "x")), a.WakeAt(at(20)))
+    run.time = 20
+    run.hear(o.Tick())
+    assert run.node(N).failure.code == "RetriesExhausted|TimeoutExpired"
+    run = begun(plan, o.InputsReady(N, "d"), o.InputsReady(X, "d"), o.AttemptFailed(X, 0, BUG))
+    assert run.node(N) == s.Failed(BUG, 0)
+
+
+def test_a_branch_out_of_time_takes_the_same_arm_again():
+    plan = around(NodeKind.BRANCH, body=arms(LEFT, RIGHT), timeout=10 * SECOND, retries=1)
+    run = begun(plan, o.BranchChosen(N, "d", "y"), o.InputsReady(Y, "d"))
+    run.time = 10
+    assert run.hear(o.Tick()) == (
+        a.Kill(Y, 0),
+        a.ResolveInputs(("n", 1, "y")),
+        a.WakeAt(at(20)),
+    )
+    assert isinstance(run.node(("n", 1, "x")), s.Skipped)
+
+
+def test_an_abort_finds_a_sub_workflow_between_two_attempts():
+    plan = around(
+        NodeKind.WORKFLOW, body=inside(), timeout=10 * SECOND, retries=1, backoff=5 * SECOND
+    )
+    run = begun(plan, o.InputsReady(N, "d"))
+    run.time = 10
+    run.hear(o.Tick())
+    assert not run.hear(o.AbortRequested("enough"))
+    assert run.node(N) == s.Aborted("enough", 0)
+    assert run.state.summary.phase is RunPhase.ABORTED
+
+
 def test_items_have_the_time_of_one_attempt_together():
     node = replace(mapped().nodes["n"], timeout=10 * SECOND)
     run = begun(graph(node), o.ItemsReady(N, "d", 2), o.InputsReady(item(1), "d"))

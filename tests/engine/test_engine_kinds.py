@@ -213,6 +213,30 @@ def test_what_stands_inside_a_node_has_the_time_of_one_attempt(play, kind):
     play(scenario)
 
 
+@pytest.mark.parametrize("kind", ["sub-workflow", "branch"])
+def test_what_ran_out_of_time_inside_a_node_begins_again_while_the_node_has_retries(play, kind):
+    waits = flow("waits", [node("a", ADD, x0=1), node("n0", question("how-many"), ["a"])])
+    fork = branch(less("x", 3, node("w", waits)), otherwise=node("v", ADD, x0=1))
+    inside = node("s", waits) if kind == "sub-workflow" else node("s", fork, x=1)
+    inside.metadata.timeout.FromSeconds(60)
+    inside.metadata.retries.retries = 1
+    outer = flow("outer", [inside], {"o": "s.o"})
+
+    async def scenario(world, engine):
+        world.create(Shelf(ADD, waits).compiled(outer))
+        await until(lambda: world.signals.opened)
+        world.clock.advance(timedelta(seconds=61))
+        await until(lambda: len(world.worked) == 2)
+        world.signals.answer(RUN, "how-many", literals.literal(7))
+        stored = await world.ended()
+        assert await world.outputs() == {"o": 7}
+        gates = {path[1]: type(s) for path, s in stored.state.nodes.items() if path[-1] == "n0"}
+        assert gates == {0: Aborted, 1: Succeeded}
+        assert stored.state.nodes[("s",)].attempt == 1
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("single", [False, True])
 def test_a_map_runs_its_task_for_each_element(play, single):
     each = node("m", mapped(TWO, single=single, bound=["x1"]), x0="r.o", x1=10)

@@ -199,6 +199,20 @@ def test_one_worker_serves_attempts_one_after_the_other_by_forks(tmp_path, home)
     asyncio.run(main())
 
 
+def test_a_worker_is_told_a_command_as_kubernetes_would_read_it_in_a_pod_of_the_attempts_own(
+    tmp_path, home
+):
+    async def main():
+        async with bench(tmp_path, home) as b:
+            spec = b.spec("$(WHAT)", "n$$", WHAT="pid")  # a folder is called like the node
+            assert await b.executor.launch(spec) == Accepted()
+            assert (await b.ended(spec.id)).code == 0
+            await b.executor.reap(spec.id)
+            assert (await b.log(spec)).startswith("run by ")
+
+    asyncio.run(main())
+
+
 def test_the_accounts_of_a_namespace_made_for_a_worker_are_waited_for(tmp_path, home):
     message = 'pods "x" is forbidden: error looking up service account p-d/default: serviceaccount "default" not found'
 

@@ -154,6 +154,27 @@ def test_a_plain_command_runs_with_its_templates_filled(tmp_path):
     asyncio.run(main())
 
 
+def test_a_plain_command_has_its_variables_filled_in_its_program_too(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.command(["$(TOOL)", "$(TOOL) $(HOME)"], env={"TOOL": "echo"})
+            assert (await b.run(spec)).code == 0
+            assert await b.log(spec) == "echo $(HOME)\n"
+
+    asyncio.run(main())
+
+
+def test_a_command_that_names_an_input_which_is_not_there_fails_by_its_name(tmp_path):
+    async def main():
+        async with bench(tmp_path) as b:
+            spec = b.command(["/bin/echo", "{{.inputs.y}}"])
+            why = (await b.run(spec)).why
+            assert (why.code, why.blame, why.retryable) == ("BadTaskSpecification", "user", False)
+            assert "no input 'y': its inputs are x." in why.message
+
+    asyncio.run(main())
+
+
 def test_a_secret_of_the_control_plane_does_not_reach_a_task(tmp_path):
     async def main():
         environ = {

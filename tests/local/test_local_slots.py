@@ -22,7 +22,7 @@ from flyte_jupyter.engine.adapters.local.resources import (
     wants_of,
 )
 from flyte_jupyter.engine.adapters.local.slots import Grant, Slots
-from flyte_jupyter.idl import core
+from flyte_jupyter.idl import core, literals
 
 GIB = 2**30
 
@@ -273,6 +273,26 @@ def test_templates_are_filled_as_flyte_fills_them(tmp_path, written, filled):
     spec = Bench(tmp_path, capacity=ROOMY).command([written])
     (word,) = command.argv_of(spec, "key", core.LiteralMap(literals=inputs))
     assert filled in word
+
+
+@pytest.mark.parametrize(
+    ("written", "expanded"),
+    [
+        ("$(MINE)/$(MODE)", "task/run"),
+        ("node $(FLYTE_INTERNAL_NODE_ID)", "node n7"),
+        ("$$(MODE) $$5 $$$(MODE)", "$(MODE) $5 $run"),
+        ("$(date) $(PATH) $MODE $(MODE", "$(date) $(PATH) $MODE $(MODE"),
+        ("{{.inputs.x}}", "$(MODE) $$ $"),
+    ],
+)
+def test_variables_in_a_command_that_is_not_pythons_are_expanded_as_kubernetes_does(
+    tmp_path, written, expanded
+):
+    spec = Bench(tmp_path).command(["tool", written], attempt_id("n7"), env={"MODE": "run"})
+    spec.template.container.env.add(key="MODE", value="task's")
+    spec.template.container.env.add(key="MINE", value="task")
+    inputs = core.LiteralMap(literals={"x": literals.literal("$(MODE) $$ $")})
+    assert command.argv_of(spec, "key", inputs) == ["tool", expanded]
 
 
 def test_the_environment_of_an_attempt(tmp_path):

@@ -16,7 +16,9 @@ from pod_attempts import (
     refusal_of,
 )
 
+from flyte_jupyter.engine.command import expanded
 from flyte_jupyter.engine.pods.manifest import draft_for, pod_for
+from flyte_jupyter.engine.pods.manifests import PodRefused
 from flyte_jupyter.engine.pods.settings import (
     Accelerators,
     Copilot,
@@ -193,12 +195,14 @@ def test_an_array_items_index_reaches_its_container():
 # -- command ---------------------------------------------------------------------------------------
 
 
-def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables():
-    task = container_task(command=["echo", "{{.inputs.word}} $(MODE)"])
-    inputs = core.LiteralMap(literals={"word": literals.literal("$(AWS_SECRET_ACCESS_KEY)")})
+@pytest.mark.parametrize("given", ["$(SECRET)", "$$(SECRET)", "a$$b", "$", "$x"])
+def test_inputs_on_the_command_line_are_filled_and_are_no_kubernetes_variables(given):
+    task = container_task(command=["echo", "{{.inputs.word}}(SECRET) $(MODE)"])
+    inputs = core.LiteralMap(literals={"word": literals.literal(given)})
     assert draft_for(attempt(task), SETTINGS).wants_inputs
     pod = pod_for(attempt(task), SETTINGS, inputs=inputs)
-    assert pod["spec"]["containers"][0]["command"] == ["echo", "$$(AWS_SECRET_ACCESS_KEY) $(MODE)"]
+    read = expanded(pod["spec"]["containers"][0]["command"], {"SECRET": "s", "MODE": "m"})
+    assert read == ["echo", f"{given}(SECRET) m"]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +230,25 @@ def test_an_input_on_the_command_line_is_its_value_and_what_has_no_dot_is_somebo
         inputs.literals[name].CopyFrom(literal)
     pod = pod_for(attempt(container_task(args=[written])), SETTINGS, inputs=inputs)
     assert pod["spec"]["containers"][0]["args"] == [filled]
+
+
+def test_a_command_that_names_an_input_which_is_not_there_is_refused_by_its_name():
+    task = container_task(args=["{{.inputs.wrod}}"])
+    inputs = core.LiteralMap(literals={"word": literals.literal("a"), "N": literals.literal(1)})
+    with pytest.raises(PodRefused) as caught:
+        pod_for(attempt(task), SETTINGS, inputs=inputs)
+    why = caught.value.why
+    assert (why.code, why.blame, why.retryable) == ("BadTaskSpecification", "user", False)
+    assert "no input 'wrod': its inputs are N, word." in why.message
+    main = main_of(task)  # without inputs it is somebody else's template
+    assert main["args"] == ["{{.inputs.wrod}}"]
+
+
+def test_an_input_that_may_be_none_and_is_not_given_is_nothing_on_the_command_line():
+    task = container_task(args=["-{{.inputs.word}}-"])
+    task.interface.inputs.variables["word"].SetInParent()
+    pod = pod_for(attempt(task), SETTINGS, inputs=core.LiteralMap())
+    assert pod["spec"]["containers"][0]["args"] == ["--"]
 
 
 def test_a_key_for_each_attempt_is_a_name_in_any_language():

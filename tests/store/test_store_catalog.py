@@ -11,7 +11,6 @@ from store_world import NOW, commit_of, later, new_execution, run
 
 from flyte_jupyter.engine.core.state import Scope, Succeeded
 from flyte_jupyter.engine.ports import CachedOutputs, CacheKey, Reservation
-from flyte_jupyter.idl.ids import path_text
 from flyte_jupyter.store.artifacts import Artifacts
 from flyte_jupyter.store.database import Database
 from flyte_jupyter.store.executions import Executions
@@ -134,6 +133,7 @@ def test_whose_outputs_were_taken_over_is_known_from_both_sides(path):
             ("n0",): Succeeded("file:///o", cached=f"{run('a')}/n0/0"),
             ("n1",): Succeeded("file:///o", recovered=f"{run('a')}/n1/2"),
             ("n2", 17): Succeeded("file:///o", cached=f"{run('b')}/n0/0"),
+            ("n2-17",): Succeeded("file:///o", cached=f"{run('a')}/n9/0"),
             ("n3",): Succeeded("file:///o"),
             ("n4", 0): Scope(open=1),
         }
@@ -144,11 +144,16 @@ def test_whose_outputs_were_taken_over_is_known_from_both_sides(path):
         assert taken == [
             ("n0", f"{run('a')}/n0/0", "hit"),
             ("n1", f"{run('a')}/n1/2", "recovery"),
-            (path_text(("n2", 17)), f"{run('b')}/n0/0", "hit"),
+            ("n2-17", f"{run('a')}/n9/0", "hit"),
+            ("n2/17", f"{run('b')}/n0/0", "hit"),
         ]
         given = await lineage.of_producer(run("a"))
-        assert [(use.run, use.node) for use in given] == [(run("b2"), "n0"), (run("b2"), "n1")]
-        assert [use.node for use in await lineage.of_producer(run("b"))] == [path_text(("n2", 17))]
+        assert [(use.run, use.node) for use in given] == [
+            (run("b2"), "n0"),
+            (run("b2"), "n1"),
+            (run("b2"), "n2-17"),
+        ]
+        assert [use.node for use in await lineage.of_producer(run("b"))] == ["n2/17"]
         assert await lineage.of_consumer(run("a")) == []
         await db.close()
 

@@ -21,6 +21,7 @@ from flyte_jupyter.engine.core.observations import (
 from flyte_jupyter.engine.core.plan import NodeKind
 from flyte_jupyter.engine.core.rows import At, Inside, Next, Row
 from flyte_jupyter.engine.core.state import (
+    BackingOff,
     Failed,
     Gathering,
     Mapped,
@@ -76,6 +77,12 @@ def chosen(at: At, state: Resolving, seen: BranchChosen) -> Next:
         return misplaced(at, state, seen)
     begun = Nested(at.first, seen.digest, at.now)
     return Next(begun, inside=Inside(arm=seen.arm))
+
+
+def begun_again(at: At, state: BackingOff, arm: str) -> Next:
+    """Its last attempt ran out of time: what stands inside begins anew, in a graph of its own."""
+    begun = Nested(state.tries, state.digest, at.now)
+    return Next(begun, inside=Inside(arm=arm))
 
 
 def expanded_before(at: At, state: Resolving, seen: Expanded) -> Next:

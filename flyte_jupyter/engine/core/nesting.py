@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flyte_jupyter.engine.core import arrays, attempts, policy, stopping, turns
+from flyte_jupyter.engine.core import arrays, attempts, composites, policy, stopping, turns
 from flyte_jupyter.engine.core.draft import Draft
 from flyte_jupyter.engine.core.plan import END, LEAVES, NodeKind, OnFailure
 from flyte_jupyter.engine.core.rows import Inside, Next
 from flyte_jupyter.engine.core.state import (
+    BackingOff,
     Blocked,
     Failed,
     Mapped,
     Nested,
+    Reserved,
     RunPhase,
     Scope,
     Skipped,
     Succeeded,
+    Tries,
+    Waiting,
 )
 from flyte_jupyter.idl.ids import Path
 
@@ -43,6 +47,36 @@ def begin(draft: Draft, scope: Path) -> None:
     """Let a graph's nodes go on that wait for nothing."""
     for name in draft.graph(scope).roots:
         turns.enable(draft, (*scope, name))
+
+
+def wake(draft: Draft) -> bool:
+    """Let go on what has waited long enough."""
+    woken = False
+    while (head := draft.naps.first) is not None and head[0] <= draft.now:
+        path = head[1]
+        state = draft.get(path)
+        if isinstance(state, Waiting):
+            take(draft, path, composites.slept(turns.at(draft, path), state))
+        elif isinstance(state, Reserved):
+            turns.enable(draft, path, Tries(since=state.since), state.digest)
+        else:
+            assert isinstance(state, BackingOff)
+            _try_again(draft, path, state)
+        woken = True
+    return woken
+
+
+def _try_again(draft: Draft, path: Path, state: BackingOff) -> None:
+    node = draft.node(path)
+    if node.kind in LEAVES:
+        turns.enable(draft, path, state.tries, state.digest)
+        return
+    arm = ""
+    if node.kind is NodeKind.BRANCH and node.body is not None:
+        # From the same inputs follows the same choice: the shell need not be asked again.
+        before = (*path, state.tries.attempt - 1)
+        arm = next(n for n in node.body.nodes if draft.get((*before, n)) != SKIPPED)
+    take(draft, path, composites.begun_again(turns.at(draft, path), state, arm))
 
 
 def _enter(draft: Draft, path: Path, state: Nested, inside: Inside) -> None:

@@ -19,7 +19,7 @@ def settle(draft: Draft) -> None:
         elif draft.emptied:
             # Only once all ends are concluded: two nodes may end at one moment, and both have a say.
             nesting.close(draft, draft.emptied.popleft())
-        elif not (turns.wake(draft) or turns.promote(draft)):
+        elif not (nesting.wake(draft) or turns.promote(draft)):
             return
 
 

@@ -1,23 +1,20 @@
-"""Who goes on when: parallelism, the queue for it, and the end of waiting."""
+"""Who goes on when: parallelism, and the queue for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flyte_jupyter.engine.core import arrays, attempts, composites
+from flyte_jupyter.engine.core import arrays, attempts
 from flyte_jupyter.engine.core.actions import ResolveInputs
 from flyte_jupyter.engine.core.draft import Draft
 from flyte_jupyter.engine.core.plan import LEAVES, NodeKind
 from flyte_jupyter.engine.core.rows import At, Next
 from flyte_jupyter.engine.core.state import (
-    BackingOff,
     Mapped,
     Ready,
-    Reserved,
     Resolving,
     Succeeded,
     Tries,
-    Waiting,
 )
 from flyte_jupyter.idl.ids import Path
 
@@ -67,23 +64,6 @@ def dispatch(draft: Draft, path: Path, tries: Tries, digest: str) -> None:
         _go(draft, path, attempts.probe(at(draft, path), digest, tries.since))
     else:
         resolve(draft, path)
-
-
-def wake(draft: Draft) -> bool:
-    """Let go on what has waited long enough."""
-    woken = False
-    while (head := draft.naps.first) is not None and head[0] <= draft.now:
-        path = head[1]
-        state = draft.get(path)
-        if isinstance(state, Waiting):
-            _go(draft, path, composites.slept(at(draft, path), state))
-        elif isinstance(state, Reserved):
-            enable(draft, path, Tries(since=state.since), state.digest)
-        else:
-            assert isinstance(state, BackingOff)
-            enable(draft, path, state.tries, state.digest)
-        woken = True
-    return woken
 
 
 def promote(draft: Draft) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flyte_jupyter.engine.command import filled, identity_of, values_for
+from flyte_jupyter.engine.command import escaped, filled, identity_of, values_for
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.naming import namespace_of, pod_name
 from flyte_jupyter.engine.pods.settings import PodSettings
@@ -34,9 +34,8 @@ Gap = Callable[[Filling], str]
 def filling_of(spec: AttemptSpec, settings: PodSettings, inputs: core.LiteralMap | None) -> Filling:
     """What an attempt puts into the gaps of its task's pod."""
     values = values_for(spec, pod_name(spec.id), namespace_of(spec.id.run, settings), inputs)
-    # Kubernetes reads $(NAME) as a variable; what comes from outside the task's own words is no such thing.
-    words = {key: value.replace("$(", "$$(") for key, value in values.items()}
-    return Filling(spec, words, identity_of(spec))
+    # What comes from outside the task's own words is no variable, whatever it looks like.
+    return Filling(spec, escaped(values), identity_of(spec))
 
 
 def word(text: str) -> str | Gap:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from flyte_jupyter.engine.command import names_inputs
+from flyte_jupyter.engine.command import UnknownInput, names_inputs
 from flyte_jupyter.engine.pods.containers import customised, task_pod
 from flyte_jupyter.engine.pods.gaps import closed, filling_of
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
@@ -125,11 +125,15 @@ class Draft:
     ) -> Manifest:
         """The pod of an attempt; what all attempts have in common is shared with others, and not to be changed. Raises `PodRefused`."""
         filling = filling_of(spec, self.settings, inputs)
+        try:
+            body = closed(self.body, filling)
+        except UnknownInput as error:
+            raise PodRefused(_BAD, f"Task {self.task}: {error}") from None
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": self._metadata(spec, owner),
-            "spec": closed(self.body, filling),
+            "spec": body,
         }
         _check_size(pod, self.task, self.settings)
         return pod

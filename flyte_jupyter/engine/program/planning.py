@@ -158,7 +158,17 @@ class _Planner:
     def _composite(
         self, node: core.Node, parents: tuple[str, ...], kind: NodeKind, body: Plan
     ) -> NodePlan:
-        return NodePlan(node.id, kind, parents, body=body, timeout=_timeout(node, None))
+        limit = _timeout(node, None)
+        return NodePlan(
+            node.id,
+            kind,
+            parents,
+            retries=_retries(node, None),
+            backoff=self._policies.backoff,
+            timeout=limit,
+            node_timeout=_active(limit),
+            body=body,
+        )
 
     def _gate(self, node: core.Node, parents: tuple[str, ...]) -> NodePlan:
         gate, limit = node.gate_node, _timeout(node, None)

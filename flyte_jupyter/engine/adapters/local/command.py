@@ -8,6 +8,8 @@ from itertools import pairwise
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.command import (
+    escaped,
+    expanded,
     filled,
     identity_of,
     names_inputs,
@@ -76,13 +78,28 @@ def _after(option: str, argv: Sequence[str]) -> str:
 
 
 def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) -> list[str]:
-    """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``."""
+    """The task's command with its templates filled; `inputs` serves ``{{.inputs.x}}``. Raises `UnknownInput`.
+
+    A command that is not Python's has the variables filled in too that its task, its execution and the platform give it.
+    """
     namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
     values = values_for(spec, key, namespace, inputs)
     if is_flytekits(spec.template):
         # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
-    return _at_home(filled(words_of(spec.template), values))
+    if is_pythons(spec.template):
+        return _at_home(filled(words_of(spec.template), values))
+    return expanded(filled(words_of(spec.template), escaped(values)), _variables(spec))
+
+
+def program_of(spec: AttemptSpec) -> str:
+    """The program that a command which is not Python's begins with; empty when there is none."""
+    return "".join(expanded(words_of(spec.template)[:1], _variables(spec)))
+
+
+def _variables(spec: AttemptSpec) -> Mapping[str, str]:
+    """What a pod would have too, and nothing of this machine's."""
+    return {**identity_of(spec), **_chosen(spec.template), **spec.env}
 
 
 def _at_home(argv: list[str]) -> list[str]:

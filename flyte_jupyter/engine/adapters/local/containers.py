@@ -34,15 +34,15 @@ INPUTS, OUTPUTS = "/var/flyte/inputs", "/var/flyte/outputs"
 """Where data lies of a task that does not say where: where Flyte, and so a pod, has it."""
 
 
-def needs_image(template: core.TaskTemplate, path: str | None) -> bool:
+def needs_image(spec: AttemptSpec, path: str | None) -> bool:
     """Whether the task cannot run without its image: it wants its data carried, or has a command that this machine lacks."""
-    container = template.container
+    template, container = spec.template, spec.template.container
     if not container.image or command.is_pythons(template):
         return False
     if container.data_config.enabled or template.type == _RAW:
         return True
-    words = [*container.command, *container.args]
-    return not words or shutil.which(words[0], path=path) is None
+    program = command.program_of(spec)
+    return not program or shutil.which(program, path=path) is None
 
 
 class NoEngine(NotNow):

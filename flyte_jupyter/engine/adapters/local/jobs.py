@@ -53,7 +53,7 @@ def needs_image(spec: AttemptSpec, environ: Mapping[str, str]) -> bool:
     """Whether the task has to run in a container."""
     if not spec.template.container.image or command.is_pythons(spec.template):
         return False  # every launch asks
-    return containers.needs_image(spec.template, _path_of(spec, environ))
+    return containers.needs_image(spec, _path_of(spec, environ))
 
 
 def _path_of(spec: AttemptSpec, environ: Mapping[str, str]) -> str | None:
@@ -62,15 +62,15 @@ def _path_of(spec: AttemptSpec, environ: Mapping[str, str]) -> str | None:
 
 def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | None:
     """Why no process of this machine can run the task; None when one can."""
-    argv = command.words_of(spec.template)
-    if not argv:
+    if not command.words_of(spec.template):
         message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
         return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
     if command.is_pythons(spec.template):
         interpreter = kind_of(spec).interpreter
         return unusable(spec, interpreter) or _without_flytekit(spec, interpreter)
-    if shutil.which(argv[0], path=_path_of(spec, environ)) is None:
-        message = f"{task_of(spec)}: there is no command {argv[0]!r} on this machine."
+    program = command.program_of(spec)
+    if shutil.which(program, path=_path_of(spec, environ)) is None:
+        message = f"{task_of(spec)}: there is no command {program!r} on this machine."
         return rejected("CommandNotFound", f"{message} Install it, or give its absolute path.")
     return None
 

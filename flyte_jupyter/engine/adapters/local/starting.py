@@ -19,6 +19,7 @@ from flyte_jupyter.engine.adapters.local.secrets import SecretRefused, Secrets
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
+from flyte_jupyter.engine.command import UnknownInput
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import RunId
@@ -87,6 +88,8 @@ class Starter:
             return Exit(why=refused(e.code, str(e)))
         except SecretRefused as e:
             return Exit(why=refused(e.code, f"{task_of(entry.spec)}: {e}"))
+        except UnknownInput as e:
+            return Exit(why=refused("BadTaskSpecification", f"{task_of(entry.spec)}: {e}"))
         except TooLong as e:
             text = f"{task_of(entry.spec)} cannot be started: its command line and its environment variables are too long ({e})."
             return Exit(why=refused("LaunchTooLarge", f"{text} Pass what is large as an input."))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flyte_jupyter.engine.adapters.kubernetes.api import Json
-from flyte_jupyter.engine.command import read_at_start
+from flyte_jupyter.engine.command import expanded, read_at_start
 from flyte_jupyter.engine.pods.manifest import pod_for
 from flyte_jupyter.engine.pods.manifests import Manifest
 from flyte_jupyter.engine.pods.naming import (
@@ -82,11 +82,10 @@ def kind_of(
     pod = pod_for(spec, settings, inputs=core.LiteralMap(), template=template)
     own = copy.deepcopy(pod)
     metadata, container = own["metadata"], _primary(own)
-    argv = [*container.get("command", ()), *container.get("args", ())]
-    told = {
-        "argv": argv,
-        "env": {e["name"]: e["value"] for e in container.get("env", ()) if "value" in e},
-    }
+    env = {e["name"]: e["value"] for e in container.get("env", ()) if "value" in e}
+    # Of a pod that is the attempt's own, Kubernetes would do it.
+    argv = expanded([*container.get("command", ()), *container.get("args", ())], env)
+    told = {"argv": argv, "env": env}
     container.pop("command", None)
     container["args"] = [*_PROGRAM, "serve", "--linger", f"{linger:g}"]
     container["env"] = [e for e in container.get("env", ()) if "value" not in e]
