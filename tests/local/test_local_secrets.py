@@ -46,7 +46,7 @@ def do_look(inputs):
     print(os.getpid(), sorted(name for name in os.environ if "SEC" in name))
 """
 SCRIPT = """
-for name in _FSEC_DB_PASSWORD DB _FSEC_DB_ANY; do eval "echo $name \\$$name"; done
+for name in _FSEC_DB_PASSWORD DB _FSEC_DB_ANY; do echo $name $(printenv $name); done
 for name in db/v2/keys db/any; do echo $name $(cat $FLYTE_SECRETS_DEFAULT_DIR/$name); done
 [ -z "$_FLYTE_JUPYTER_SECRETS" ] || exit 1
 touch $PLACE/told
