@@ -25,7 +25,7 @@ from flyte_jupyter.engine.adapters.local.resources import Capacity
 async def main():
     b = Bench(Path({folder!r}), capacity=Capacity(cpu=2, memory=1 << 40))
     await b.executor.start(b.news)
-    specs = [b.command(["/bin/sh", "-c", "echo $$; read x < {fifo}-%d; exit %d" % (n, n)], attempt_id("n%d" % n)) for n in range(3)]
+    specs = [b.command(["/bin/sh", "-c", "echo $$$$; read x < {fifo}-%d; exit %d" % (n, n)], attempt_id("n%d" % n)) for n in range(3)]
     for spec in specs:
         await b.executor.launch(spec)
     for spec in specs[:2]:

@@ -271,12 +271,12 @@ def test_a_task_that_kills_its_parent_is_lost_by_name(tmp_path, reuse):
 def test_a_killed_worker_ends_with_its_signal(tmp_path):
     async def main():
         async with bench(tmp_path) as b:
-            spec = b.command(["/bin/sh", "-c", "kill -STOP $$; echo never"])
+            spec = b.command(["/bin/sh", "-c", "kill -STOP $$$$; echo never"])
             await b.executor.launch(spec)
             await b.started(spec.id)
             await b.executor.kill(spec.id)
             assert not (await b.executor.listing()).all
-            spec = b.command(["/bin/sh", "-c", "kill -9 $$"], attempt_id("n1"))
+            spec = b.command(["/bin/sh", "-c", "kill -9 $$$$"], attempt_id("n1"))
             assert (await b.run(spec)).signal == signal.SIGKILL
 
     asyncio.run(main())

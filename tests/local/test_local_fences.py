@@ -69,7 +69,7 @@ def test_what_runs_below_a_parent_that_stands_still_is_ended_and_lost_by_name(tm
     async def main():
         first = Bench(tmp_path)
         await first.executor.start(first.news)
-        spec = first.command(["/bin/sh", "-c", "echo $$; sleep 600"])
+        spec = first.command(["/bin/sh", "-c", "echo $$$$; sleep 600"])
         await first.executor.launch(spec)
 
         async def number():
