@@ -12,14 +12,18 @@ from collections.abc import Sequence
 
 from flyte_jupyter.engine.pods.manifests import Manifest, PodRefused
 from flyte_jupyter.engine.pods.settings import PodSettings
+from flyte_jupyter.engine.secrets import (
+    FOLDER,
+    directions,
+    file_of,
+    is_variable,
+    is_word,
+    variables_of,
+)
 from flyte_jupyter.idl import core
 
-VARIABLE_PREFIX = "_FSEC_"
-FOLDER = "/etc/flyte/secrets"
 _READABLE = 0o444
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_KEY = re.compile(r"[A-Za-z0-9._-]+")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_NAME = 253
 
 
@@ -53,21 +57,15 @@ def _give(container: Manifest, variables: list[Manifest], mounts: list[Manifest]
 
 def _variables(secrets: Sequence[core.Secret], settings: PodSettings) -> list[Manifest]:
     found: dict[str, Manifest] = {
-        "FLYTE_SECRETS_ENV_PREFIX": {"value": VARIABLE_PREFIX},
-        "FLYTE_SECRETS_DEFAULT_DIR": {"value": FOLDER},
-        "FLYTE_SECRETS_FILE_PREFIX": {"value": ""},
+        name: {"value": value} for name, value in directions(FOLDER).items()
     }
     for secret in secrets:
         if secret.mount_requirement == core.Secret.ENV_VAR:
-            parts = [p for p in (secret.group, secret.group_version, secret.key) if p]
             reference = {"name": settings.secret_prefix + secret.group, "key": secret.key}
             source = {"valueFrom": {"secretKeyRef": reference}}
-            # As Flyte has it: flytekit looks for the one, the task's author perhaps for the other.
-            found[VARIABLE_PREFIX + "_".join(parts).upper()] = source
-            if secret.env_var:
-                found[secret.env_var] = source
+            found |= dict.fromkeys(variables_of(secret), source)
         elif secret.env_var:
-            found[secret.env_var] = {"value": f"{_folder(secret)}/{secret.key.lower()}"}
+            found[secret.env_var] = {"value": f"{FOLDER}/{file_of(secret)}"}
     return [{"name": name, **source} for name, source in found.items()]
 
 
@@ -80,9 +78,8 @@ def _volumes(
     for secret in secrets:
         if secret.mount_requirement == core.Secret.ENV_VAR:
             continue
-        folder = _folder(secret)
+        folder, _, path = f"{FOLDER}/{file_of(secret)}".rpartition("/")
         sources[folder] = settings.secret_prefix + secret.group
-        path = secret.key.lower()
         items.setdefault(folder, {})[path] = {"key": secret.key, "path": path}
     volumes, mounts = [], []
     for at, (folder, files) in enumerate(sorted(items.items())):
@@ -97,27 +94,18 @@ def _volumes(
     return volumes, mounts
 
 
-def _folder(secret: core.Secret) -> str:
-    parts = [p.lower() for p in (secret.group, secret.group_version) if p]
-    return "/".join([FOLDER, *parts])
-
-
 def _check(secret: core.Secret, settings: PodSettings) -> None:
     name = settings.secret_prefix + secret.group
     if not secret.group or not _NAME.fullmatch(name) or len(name) > _MOST_NAME:
         what = f"group {secret.group!r}, and {name!r} is no name of a Kubernetes secret"
-    elif not _is_key(secret.key):
+    elif not is_word(secret.key):
         what = f"key {secret.key!r} of group {secret.group!r}, which no Kubernetes secret can have"
-    elif secret.group_version and not _is_key(secret.group_version):
+    elif secret.group_version and not is_word(secret.group_version):
         what = (
             f"version {secret.group_version!r} of group {secret.group!r}, which can name no folder"
         )
-    elif secret.env_var and not _VARIABLE.fullmatch(secret.env_var):
+    elif secret.env_var and not is_variable(secret.env_var):
         what = f"variable {secret.env_var!r}, which is no name of a variable"
     else:
         return
     raise PodRefused("BadTaskSpecification", f"The task asks for a secret with {what}.")
-
-
-def _is_key(word: str) -> bool:
-    return _KEY.fullmatch(word) is not None and word not in (".", "..")

@@ -19,8 +19,9 @@ from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry
 from flyte_jupyter.engine.adapters.local.refusals import rejected, system_failure, task_of
 from flyte_jupyter.engine.adapters.local.resources import memory_limit_of, shared_memory_of
-from flyte_jupyter.engine.adapters.local.secrets import FOLDER_IN_CONTAINERS, Given
+from flyte_jupyter.engine.adapters.local.secrets import Given
 from flyte_jupyter.engine.ports import AttemptSpec, NotNow, Rejected, passes
+from flyte_jupyter.engine.secrets import FOLDER
 from flyte_jupyter.idl import core
 
 _ENGINES = ("podman", "docker")
@@ -258,7 +259,7 @@ def argv_of(
         "raw_output_prefix": spec.raw_output_prefix,
     }
     if secrets.files:
-        seen = {path: f"{FOLDER_IN_CONTAINERS}/{name}" for name, path in secrets.files.items()}
+        seen = {path: f"{FOLDER}/{name}" for name, path in secrets.files.items()}
         order["secrets"] = seen
     if shared := shared_memory_of(spec.template):
         order |= {"shared": shared.folder, "shared_bytes": shared.most or _much()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import stat
 from collections.abc import Mapping
@@ -16,15 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
+from flyte_jupyter.engine.secrets import (
+    FOLDER,
+    directions,
+    file_of,
+    is_variable,
+    is_word,
+    parts_of,
+    variable_of,
+    variables_of,
+)
 from flyte_jupyter.idl import core
 
-FOLDER_IN_CONTAINERS = "/etc/flyte/secrets"
 _FOLDER = ".flyte-secrets"
-_PREFIX = "_FSEC_"
 _READ = "_FLYTE_JUPYTER_SECRETS"
 """Tells an attempt's process what to read; it is gone before the task's code runs."""
-_WORD = re.compile(r"[A-Za-z0-9._-]+")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OTHERS = 0o077
 
 
@@ -81,41 +86,36 @@ class Secrets:
         given = Given()
         if not are_asked(template):
             return given
-        place = FOLDER_IN_CONTAINERS if contained else f"{work}/{_FOLDER}"
-        given.variables = {
-            "FLYTE_SECRETS_ENV_PREFIX": _PREFIX,
-            "FLYTE_SECRETS_DEFAULT_DIR": place,
-            "FLYTE_SECRETS_FILE_PREFIX": "",
-        }
+        place = FOLDER if contained else f"{work}/{_FOLDER}"
+        given.variables = directions(place)
         for secret in template.security_context.secrets:
             _check(secret)
-            self._give(secret, given, place)
+            self._give(secret, given, place, contained=contained)
         return given
 
-    def _give(self, secret: core.Secret, given: Given, place: str) -> None:
+    def _give(self, secret: core.Secret, given: Given, place: str, *, contained: bool) -> None:
         """As Flyte does; where it leaves the choice (`ANY`) in both ways, of which a variable with a name of its own is the file's."""
         kind, own = secret.mount_requirement, secret.env_var
-        variable = _PREFIX + "_".join(_parts(secret)).upper()
-        names = [variable, own] if own and kind == core.Secret.ENV_VAR else [variable]
+        variable = variable_of(secret)
+        names = variables_of(secret) if kind == core.Secret.ENV_VAR else [variable]
         wants_file = kind == core.Secret.FILE or (kind == core.Secret.ANY and bool(own))
-        path = self.folder.joinpath(*_parts(secret))
+        path = self.folder.joinpath(*parts_of(secret))
         if not wants_file and not os.path.lexists(path) and variable in self.environ:
             given.variables |= dict.fromkeys(names, self.environ[variable])
             return
         self._look_at(path, secret, "" if wants_file else variable)
         # Engines keep a container's variables on their disk, podman for longer than the container: only who insists has one there.
-        contained = place == FOLDER_IN_CONTAINERS
         if kind == core.Secret.ENV_VAR or (kind == core.Secret.ANY and not contained):
             given.read |= dict.fromkeys(names, str(path))
         if kind != core.Secret.ENV_VAR:
-            name = "/".join(_parts(secret)).lower()
+            name = file_of(secret)
             given.files[name] = str(path)
             if own:
                 given.variables[own] = f"{place}/{name}"
 
     def _look_at(self, path: Path, secret: core.Secret, variable: str) -> None:
         """Refuse a file that is not there, or not its owner's alone."""
-        name, file = "/".join(_parts(secret)), shlex.quote(str(path))
+        name, file = "/".join(parts_of(secret)), shlex.quote(str(path))
         try:
             found = path.stat()
         except FileNotFoundError:
@@ -150,24 +150,16 @@ def are_asked(template: core.TaskTemplate) -> bool:
     return bool(template.security_context.secrets)
 
 
-def _parts(secret: core.Secret) -> list[str]:
-    return [part for part in (secret.group, secret.group_version, secret.key) if part]
-
-
 def _check(secret: core.Secret) -> None:
     for what, word in (("group", secret.group), ("key", secret.key)):
-        if not _is_word(word):
+        if not is_word(word):
             text = f"The task asks for a secret with {what} {word!r}, which can name no folder or file."
             break
     else:
-        if secret.group_version and not _is_word(secret.group_version):
+        if secret.group_version and not is_word(secret.group_version):
             text = f"The task asks for a secret with version {secret.group_version!r}, which can name no folder."
-        elif secret.env_var and not _VARIABLE.fullmatch(secret.env_var):
+        elif secret.env_var and not is_variable(secret.env_var):
             text = f"The task asks for a secret with variable {secret.env_var!r}, which is no name of a variable."
         else:
             return
     raise SecretRefused("BadTaskSpecification", f"{text} Name it otherwise, and register again.")
-
-
-def _is_word(word: str) -> bool:
-    return _WORD.fullmatch(word) is not None and word not in (".", "..")
