@@ -31,7 +31,7 @@ from compiler_graphs import (
 
 from flyte_jupyter.engine.compiler import Code, Library, compile_workflow, requirements
 from flyte_jupyter.engine.core.plan import END, START, CachePlan, NodeKind
-from flyte_jupyter.engine.program import Policies, plan_of, program_of
+from flyte_jupyter.engine.program import Policies, plan_of, program_of, size_of
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import EntityId, EntityKind
 
@@ -235,6 +235,11 @@ def test_a_branch_has_arms_of_its_own_names_and_waits_for_what_they_take():
     assert [n.id for n in closure.primary.template.nodes] == [START, "a", "b", "c", END]
     assert list(closure.primary.connections.upstream["c-n0"].ids) == ["b"]
     made = plan_of(closure)
+    assert size_of(closure) == len(made.nodes) == 5
+    listed = core.CompiledWorkflowClosure()
+    listed.CopyFrom(closure)
+    listed.primary.template.nodes.add(id="c-n0")
+    assert size_of(listed) == len(plan_of(listed).nodes) == 5
     c = made.nodes["c"]
     assert (c.kind, c.upstream) == (NodeKind.BRANCH, ("a", "b", START))
     assert list(c.body.nodes) == ["c-n0", "c-n1"]
@@ -433,6 +438,7 @@ def test_a_failure_node_stands_beside_the_graph():
     assert made.failure_node.id == "fn0"
     assert made.failure_node.kind is NodeKind.TASK
     assert "fn0" not in made.nodes
+    assert size_of(closure) == len(made.nodes)
     assert made.nodes[END].upstream == ("n0",)
     assert program_of(closure).primary.task("fn0").id.name == "clean"
     assert problems(inner(failure=node("fn0", clean)), ADD, clean) == [

@@ -187,8 +187,14 @@ def test_overrides_of_cache_and_resources_are_the_nodes():
     def wf(values: list[float]) -> None:
         jobs.save(values).with_overrides(cache="9", requests=Resources(gpu=1))
         jobs.save(values).with_overrides(timeout=1)
+        jobs.save(values)
+        jobs.save(values).with_overrides(node_name="last")
 
-    first, second = lower_workflow(wf, TARGET, CODE, "v", identifiers(wf)).template.nodes
+    nodes = lower_workflow(wf, TARGET, CODE, "v", identifiers(wf)).template.nodes
+    first, second, third, last = nodes
+    assert not third.metadata.HasField("timeout")
+    assert (third.metadata, third.inputs) == (last.metadata, last.inputs)
+    assert (third.id, last.id) == ("n2", "last")
     assert first.metadata.cacheable
     assert first.metadata.cache_version == "9"
     assert first.task_node.overrides.resources.requests[0].name == core.Resources.ResourceName.GPU

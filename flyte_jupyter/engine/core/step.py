@@ -104,14 +104,32 @@ def initial(
 ) -> RunState:
     """A run that has not begun. A limit of 0 is none, without a `timeout` it may take for ever."""
     plans = plans_of(plans)
-    summary = RunSummary(
-        open=len(plans.root.nodes),
+    summary = not_begun(
+        len(plans.root.nodes),
+        max_parallelism=max_parallelism,
+        overwrite_cache=overwrite_cache,
+        timeout=timeout,
+        most_opening=most_opening,
+    )
+    return rebuild(plans, summary, {})
+
+
+def not_begun(
+    nodes: int,
+    *,
+    max_parallelism: int = 0,
+    overwrite_cache: bool = False,
+    timeout: timedelta | None = None,
+    most_opening: int = MOST_OPENING,
+) -> RunSummary:
+    """What is known of a run that has not begun, with so many nodes in its outermost graph. Otherwise as `initial`."""
+    return RunSummary(
+        open=nodes,
         max_parallelism=max_parallelism,
         most_opening=most_opening,
         overwrite_cache=overwrite_cache,
         timeout=timeout,
     )
-    return rebuild(plans, summary, {})
 
 
 def step(plans: Plans | Plan, state: RunState, seen: Observation, now: datetime) -> Step:

@@ -12,6 +12,9 @@ from flyte_jupyter.engine.program.planning import (
 from flyte_jupyter.engine.program.planning import (
     policies_of as policies_of,
 )
+from flyte_jupyter.engine.program.planning import (
+    size_of as size_of,
+)
 from flyte_jupyter.engine.program.program import (
     Program as Program,
 )

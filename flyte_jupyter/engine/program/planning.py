@@ -70,6 +70,13 @@ def plan_of(
     return planned(Closure(closure), prefix, policies)
 
 
+def size_of(closure: core.CompiledWorkflowClosure) -> int:
+    """How many nodes the outermost graph of a closure's plan has, start and end among them, without making the plan."""
+    nodes = closure.primary.template.nodes
+    inside = _in_branches(nodes)
+    return sum(1 for node in nodes if node.id not in inside)
+
+
 def planned(closure: Closure, prefix: str, policies: Policies, digest: str = "") -> Plan:
     """As `plan_of`, from a closure that is indexed already and whose digest may be known."""
     return _Planner(closure, prefix, policies, digest).primary()
@@ -97,12 +104,7 @@ class _Planner:
     def _graph(self, workflow: core.CompiledWorkflow, digest: str, key: str) -> Plan:
         template = workflow.template
         upstream = workflow.connections.upstream
-        inside = {
-            arm.id
-            for node in template.nodes
-            if node.WhichOneof("target") == "branch_node"
-            for arm in arms(node)
-        }
+        inside = _in_branches(template.nodes)
         nodes: dict[str, NodePlan] = {}
         for node in template.nodes:
             name = node.id
@@ -242,6 +244,13 @@ class _Planner:
         if self._policies.interruptible is not None:
             return self._policies.interruptible
         return self._default_interruptible
+
+
+def _in_branches(nodes: Iterable[core.Node]) -> set[str]:
+    """The arms of branches: nodes of their branch's graph alone, wherever a template lists them."""
+    return {
+        arm.id for node in nodes if node.WhichOneof("target") == "branch_node" for arm in arms(node)
+    }
 
 
 def _said(metadata: core.NodeMetadata) -> Iterator[object]:

@@ -36,7 +36,18 @@ def resources_message(requests: Resources, limits: Resources) -> core.Resources:
 
 def bindings(bound: Mapping[str, Binding]) -> list[core.Binding]:
     """Bindings by variable, in the order of the variables' names."""
-    return [core.Binding(var=name, binding=binding_data(bound[name])) for name in sorted(bound)]
+    return [_binding(name, bound[name]) for name in sorted(bound)]
+
+
+def _binding(name: str, binding: Binding) -> core.Binding:
+    made = core.Binding(var=name)
+    if isinstance(binding, FromNode):
+        # As nearly all are in a large graph: written in place.
+        promise = made.binding.promise
+        promise.node_id, promise.var = binding.node, binding.output
+    else:
+        made.binding.CopyFrom(binding_data(binding))
+    return made
 
 
 def binding_data(binding: Binding) -> core.BindingData:

@@ -40,7 +40,7 @@ def lower_workflow(
     tasks: Mapping[Task, core.Identifier],
 ) -> admin.WorkflowSpec:
     """The specification of one version of a workflow, given the registered names of its tasks."""
-    graph = workflow.graph
+    graph, nodes = workflow.graph, _Nodes(code, tasks)
     template = core.WorkflowTemplate(
         id=core.Identifier(
             resource_type=core.ResourceType.WORKFLOW,
@@ -52,7 +52,7 @@ def lower_workflow(
         metadata=core.WorkflowMetadata(on_failure=_POLICIES[workflow.failure_policy]),
         metadata_defaults=core.WorkflowMetadataDefaults(interruptible=False),
         interface=interface_message(workflow.interface),
-        nodes=[_node(node, code, tasks[node.target]) for node in graph.nodes],
+        nodes=map(nodes.lowered, graph.nodes),
         outputs=bindings(graph.outputs),
     )
     return admin.WorkflowSpec(template=template)
@@ -98,7 +98,31 @@ def _parameter(workflow: Workflow, slot: Parameter) -> core.Parameter:
     return core.Parameter(var=variable(slot), default=default.literal)
 
 
+class _Nodes:
+    """Writes the nodes of a graph. Those that call the same task with the same policy differ in little else than their names."""
+
+    def __init__(self, code: Code, tasks: Mapping[Task, core.Identifier]) -> None:
+        self._code = code
+        self._tasks = tasks
+        self._written: dict[tuple[object, ...], core.Node] = {}
+
+    def lowered(self, node: Node) -> core.Node:
+        """The message of one node."""
+        # The graph holds what is named here, so no other object gets its number.
+        like = (id(node.task), id(node.policy), node.overridden, node.name)
+        written = self._written.get(like)
+        if written is None:
+            written = self._written[like] = _node(node, self._code, self._tasks[node.target])
+        made = core.Node()
+        made.CopyFrom(written)
+        made.id = node.id
+        made.inputs.extend(bindings(node.bindings))
+        made.upstream_node_ids.extend(node.upstream)
+        return made
+
+
 def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
+    """A node without its id, its inputs and what it waits for."""
     policy = node.policy
     metadata = core.NodeMetadata(name=node.name, retries=core.RetryStrategy(retries=policy.retries))
     # The task's own time limit is in its template, and each attempt's: a node's is the whole node's too.
@@ -112,12 +136,7 @@ def _node(node: Node, code: Code, task: core.Identifier) -> core.Node:
     target = core.TaskNode(reference_id=task)
     if node.overridden & {"requests", "limits"}:
         target.overrides.resources.CopyFrom(resources_message(policy.requests, policy.limits))
-    lowered = core.Node(
-        id=node.id,
-        metadata=metadata,
-        inputs=bindings(node.bindings),
-        upstream_node_ids=list(node.upstream),
-    )
+    lowered = core.Node(metadata=metadata)
     if isinstance(node.task, MapTask):
         # A time limit is each item's: on the array node it would end the whole map.
         lowered.metadata.ClearField("timeout")

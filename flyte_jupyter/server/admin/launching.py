@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.compiler.compile import skeleton
-from flyte_jupyter.engine.core.step import initial
-from flyte_jupyter.engine.program import plan_of
+from flyte_jupyter.engine.core.state import RunState
+from flyte_jupyter.engine.core.step import not_begun
+from flyte_jupyter.engine.program import size_of
 from flyte_jupyter.idl import admin, core
 from flyte_jupyter.idl.digests import message_digest
 from flyte_jupyter.idl.identifiers import execution_identifier
@@ -199,8 +200,7 @@ class LaunchCases:
 def _prepare(
     platform: Platform, run: RunId, spec: admin.ExecutionSpec, target: Target
 ) -> NewExecution:
-    """The part that costs time for large graphs: plan and initial state."""
-    plan = plan_of(target.closure)
+    """The part that costs time for large graphs: the closure as it is kept, and its digest."""
     apply_policies(spec, target.plan, platform.max_parallelism)
     resolve(platform.quality, spec, target.plan, target.closure.primary.template, run.domain)
     now = platform.timestamp()
@@ -219,14 +219,16 @@ def _prepare(
             ),
         ),
     )
-    state = initial(
-        plan,
+    # The engine makes the plan, once for all executions that run the same.
+    summary = not_begun(
+        size_of(target.closure),
         max_parallelism=spec.max_parallelism,
         overwrite_cache=spec.overwrite_cache,
         timeout=platform.execution_timeout,
     )
     closure = target.closure.SerializeToString(deterministic=True)
-    return NewExecution(execution, closure, plan.digest, state, "")
+    digest = message_digest(target.closure)
+    return NewExecution(execution, closure, digest, RunState(summary), "")
 
 
 def inputs_of(request: admin.ExecutionCreateRequest) -> core.LiteralMap:
