@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity, Wants
 from flyte_jupyter.idl.ids import AttemptId
@@ -14,8 +14,7 @@ from flyte_jupyter.idl.ids import AttemptId
 _LEAST = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):  # as names are: every launch looks for what goes with one
     """A slot: what is taken up, and which devices are its own."""
 
     wants: Wants

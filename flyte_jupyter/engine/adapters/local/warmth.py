@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
@@ -34,8 +35,7 @@ _MOST_LINES = 64
 _MOST_VARIABLES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Code:
+class _Code(NamedTuple):
     """Attempts of the same code want the same libraries: `bundle` is a URI, or flytekit itself, `module` where it begins in there."""
 
     bundle: str
@@ -108,7 +108,10 @@ class Warmth:
         return await asyncio.shield(trial)
 
     def _line(self, kind: Kind) -> _Line:
-        if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:
+        known = self._lines.get(kind.line)
+        if known is not None:
+            return known
+        if len(self._lines) >= _MOST_LINES:
             # Each execution may bring variables of its own. A line that is in use after all is begun anew.
             del self._lines[next(iter(self._lines))]
         return self._lines.setdefault(kind.line, _Line())
@@ -174,7 +177,7 @@ def may_share(entry: Entry) -> bool:
 def _with(kind: Kind, variables: Mapping[str, str]) -> Kind:
     """The kind of those that were started with these variables beside an interpreter's own."""
     digest = _digest(variables)
-    return kind if kind.variables == digest else replace(kind, variables=digest)
+    return kind if kind.variables == digest else kind._replace(variables=digest)
 
 
 def _are_small(variables: Mapping[str, str]) -> bool:
