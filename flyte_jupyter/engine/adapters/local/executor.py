@@ -255,7 +255,8 @@ class LocalExecutor:
                 continue
             entry.ahead = True
             self._start(entry)
-            self._call_back([entry])
+            if not entry.ahead:
+                self._call_back([entry])
 
     def _start(self, entry: Entry) -> None:
         if not self._starter.at_once(entry):
@@ -285,7 +286,7 @@ class LocalExecutor:
                     self._news(AttemptNews(entry.spec.id, None))
             case "ended":
                 self._hand_over(entry, message.get("next", ""))
-                self._finish(entry, exit_of(message, task_of(entry.spec)))
+                self._finish(entry, exit_of(message, entry.spec))
             case "refused":
                 zygote.keys.discard(entry.key)
                 entry.zygote = None
@@ -330,7 +331,7 @@ class LocalExecutor:
         self._slots.adopt(entry.spec.id, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
-            self._end(entry, exit_of(found["exit"], task_of(entry.spec)))
+            self._end(entry, exit_of(found["exit"], entry.spec))
 
     def _bury(self, orphans: Sequence[Orphan], others: Iterable[str] = ()) -> None:
         """Attempts whose zygote is gone: end what is left of them and of `others`, and say how they ended."""
@@ -348,7 +349,7 @@ class LocalExecutor:
                 self._zygotes.clear(orphan.folder)
                 continue
             entry.zygote, entry.orphan = None, orphan
-            how = exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST)
+            how = exit_of(orphan.exit, entry.spec) if orphan.exit else Exit(why=LOST)
             self._end(entry, how)
 
     def _finish(self, entry: Entry, how: Exit) -> None:
