@@ -57,34 +57,37 @@ class _Gap(NamedTuple):
         return self.text if known is None else known or _EMPTY
 
 
+class _Mixture(NamedTuple):
+    """A word that is not one template from end to end."""
+
+    parts: Sequence[str | _Gap]
+
+    def value(self, values: Mapping[str, str]) -> str:
+        return "".join(p if isinstance(p, str) else p.value(values) for p in self.parts)
+
+
 class Form:
     """Words whose templates are found once, for who fills them many times."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = tuple(_parts(word) if "{{" in word else word for word in words)
+        self._words = tuple(_parsed(word) if "{{" in word else word for word in words)
 
     def filled(self, values: Mapping[str, str]) -> list[str]:
         """As `filled` does."""
-        return [
-            word
-            if isinstance(word, str)
-            else "".join([p if isinstance(p, str) else p.value(values) for p in word])
-            for word in self._words
-        ]
+        return [w if isinstance(w, str) else w.value(values) for w in self._words]
 
 
-def _parts(word: str) -> Sequence[str | _Gap]:
+def _parsed(word: str) -> _Gap | _Mixture:
     parts: list[str | _Gap] = []
     end = 0
     for match in _TEMPLATE.finditer(word):
-        parts.append(word[end : match.start()])
         name, is_input = match["name"], bool(match["input"])
-        parts.append(
-            _Gap(match[0], _INPUT + match["input"] if is_input else name.lower(), is_input)
-        )
+        gap = _Gap(match[0], _INPUT + match["input"] if is_input else name.lower(), is_input)
+        if gap.text == word:
+            return gap
+        parts += [word[end : match.start()], gap]
         end = match.end()
-    parts.append(word[end:])
-    return tuple(part for part in parts if part)
+    return _Mixture([*parts, word[end:]])
 
 
 def _no_input(gap: _Gap, values: Mapping[str, str]) -> str:

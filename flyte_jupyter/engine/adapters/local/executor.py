@@ -188,7 +188,7 @@ class LocalExecutor:
             entry.killed = True
         if await self._beginnings.abandon(entry):
             if entry.killed:
-                self._end(entry, Exit(why=LOST))
+                self._finish(entry, Exit(why=LOST))
         elif entry.killed:
             if entry.zygote:
                 entry.zygote.link.send({"op": "kill", "key": entry.key})
@@ -246,8 +246,7 @@ class LocalExecutor:
             return
         for attempt in self._slots.behind(_AHEAD):
             entry = self._entries[attempt]
-            leading = (self._entries.get(leader) for leader in self._slots.granted)
-            if not may_follow(entry, leading):
+            if not may_follow(entry, map(self._entries.get, self._slots.granted)):
                 return
             self._slots.send_ahead(attempt)
             if entry.sent and entry.zygote:  # since before it was launched
@@ -387,7 +386,9 @@ class LocalExecutor:
             return
         del self._entries[entry.spec.id]
         del self._by_key[entry.key]
-        self._slots.release(entry.spec.id)
+        if entry.is_ is not Is.ENDED:  # else somebody has its slot by now
+            self._slots.release(entry.spec.id)
+            self._dispatch()
         # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
         if left := self._folders.forget(entry.key):
             await asyncio.to_thread(self._folders.clear, left)
@@ -396,4 +397,3 @@ class LocalExecutor:
         if entry.orphan:
             forget_record(entry.orphan)
             self._zygotes.clear(entry.orphan.folder)
-        self._dispatch()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyte_jupyter.engine.adapters.local import messages
 from flyte_jupyter.engine.adapters.local.resources import Wants
@@ -50,8 +50,7 @@ def _run_of(run: RunId) -> str:
     return json.dumps(list(run))[:-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """An attempt as it is kept. `grant` has devices once the attempt was started."""
 
     spec: AttemptSpec

@@ -53,15 +53,15 @@ class Slots:
 
     def adopt(self, attempt: AttemptId, grant: Grant) -> None:
         """Count one that runs already, even if that takes more than there is."""
-        self._leave(attempt)
         if attempt not in self._granted:
+            self._leave(attempt)
             self._take(attempt, grant)
 
     def release(self, attempt: AttemptId) -> None:
         """Give the slot, or the place in the queue, back."""
-        self._leave(attempt)
         grant = self._granted.pop(attempt, None)
         if grant is None:
+            self._leave(attempt)
             return
         self._cpu += _share(grant.wants)
         self._memory += grant.wants.memory
@@ -69,8 +69,8 @@ class Slots:
 
     def behind(self, most: int) -> Sequence[AttemptId]:
         """The first in the queue that have not been sent ahead, as many as may be when `most` are ahead in all."""
-        ahead = len(self._queue) - len(self._behind)
-        return list(islice(self._behind, max(0, most - ahead)))
+        room = most - len(self._queue) + len(self._behind)
+        return list(islice(self._behind, room)) if room > 0 else ()
 
     def send_ahead(self, attempt: AttemptId) -> None:
         """It is where it will run, and waits there for its slot."""
@@ -102,7 +102,7 @@ class Slots:
 
     def grant(self) -> list[tuple[AttemptId, Grant]]:
         """Everybody who may run now, in the order in which they came."""
-        if not self._queue:
+        if not self._queue or self._cpu <= 0:
             return []
         chosen: list[tuple[AttemptId, Wants]] = []
         cpu, memory, gpu = self._cpu, self._memory, len(self._free)
@@ -124,8 +124,8 @@ class Slots:
         return granted
 
     def _leave(self, attempt: AttemptId) -> None:
-        self._queue.pop(attempt, None)
-        self._behind.pop(attempt, None)
+        if self._queue.pop(attempt, None) is not None:
+            self._behind.pop(attempt, None)
 
     def _take(self, attempt: AttemptId, grant: Grant) -> None:
         self._granted[attempt] = grant

@@ -181,7 +181,7 @@ def _with(kind: Kind, variables: Mapping[str, str]) -> Kind:
 
 
 def _are_small(variables: Mapping[str, str]) -> bool:
-    return sum(map(len, variables.values())) <= _MOST_VARIABLES
+    return not variables or sum(map(len, variables.values())) <= _MOST_VARIABLES
 
 
 def _digest(variables: Mapping[str, str]) -> str:
