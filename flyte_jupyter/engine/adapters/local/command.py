@@ -95,12 +95,14 @@ def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) 
     """
     namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
     values = values_for(spec, key, namespace, inputs)
+    form = _form_of(spec.template)
+    if is_own(spec.template):
+        return form.filled(values)
     if is_flytekits(spec.template):
         # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
-    if is_pythons(spec.template):
-        return _at_home(_form_of(spec.template).filled(values))
-    return expanded(_form_of(spec.template).filled(escaped(values)), _variables(spec))
+        return _at_home(form.filled(values))
+    return expanded(form.filled(escaped(values)), _variables(spec))
 
 
 @once_a_template
@@ -129,6 +131,12 @@ def _at_home(argv: list[str]) -> list[str]:
 def wants_inputs(template: core.TaskTemplate) -> bool:
     """Whether the command names single inputs, so that their values must be read to write it."""
     return names_inputs(words_of(template))
+
+
+@once_a_template
+def is_simple(template: core.TaskTemplate) -> bool:
+    """Whether the task runs in a process of its interpreter, and nothing has to be read to write its command."""
+    return is_pythons(template) and not wants_inputs(template)
 
 
 @once_a_template

@@ -35,13 +35,9 @@ class Places(NamedTuple):
     log: str
 
 
-def kind_of(spec: AttemptSpec) -> Kind:
-    """Which zygote runs the attempt. Commands that are not Python's go by this process's own interpreter."""
-    return _kind_of(spec.template)
-
-
 @once_a_template
-def _kind_of(template: core.TaskTemplate) -> Kind:
+def kind_of(template: core.TaskTemplate) -> Kind:
+    """Which zygote runs the task. Commands that are not Python's go by this process's own interpreter."""
     if not command.is_pythons(template):
         return Kind(sys.executable)
     config = template.config
@@ -65,7 +61,7 @@ def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | No
         message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
         return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
     if command.is_pythons(spec.template):
-        interpreter = kind_of(spec).interpreter
+        interpreter = kind_of(spec.template).interpreter
         return unusable(spec, interpreter) or _without_flytekit(spec, interpreter)
     program = command.program_of(spec)
     if shutil.which(program, path=_path_of(spec, environ)) is None:

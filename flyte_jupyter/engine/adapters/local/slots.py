@@ -96,6 +96,12 @@ class Slots:
     def hand_over(self, attempt: AttemptId, following: AttemptId) -> None:
         """Give the slot of an attempt that is over to one of the queue that asks for the same."""
         grant = self._granted.get(attempt)
+        if grant is not None and not grant.devices and following not in self._granted:
+            # No more and no less is taken up.
+            del self._granted[attempt]
+            self._leave(following)
+            self._granted[following] = grant
+            return
         self.release(attempt)
         if grant is not None:
             self.adopt(following, Grant(grant.wants))

@@ -146,10 +146,10 @@ class Starter:
 
     def _ready(self, entry: Entry) -> Zygote | None:
         """The parent for an attempt like others before it, for which nothing has to be waited for."""
-        spec = entry.spec
-        if not command.is_pythons(spec.template) or command.wants_inputs(spec.template):
+        template = entry.spec.template
+        if not command.is_simple(template):
             return None
-        plain = self.zygotes.ready(jobs.kind_of(spec))
+        plain = self.zygotes.ready(jobs.kind_of(template))
         zygote = self.warmth.ready(entry, plain) if plain is not None else None
         return None if zygote is None or _is_changed(zygote) else zygote
 
@@ -168,7 +168,7 @@ class Starter:
     async def _parent_of(self, entry: Entry) -> Zygote:
         """The zygote that the attempt is forked from, which from now on is not idle."""
         for _ in range(_TRIES):
-            plain = await self.zygotes.get(jobs.kind_of(entry.spec))
+            plain = await self.zygotes.get(jobs.kind_of(entry.spec.template))
             plain.keys.add(entry.key)
             try:
                 zygote = await self.warmth.parent_of(entry, plain)

@@ -75,7 +75,7 @@ class Warmth:
     def ready(self, entry: Entry, plain: Zygote) -> Zygote | None:
         """The parent for the attempt if nothing has to be made for it."""
         code = _code_of(entry.spec.template)
-        if not code.bundle or not may_share(entry):
+        if not code.bundle or not _may_share(entry):
             return plain
         kind = _with(plain.kind, entry.variables)
         return self._ready(self._line(kind), kind, plain, code)
@@ -164,14 +164,14 @@ class Warmth:
         return plain
 
 
-def may_share(entry: Entry) -> bool:
+def _may_share(entry: Entry) -> bool:
     """Whether libraries that were imported for others serve this attempt too.
 
     They look at the number of threads only when they are imported. The parent that it comes from has its variables.
     """
     wants = entry.grant.wants
     shared = wants.threads == 1 and not wants.gpu and not entry.anew
-    return command.is_pythons(entry.spec.template) and shared and _are_small(entry.variables)
+    return shared and _are_small(entry.variables)
 
 
 def _with(kind: Kind, variables: Mapping[str, str]) -> Kind:
@@ -195,5 +195,7 @@ def _code_of(template: core.TaskTemplate) -> _Code:
     """Which libraries an attempt wants, in a word; no bundle when nobody knows."""
     if command.is_flytekits(template):
         return _Code(_FLYTEKIT)
+    if not command.is_own(template):
+        return _Code("")
     words = command.words_of(template)
     return _Code(command.bundle_of(words), command.module_of(words))
