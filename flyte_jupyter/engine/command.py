@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from flyte_jupyter.engine.ports import AttemptSpec
 from flyte_jupyter.idl import core, literals, msgpack
@@ -24,6 +25,8 @@ _AT_START_TOO = {"LANG", "GLIBC_TUNABLES"}
 # Attempts have this one in any case.
 _GIVEN = "PYTHONUNBUFFERED"
 _ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
+PLACES = frozenset({_ATTEMPT, _NODE})
+"""The variables that tell an attempt from others of its task in its execution."""
 
 
 class UnknownInput(Exception):
@@ -36,26 +39,66 @@ def filled(words: Iterable[str], values: Mapping[str, str]) -> list[str]:
     Unknown templates are left as they stand; known ones that are empty become two quotes, but for an input, which is its value.
     Raises `UnknownInput` for an input that is not among those there are; where there are none at all, it is left too.
     """
-
-    def value(match: re.Match[str]) -> str:
-        if match["input"]:
-            name = _INPUT + match["input"]
-            given = values.get(name, values.get(name.lower()))
-            return _no_input(match, values) if given is None else given
-        known = values.get(match["name"].lower())
-        return match[0] if known is None else known or _EMPTY
-
-    return [_TEMPLATE.sub(value, word) if "{{" in word else word for word in words]
+    return Form(words).filled(values)
 
 
-def _no_input(match: re.Match[str], values: Mapping[str, str]) -> str:
+class _Gap(NamedTuple):
+    """A template in a word: how it is written, and the name of what it stands for. An input's name has its case."""
+
+    text: str
+    name: str
+    is_input: bool
+
+    def value(self, values: Mapping[str, str]) -> str:
+        if self.is_input:
+            given = values.get(self.name, values.get(self.name.lower()))
+            return _no_input(self, values) if given is None else given
+        known = values.get(self.name)
+        return self.text if known is None else known or _EMPTY
+
+
+class _Mixture(NamedTuple):
+    """A word that is not one template from end to end."""
+
+    parts: Sequence[str | _Gap]
+
+    def value(self, values: Mapping[str, str]) -> str:
+        return "".join(p if isinstance(p, str) else p.value(values) for p in self.parts)
+
+
+class Form:
+    """Words whose templates are found once, for who fills them many times."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(_parsed(word) if "{{" in word else word for word in words)
+
+    def filled(self, values: Mapping[str, str]) -> list[str]:
+        """As `filled` does."""
+        return [w if isinstance(w, str) else w.value(values) for w in self._words]
+
+
+def _parsed(word: str) -> _Gap | _Mixture:
+    parts: list[str | _Gap] = []
+    end = 0
+    for match in _TEMPLATE.finditer(word):
+        name, is_input = match["name"], bool(match["input"])
+        gap = _Gap(match[0], _INPUT + match["input"] if is_input else name.lower(), is_input)
+        if gap.text == word:
+            return gap
+        parts += [word[end : match.start()], gap]
+        end = match.end()
+    return _Mixture([*parts, word[end:]])
+
+
+def _no_input(gap: _Gap, values: Mapping[str, str]) -> str:
     """The template as it stands, of a command that has no inputs. Raises `UnknownInput` when it has others."""
     names = [name.removeprefix(_INPUT) for name in values if name.startswith(_INPUT)]
     if not names:
-        return match[0]
+        return gap.text
     spelt = {name.lower(): name for name in names}  # as it is called, which comes last
+    wanted, known = gap.name.removeprefix(_INPUT), ", ".join(sorted(spelt.values()))
     raise UnknownInput(
-        f"its command has {match[0]}, and it has no input {match['input']!r}: its inputs are {', '.join(sorted(spelt.values()))}. "
+        f"its command has {gap.text}, and it has no input {wanted!r}: its inputs are {known}. "
         "Correct the name in its command or its arguments, and register it again."
     )
 
@@ -78,11 +121,11 @@ def values_for(
         "namespace": namespace,
         "tasktemplatepath": "",
     }
-    texts: dict[str, str] = {}
-    if inputs is not None:
-        # What may be None need not be given, and is nothing then.
-        texts = dict.fromkeys(spec.template.interface.inputs.variables, "")
-        texts.update({name: text_of(literal) for name, literal in inputs.literals.items()})
+    if inputs is None:
+        return known
+    # What may be None need not be given, and is nothing then.
+    texts = dict.fromkeys(spec.template.interface.inputs.variables, "")
+    texts.update({name: text_of(literal) for name, literal in inputs.literals.items()})
     # Of inputs that differ in their case only, each is found as it is called.
     other_cases = {_INPUT + name.lower(): text for name, text in texts.items()}
     return known | other_cases | {_INPUT + name: text for name, text in texts.items()}

@@ -13,14 +13,17 @@ from flyte_jupyter.engine.adapters.local.refusals import rejected, task_of
 from flyte_jupyter.engine.adapters.local.resources import (
     BadQuantity,
     Capacity,
+    Wants,
     refusal,
     shared_memory_of,
     wants_of,
 )
 from flyte_jupyter.engine.adapters.local.secrets import Secrets, are_asked
 from flyte_jupyter.engine.adapters.local.slots import Grant
-from flyte_jupyter.engine.adapters.local.zygotes import Zygotes
+from flyte_jupyter.engine.adapters.local.templates import once_a_template
+from flyte_jupyter.engine.adapters.local.zygotes import Kind, Zygotes
 from flyte_jupyter.engine.ports import AttemptSpec, Rejected
+from flyte_jupyter.idl import core
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,7 @@ class Admission:
     async def judge(self, spec: AttemptSpec) -> Entry | Rejected:
         """The attempt, not begun and without a slot, or why there will never be one."""
         try:
-            wants = wants_of(spec.template)
-            shared_memory_of(spec.template)
+            wants = _wants_of(spec.template)
         except BadQuantity as e:
             return rejected("BadResources", f"{task_of(spec)}: {e}")
         why = refusal(wants, self.capacity)
@@ -63,5 +65,20 @@ class Admission:
 
     def is_at_home(self, spec: AttemptSpec) -> bool:
         """Whether it is our own runtime's, whose interpreter runs already, and wants nothing that has to be looked for."""
-        ours = command.is_own(spec.template) and not are_asked(spec.template)
-        return ours and self.zygotes.ready(jobs.kind_of(spec)) is not None
+        kind = _kind_at_home(spec.template)
+        return kind is not None and self.zygotes.ready(kind) is not None
+
+
+@once_a_template
+def _wants_of(template: core.TaskTemplate) -> Wants:
+    """What the task asks for, all of which can be read. Raises `BadQuantity`."""
+    wants = wants_of(template)
+    shared_memory_of(template)
+    return wants
+
+
+@once_a_template
+def _kind_at_home(template: core.TaskTemplate) -> Kind | None:
+    """Which zygote runs a task of our own runtime that has no secrets; None for any other task."""
+    ours = command.is_own(template) and not are_asked(template)
+    return jobs.kind_of(template) if ours else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.command import (
+    PLACES,
+    Form,
     escaped,
     expanded,
-    filled,
     identity_of,
     names_inputs,
     place_of,
@@ -22,6 +24,7 @@ from flyte_jupyter.idl import core
 
 OWN_PROGRAM = "flyte-jupyter-execute"
 FLYTEKITS_PROGRAMS = frozenset({"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"})
+_BUNDLE = "--bundle"
 _DESTINATION = "--dest-dir"
 _RAW_OUTPUT = "rawoutputdataprefix"
 # What an attempt gets of the control plane's own environment: enough to run programs and reach the network, no secrets.
@@ -35,6 +38,7 @@ _PASSED = {
 _NO_FORK = "FLYTE_JUPYTER_NO_FORK"
 # Variables that no library looks at when it is imported, and no interpreter when it starts.
 _OURS = ("FLYTE_", "_F_", "BATCH_JOB_ARRAY_")
+_FIXED = ("PYTHONUNBUFFERED", "CUDA_VISIBLE_DEVICES")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -65,7 +69,14 @@ def is_pythons(template: core.TaskTemplate) -> bool:
 
 def bundle_of(argv: Sequence[str]) -> str:
     """The URI of the code bundle on a command line of ours; empty when there is none."""
-    return _after("--bundle", argv)
+    return _after(_BUNDLE, argv)
+
+
+@once_a_template
+def place_of_bundle(template: core.TaskTemplate) -> int:
+    """Where in its command a bundle's URI stands; zero for nowhere."""
+    words = words_of(template)
+    return words.index(_BUNDLE) + 1 if _BUNDLE in words[:-1] else 0
 
 
 def module_of(argv: Sequence[str]) -> str:
@@ -84,12 +95,19 @@ def argv_of(spec: AttemptSpec, key: str, inputs: core.LiteralMap | None = None) 
     """
     namespace = f"{spec.id.run.project}-{spec.id.run.domain}"
     values = values_for(spec, key, namespace, inputs)
+    form = _form_of(spec.template)
+    if is_own(spec.template):
+        return form.filled(values)
     if is_flytekits(spec.template):
         # For its files and tables a folder of this machine is a path; behind a scheme it looks for another file system.
         values[_RAW_OUTPUT] = values[_RAW_OUTPUT].removeprefix("file://")
-    if is_pythons(spec.template):
-        return _at_home(filled(words_of(spec.template), values))
-    return expanded(filled(words_of(spec.template), escaped(values)), _variables(spec))
+        return _at_home(form.filled(values))
+    return expanded(form.filled(escaped(values)), _variables(spec))
+
+
+@once_a_template
+def _form_of(template: core.TaskTemplate) -> Form:
+    return Form(words_of(template))
 
 
 def program_of(spec: AttemptSpec) -> str:
@@ -116,6 +134,12 @@ def wants_inputs(template: core.TaskTemplate) -> bool:
 
 
 @once_a_template
+def is_simple(template: core.TaskTemplate) -> bool:
+    """Whether the task runs in a process of its interpreter, and nothing has to be read to write its command."""
+    return is_pythons(template) and not wants_inputs(template)
+
+
+@once_a_template
 def words_of(template: core.TaskTemplate) -> tuple[str, ...]:
     """The command with its arguments, their templates as they stand."""
     return (*template.container.command, *template.container.args)
@@ -135,7 +159,7 @@ def environment_of(
     own variables win over those, and the execution's over the task's.
     """
     shared = shared_environment(spec, grant, ambient, own)
-    return {**shared, **environment_alone(spec, grant, shared)}
+    return {**shared, **environment_alone(spec, shared)}
 
 
 def shared_environment(
@@ -147,29 +171,40 @@ def shared_environment(
     return {**passed, **identity_of(spec), **machine, **own, **chosen, **_fixed(grant)}
 
 
-def environment_alone(spec: AttemptSpec, grant: Grant, shared: Mapping[str, str]) -> dict[str, str]:
-    """What an attempt has otherwise than `shared`, which may be made from another of its task in its execution."""
-    chosen = _chosen(spec.template)
-    place = {name: value for name, value in place_of(spec).items() if name not in chosen}
-    alone = {**place, **spec.env, **_fixed(grant)}
-    return {name: value for name, value in alone.items() if shared.get(name) != value}
+def environment_alone(spec: AttemptSpec, shared: Mapping[str, str]) -> dict[str, str]:
+    """What an attempt has otherwise than `shared`, which may be made from another of its task in its execution with such a grant."""
+    env: Mapping[str, str] = spec.env
+    if not env.keys() >= PLACES:
+        chosen = _chosen(spec.template)
+        place = {name: value for name, value in place_of(spec).items() if name not in chosen}
+        env = {**place, **env}
+    alone = {name: value for name, value in env.items() if shared.get(name) != value}
+    for name in _FIXED:
+        alone.pop(name, None)
+    return alone
 
 
 def _fixed(grant: Grant) -> dict[str, str]:
-    return {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ",".join(grant.devices)}
+    """What nobody can choose."""
+    return dict(zip(_FIXED, ("1", ",".join(grant.devices)), strict=True))
 
 
 def variables_of(spec: AttemptSpec) -> Mapping[str, str]:
     """The variables that the task and the execution choose, as far as a library may look at them when it is imported."""
     tasks = _chosen_for_libraries(spec.template)
-    runs = {name: value for name, value in spec.env.items() if not name.startswith(_OURS)}
+    runs = {name: spec.env[name] for name in _for_libraries(tuple(spec.env))}
     return {**tasks, **runs} if runs else tasks
+
+
+@lru_cache(maxsize=64)  # every launch asks, and attempts of a run have the same names
+def _for_libraries(names: tuple[str, ...]) -> Sequence[str]:
+    return [name for name in names if not name.startswith(_OURS)]
 
 
 @once_a_template
 def _chosen_for_libraries(template: core.TaskTemplate) -> Mapping[str, str]:
     chosen = _chosen(template)
-    return {name: value for name, value in chosen.items() if not name.startswith(_OURS)}
+    return {name: chosen[name] for name in _for_libraries(tuple(chosen))}
 
 
 @once_a_template

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flyte_jupyter.engine.adapters.local.refusals import system_failure
+from flyte_jupyter.engine.adapters.local.refusals import system_failure, task_of
 from flyte_jupyter.engine.core.observations import Exit
 from flyte_jupyter.engine.core.state import Blame, Failure
+from flyte_jupyter.engine.ports import AttemptSpec
 
 LOST = system_failure("WorkerLost", "The parent of the attempt's process died, and it with it.")
 _OUT_OF_MEMORY = "OOMKilled"  # as Flyte names it, and as there the user's to retry
 
 
-def exit_of(said: Mapping[str, Any], task: str) -> Exit:
+def exit_of(said: Mapping[str, Any], spec: AttemptSpec) -> Exit:
     """How an attempt ended, in a zygote's words. One of an older release does not say how long it took."""
     ran = float(said.get("ran") or 0.0)
-    why = _why(said, task, ran)
+    why = _why(said, task_of(spec), ran) if "cause" in said else None
     return Exit(said["code"], said["signal"], why, ran=ran, outputs=said.get("outputs"))
 
 

@@ -188,7 +188,7 @@ class LocalExecutor:
             entry.killed = True
         if await self._beginnings.abandon(entry):
             if entry.killed:
-                self._end(entry, Exit(why=LOST))
+                self._finish(entry, Exit(why=LOST))
         elif entry.killed:
             if entry.zygote:
                 entry.zygote.link.send({"op": "kill", "key": entry.key})
@@ -246,8 +246,7 @@ class LocalExecutor:
             return
         for attempt in self._slots.behind(_AHEAD):
             entry = self._entries[attempt]
-            leading = (self._entries.get(leader) for leader in self._slots.granted)
-            if not may_follow(entry, leading):
+            if not may_follow(entry, map(self._entries.get, self._slots.granted)):
                 return
             self._slots.send_ahead(attempt)
             if entry.sent and entry.zygote:  # since before it was launched
@@ -255,7 +254,8 @@ class LocalExecutor:
                 continue
             entry.ahead = True
             self._start(entry)
-            self._call_back([entry])
+            if not entry.ahead:
+                self._call_back([entry])
 
     def _start(self, entry: Entry) -> None:
         if not self._starter.at_once(entry):
@@ -285,7 +285,7 @@ class LocalExecutor:
                     self._news(AttemptNews(entry.spec.id, None))
             case "ended":
                 self._hand_over(entry, message.get("next", ""))
-                self._finish(entry, exit_of(message, task_of(entry.spec)))
+                self._finish(entry, exit_of(message, entry.spec))
             case "refused":
                 zygote.keys.discard(entry.key)
                 entry.zygote = None
@@ -330,7 +330,7 @@ class LocalExecutor:
         self._slots.adopt(entry.spec.id, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
-            self._end(entry, exit_of(found["exit"], task_of(entry.spec)))
+            self._end(entry, exit_of(found["exit"], entry.spec))
 
     def _bury(self, orphans: Sequence[Orphan], others: Iterable[str] = ()) -> None:
         """Attempts whose zygote is gone: end what is left of them and of `others`, and say how they ended."""
@@ -348,7 +348,7 @@ class LocalExecutor:
                 self._zygotes.clear(orphan.folder)
                 continue
             entry.zygote, entry.orphan = None, orphan
-            how = exit_of(orphan.exit, task_of(entry.spec)) if orphan.exit else Exit(why=LOST)
+            how = exit_of(orphan.exit, entry.spec) if orphan.exit else Exit(why=LOST)
             self._end(entry, how)
 
     def _finish(self, entry: Entry, how: Exit) -> None:
@@ -386,7 +386,9 @@ class LocalExecutor:
             return
         del self._entries[entry.spec.id]
         del self._by_key[entry.key]
-        self._slots.release(entry.spec.id)
+        if entry.is_ is not Is.ENDED:  # else somebody has its slot by now
+            self._slots.release(entry.spec.id)
+            self._dispatch()
         # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
         if left := self._folders.forget(entry.key):
             await asyncio.to_thread(self._folders.clear, left)
@@ -395,4 +397,3 @@ class LocalExecutor:
         if entry.orphan:
             forget_record(entry.orphan)
             self._zygotes.clear(entry.orphan.folder)
-        self._dispatch()

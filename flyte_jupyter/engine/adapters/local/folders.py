@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from flyte_jupyter.engine.adapters.local import messages
 from flyte_jupyter.engine.adapters.local.resources import Wants
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.ports import AttemptSpec
@@ -30,19 +32,25 @@ _LEAST_BYTES = 4 * 1024 * 1024
 
 
 _KEY_LENGTH = 32
+_quoted = json.encoder.encode_basestring_ascii
 NOBODY = "-" * _KEY_LENGTH
 """As long as a key, and nobody's."""
 
 
 def key_of(attempt: AttemptId) -> str:
     """The name of an attempt among processes and files: the digest of its id."""
-    words = [attempt.run.project, attempt.run.domain, attempt.run.name, list(attempt.path)]
-    text = json.dumps([*words, attempt.attempt])
+    # Of its JSON, put together by hand: earlier releases have named theirs so, and whoever adopts them does it again.
+    path = [_quoted(part) if isinstance(part, str) else str(part) for part in attempt.path]
+    text = f"{_run_of(attempt.run)}, [{', '.join(path)}], {attempt.attempt}]"
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+@lru_cache(maxsize=64)
+def _run_of(run: RunId) -> str:
+    return json.dumps(list(run))[:-1]
+
+
+class Kept(NamedTuple):
     """An attempt as it is kept. `grant` has devices once the attempt was started."""
 
     spec: AttemptSpec
@@ -168,7 +176,7 @@ class Folders:
         start = 0
         for line in data.splitlines(keepends=True):
             with suppress(ValueError, KeyError, TypeError):
-                self._hear(json.loads(line), (start, line), kept, templates)
+                self._hear(messages.read(line), (start, line), kept, templates)
             start += len(line)
         self._torn = not data.endswith(b"\n") if data else False
         self._size = self._after = len(data)
@@ -294,7 +302,7 @@ class Folders:
 
 
 def _line(said: Mapping[str, Any]) -> bytes:
-    return json.dumps(said).encode() + b"\n"
+    return messages.written(said) + b"\n"
 
 
 def _begun(key: str, live: _Live) -> bytes:

@@ -13,12 +13,14 @@ def may_follow(entry: Entry, leading: Iterable[Entry | None]) -> bool:
     template, wants = entry.spec.template, entry.grant.wants
     if not jobs.may_follow(template) or wants.gpu or entry.anew:
         return False
-    return any(
-        one is not None
-        and one.spec.template is template
-        and one.grant.wants == wants
-        and one.zygote is not None
-        and one.zygote.hello.waits
-        and one.variables == entry.variables  # else it has another parent
-        for one in leading
-    )
+    for one in leading:  # no generator: every launch asks, and most often the first will do
+        if (
+            one is not None
+            and one.spec.template is template
+            and one.grant.wants == wants
+            and one.zygote is not None
+            and one.zygote.hello.waits
+            and one.variables == entry.variables  # else it has another parent
+        ):
+            return True
+    return False

@@ -8,8 +8,8 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local import command, containers, logs, secrets
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
@@ -28,21 +28,16 @@ _REUSE = "flyte_jupyter.reuse"
 _PRELOAD = "flyte_jupyter.preload"
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where an attempt works, and where its log goes."""
 
     work: str
     log: str
 
 
-def kind_of(spec: AttemptSpec) -> Kind:
-    """Which zygote runs the attempt. Commands that are not Python's go by this process's own interpreter."""
-    return _kind_of(spec.template)
-
-
 @once_a_template
-def _kind_of(template: core.TaskTemplate) -> Kind:
+def kind_of(template: core.TaskTemplate) -> Kind:
+    """Which zygote runs the task. Commands that are not Python's go by this process's own interpreter."""
     if not command.is_pythons(template):
         return Kind(sys.executable)
     config = template.config
@@ -66,7 +61,7 @@ def problem_with(spec: AttemptSpec, environ: Mapping[str, str]) -> Rejected | No
         message = f"{task_of(spec)} has no command (its type is {spec.template.type!r})."
         return rejected("UnsupportedTask", f"{message} Local processes run containers only.")
     if command.is_pythons(spec.template):
-        interpreter = kind_of(spec).interpreter
+        interpreter = kind_of(spec.template).interpreter
         return unusable(spec, interpreter) or _without_flytekit(spec, interpreter)
     program = command.program_of(spec)
     if shutil.which(program, path=_path_of(spec, environ)) is None:
@@ -107,42 +102,39 @@ def lay_down(spec: AttemptSpec) -> None:
     beside.replace(path)
 
 
-def launch_message(
-    entry: Entry, inputs: core.LiteralMap | None, places: Places, settings: LocalSettings
-) -> Message:
-    """The ``launch`` frame of an attempt, without its environment."""
-    spec, wants = entry.spec, entry.grant.wants
-    argv = command.argv_of(spec, entry.key, inputs)
+def in_common(template: core.TaskTemplate, wants: Wants, settings: LocalSettings) -> Message:
+    """The part of the ``launch`` frames of a task's attempts that is the same in all that ask for the same."""
     return {
         "op": "launch",
+        "log_limit": settings.log_bytes,
+        "nice": settings.nice,
+        "patience": settings.stopped_seconds,
+        "memory": memory_limit_of(template) or settings.memory_limit,
+        "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
+        "reuse": _may_reuse(template),
+        "preload": [m for m in template.config.get(_PRELOAD, "").split(",") if m],
+    }
+
+
+def launch_message(
+    entry: Entry, inputs: core.LiteralMap | None, places: Places, common: Message
+) -> Message:
+    """The ``launch`` frame of an attempt, without its environment; `common` is what it has in common with others."""
+    spec = entry.spec
+    argv = command.argv_of(spec, entry.key, inputs)
+    bundle = command.place_of_bundle(spec.template)
+    message = {
+        **common,
         "key": entry.key,
         "argv": argv,
         "cwd": places.work,
         "log": places.log,
-        "log_limit": settings.log_bytes,
-        "nice": settings.nice,
-        "patience": settings.stopped_seconds,
-        "bundle": command.bundle_of(argv),
+        "bundle": argv[bundle] if bundle else "",
         "anew": entry.anew,
-        "memory": memory_limit_of(spec.template) or settings.memory_limit,
-        "slot": f"{wants.cpu}/{wants.memory}/{wants.gpu}",
-        **_asked(spec.template),
-        **_given(spec),
     }
-
-
-def _given(spec: AttemptSpec) -> Message:
-    """Its inputs, when it is handed them."""
-    return {} if spec.given is None else {"inputs": base64.b64encode(spec.given).decode()}
-
-
-@once_a_template
-def _asked(template: core.TaskTemplate) -> Message:
-    config = template.config
-    return {
-        "reuse": _may_reuse(template),
-        "preload": [m for m in config.get(_PRELOAD, "").split(",") if m],
-    }
+    if spec.given is not None:
+        message["inputs"] = base64.b64encode(spec.given).decode()
+    return message
 
 
 @once_a_template

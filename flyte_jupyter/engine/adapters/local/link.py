@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from flyte_jupyter.engine.adapters.local import messages
 
 Message = dict[str, Any]
 
@@ -17,11 +18,11 @@ _LENGTH = struct.Struct(">I")
 _MOST_BYTES = 64 * 1024 * 1024
 # Variables and what goes with them travel apart, and then together from a zygote to its worker.
 _MOST_SENT = _MOST_BYTES // 2 - 4096
+# So many bytes of ASCII one byte can become in JSON, as zygotes write it.
+_WORST = 6
 _PATIENCE = 30.0
 _POST_SECONDS = 0.02
 _MOST_ENVIRONMENTS = 64
-_text = json.JSONEncoder(separators=(",", ":")).encode
-_read = json.JSONDecoder().decode
 
 
 class LinkFailed(Exception):
@@ -153,9 +154,11 @@ class Link(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(_POST_SECONDS, self._flush)
 
     def _put(self, message: Mapping[str, Any]) -> None:
-        body = _text(message).encode()
-        if len(body) > _MOST_SENT:
-            raise TooLong(f"{len(body) >> 20} MiB, of which {_MOST_SENT >> 20} are possible")
+        body = messages.written(message)
+        if len(body) > _MOST_SENT // _WORST:
+            body = messages.in_ascii(message)
+            if len(body) > _MOST_SENT:
+                raise TooLong(f"{len(body) >> 20} MiB, of which {_MOST_SENT >> 20} are possible")
         self._posted += _LENGTH.pack(len(body)) + body
 
     def _flush(self) -> None:
@@ -188,25 +191,22 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of the stream: pass on the messages that it completes."""
-        self._held += data
         try:
-            while (message := self._next()) is not None:
+            if self._held:
+                self._held += data
+                if _end_of(self._held, 0) is None:
+                    return  # what is long comes in many pieces, which are put together once
+                data = bytes(self._held)
+                self._held.clear()
+            at = 0
+            while (end := _end_of(data, at)) is not None:
+                message: Message = messages.read(data[at + _LENGTH.size : end])
+                at = end
                 self._heard(message)
+            if at < len(data):
+                self._held += data[at:]
         except ValueError:
             self._drop()
-
-    def _next(self) -> Message | None:
-        if len(self._held) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack_from(self._held)
-        if length > _MOST_BYTES:
-            raise ValueError(f"a frame of {length} bytes")
-        end = _LENGTH.size + length
-        if len(self._held) < end:
-            return None
-        message: Message = _read(self._held[_LENGTH.size : end].decode())
-        del self._held[:end]
-        return message
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The zygote is gone, or this end was closed."""
@@ -217,3 +217,14 @@ class Link(asyncio.Protocol):
         self._closed.set_result(None)
         lost, self._lost = self._lost, lambda: None
         lost()
+
+
+def _end_of(data: bytes | bytearray, at: int) -> int | None:
+    """Where the frame ends that begins there; None when it is not all there. Raises `ValueError`."""
+    if len(data) - at < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack_from(data, at)
+    if length > _MOST_BYTES:
+        raise ValueError(f"a frame of {length} bytes")
+    end: int = at + _LENGTH.size + length
+    return end if end <= len(data) else None

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local.templates import once_a_template
 from flyte_jupyter.engine.quantities import BadQuantity, amount
@@ -29,8 +30,7 @@ SHARED = "/dev/shm"  # noqa: S108  # in a container
 _GRAIN = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Wants:
+class Wants(NamedTuple):  # as names are: every launch looks for what goes with them
     """What one attempt takes up: CPU in thousandths of a core, memory in bytes, whole devices."""
 
     cpu: int = _GRAIN

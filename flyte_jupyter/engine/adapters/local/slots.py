@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local.resources import Capacity, Wants
 from flyte_jupyter.idl.ids import AttemptId
@@ -14,8 +14,7 @@ from flyte_jupyter.idl.ids import AttemptId
 _LEAST = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):  # as names are: every launch looks for what goes with one
     """A slot: what is taken up, and which devices are its own."""
 
     wants: Wants
@@ -54,15 +53,15 @@ class Slots:
 
     def adopt(self, attempt: AttemptId, grant: Grant) -> None:
         """Count one that runs already, even if that takes more than there is."""
-        self._leave(attempt)
         if attempt not in self._granted:
+            self._leave(attempt)
             self._take(attempt, grant)
 
     def release(self, attempt: AttemptId) -> None:
         """Give the slot, or the place in the queue, back."""
-        self._leave(attempt)
         grant = self._granted.pop(attempt, None)
         if grant is None:
+            self._leave(attempt)
             return
         self._cpu += _share(grant.wants)
         self._memory += grant.wants.memory
@@ -70,8 +69,8 @@ class Slots:
 
     def behind(self, most: int) -> Sequence[AttemptId]:
         """The first in the queue that have not been sent ahead, as many as may be when `most` are ahead in all."""
-        ahead = len(self._queue) - len(self._behind)
-        return list(islice(self._behind, max(0, most - ahead)))
+        room = most - len(self._queue) + len(self._behind)
+        return list(islice(self._behind, room)) if room > 0 else ()
 
     def send_ahead(self, attempt: AttemptId) -> None:
         """It is where it will run, and waits there for its slot."""
@@ -97,13 +96,19 @@ class Slots:
     def hand_over(self, attempt: AttemptId, following: AttemptId) -> None:
         """Give the slot of an attempt that is over to one of the queue that asks for the same."""
         grant = self._granted.get(attempt)
+        if grant is not None and not grant.devices and following not in self._granted:
+            # No more and no less is taken up.
+            del self._granted[attempt]
+            self._leave(following)
+            self._granted[following] = grant
+            return
         self.release(attempt)
         if grant is not None:
             self.adopt(following, Grant(grant.wants))
 
     def grant(self) -> list[tuple[AttemptId, Grant]]:
         """Everybody who may run now, in the order in which they came."""
-        if not self._queue:
+        if not self._queue or self._cpu <= 0:
             return []
         chosen: list[tuple[AttemptId, Wants]] = []
         cpu, memory, gpu = self._cpu, self._memory, len(self._free)
@@ -125,8 +130,8 @@ class Slots:
         return granted
 
     def _leave(self, attempt: AttemptId) -> None:
-        self._queue.pop(attempt, None)
-        self._behind.pop(attempt, None)
+        if self._queue.pop(attempt, None) is not None:
+            self._behind.pop(attempt, None)
 
     def _take(self, attempt: AttemptId, grant: Grant) -> None:
         self._granted[attempt] = grant

@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from flyte_jupyter.engine.adapters.local.entries import Entry, Is, LocalSettings
 from flyte_jupyter.engine.adapters.local.folders import NOBODY, Folders
 from flyte_jupyter.engine.adapters.local.link import Message, TooLong
 from flyte_jupyter.engine.adapters.local.refusals import refused, system_failure, task_of
-from flyte_jupyter.engine.adapters.local.secrets import SecretRefused, Secrets
+from flyte_jupyter.engine.adapters.local.secrets import Given, SecretRefused, Secrets, are_asked
 from flyte_jupyter.engine.adapters.local.slots import Grant
 from flyte_jupyter.engine.adapters.local.warmth import Warmth
 from flyte_jupyter.engine.adapters.local.zygotes import Zygote, ZygoteFailed, Zygotes
@@ -26,7 +27,7 @@ from flyte_jupyter.idl.ids import RunId
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PAUSE = 1.0
-_MOST_ENVIRONMENTS = 64
+_MOST_KNOWN = 64
 _TRIES = 3
 _Made = TypeVar("_Made")
 _MARK = "_FLYTE_JUPYTER_ATTEMPT"
@@ -47,12 +48,27 @@ class Grounds:
 
     def mark_of(self, key: str) -> tuple[str, str]:
         """Name and value of a variable that all processes of an attempt are started with, or show, and nobody else's."""
-        return _MARK, f"{self.bundles.parent}/{key}"
+        return _MARK, f"{_beside(self.bundles)}/{key}"
 
     def for_parents(self) -> dict[str, str]:
         """The variables that zygotes are started with. In a fork the attempt's mark is written in the place of nobody's."""
         name, value = self.mark_of(NOBODY)
         return {**command.passed_on(self.environ), name: value}
+
+
+@lru_cache(maxsize=8)
+def _beside(folder: Path) -> str:
+    return str(folder.parent)
+
+
+@dataclass(slots=True)
+class _Common:
+    """What attempts of a task in an execution have in common that have such a grant: variables, and a part of the message."""
+
+    template: core.TaskTemplate
+    variables: Mapping[str, str]
+    """One and the same object for all of them."""
+    message: Message
 
 
 @dataclass(slots=True)
@@ -65,9 +81,7 @@ class Starter:
     warmth: Warmth
     engines: Engines
     secrets: Secrets
-    _environments: dict[tuple[int, RunId, Grant], tuple[core.TaskTemplate, Mapping[str, str]]] = (
-        field(default_factory=dict)
-    )
+    _known: dict[tuple[int, RunId, Grant], _Common] = field(default_factory=dict)
 
     async def start(self, entry: Entry) -> Exit | None:
         """Send the attempt to a zygote, to be begun there at once or, when it has no slot yet, after another one.
@@ -132,10 +146,10 @@ class Starter:
 
     def _ready(self, entry: Entry) -> Zygote | None:
         """The parent for an attempt like others before it, for which nothing has to be waited for."""
-        spec = entry.spec
-        if not command.is_pythons(spec.template) or command.wants_inputs(spec.template):
+        template = entry.spec.template
+        if not command.is_simple(template):
             return None
-        plain = self.zygotes.ready(jobs.kind_of(spec))
+        plain = self.zygotes.ready(jobs.kind_of(template))
         zygote = self.warmth.ready(entry, plain) if plain is not None else None
         return None if zygote is None or _is_changed(zygote) else zygote
 
@@ -154,7 +168,7 @@ class Starter:
     async def _parent_of(self, entry: Entry) -> Zygote:
         """The zygote that the attempt is forked from, which from now on is not idle."""
         for _ in range(_TRIES):
-            plain = await self.zygotes.get(jobs.kind_of(entry.spec))
+            plain = await self.zygotes.get(jobs.kind_of(entry.spec.template))
             plain.keys.add(entry.key)
             try:
                 zygote = await self.warmth.parent_of(entry, plain)
@@ -182,24 +196,26 @@ class Starter:
     def _message(
         self, entry: Entry, zygote: Zygote, work: str, inputs: core.LiteralMap | None = None
     ) -> Message:
-        shared = self._shared(entry)
-        alone = command.environment_alone(entry.spec, entry.grant, shared)
-        secrets = self.secrets.of(entry.spec.template, work, contained=bool(entry.engine))
-        if secrets.names and not zygote.hello.secrets:
-            raise SecretRefused("InterpreterUnusable", _OLDER.format(zygote.kind.interpreter))
+        common = self._common(entry)
+        shared = common.variables
+        alone = command.environment_alone(entry.spec, shared)
+        secrets = self._secrets(entry, zygote, work) if are_asked(entry.spec.template) else None
         places = jobs.Places(work, logs.log_name(self.grounds.logs, entry.spec.id))
-        message = jobs.launch_message(entry, inputs, places, self.grounds.settings)
+        message = jobs.launch_message(entry, inputs, places, common.message)
         if entry.engine:
             # The container has the limit; this process only waits for it.
-            argv = containers.argv_of(entry, message["argv"], {**shared, **alone}, secrets)
+            argv = containers.argv_of(
+                entry, message["argv"], {**shared, **alone}, secrets or Given()
+            )
             message |= {"argv": argv, "memory": 0}
         else:
             # A container's processes are its engine's to end.
             name, value = self.grounds.mark_of(entry.key)
             alone[name] = value
-        alone |= secrets.environment("" if entry.engine else work)
+        if secrets:
+            alone |= secrets.environment("" if entry.engine else work)
         if zygote.hello.waits:
-            message |= {"of": zygote.link.environment(shared), "env": alone}
+            message["of"], message["env"] = zygote.link.environment(shared), alone
         else:
             message["env"] = {**shared, **alone}
         if zygote.kind.generation:
@@ -210,18 +226,24 @@ class Starter:
             message |= {"preload": [], "chooses": True}
         return message
 
-    def _shared(self, entry: Entry) -> Mapping[str, str]:
-        """Variables that are one and the same object for attempts of a task in an execution."""
+    def _secrets(self, entry: Entry, zygote: Zygote, work: str) -> Given:
+        secrets = self.secrets.of(entry.spec.template, work, contained=bool(entry.engine))
+        if not zygote.hello.secrets:
+            raise SecretRefused("InterpreterUnusable", _OLDER.format(zygote.kind.interpreter))
+        return secrets
+
+    def _common(self, entry: Entry) -> _Common:
         spec, grant = entry.spec, entry.grant
         key = (id(spec.template), spec.id.run, grant)
-        known = self._environments.get(key)
-        if known is not None and known[0] is spec.template:
-            return known[1]
+        known = self._known.get(key)
+        if known is not None and known.template is spec.template:
+            return known
         own = {"FLYTE_JUPYTER_BUNDLES": str(self.grounds.bundles)}
-        made = command.shared_environment(spec, grant, self.grounds.environ, own)
-        if len(self._environments) >= _MOST_ENVIRONMENTS:
-            self._environments.clear()
-        self._environments[key] = spec.template, made
+        shared = command.shared_environment(spec, grant, self.grounds.environ, own)
+        message = jobs.in_common(spec.template, grant.wants, self.grounds.settings)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        made = self._known[key] = _Common(spec.template, shared, message)
         return made
 
 

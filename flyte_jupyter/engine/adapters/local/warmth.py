@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local import command
 from flyte_jupyter.engine.adapters.local.entries import Entry, LocalSettings
@@ -34,8 +35,7 @@ _MOST_LINES = 64
 _MOST_VARIABLES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Code:
+class _Code(NamedTuple):
     """Attempts of the same code want the same libraries: `bundle` is a URI, or flytekit itself, `module` where it begins in there."""
 
     bundle: str
@@ -75,7 +75,7 @@ class Warmth:
     def ready(self, entry: Entry, plain: Zygote) -> Zygote | None:
         """The parent for the attempt if nothing has to be made for it."""
         code = _code_of(entry.spec.template)
-        if not code.bundle or not may_share(entry):
+        if not code.bundle or not _may_share(entry):
             return plain
         kind = _with(plain.kind, entry.variables)
         return self._ready(self._line(kind), kind, plain, code)
@@ -108,7 +108,10 @@ class Warmth:
         return await asyncio.shield(trial)
 
     def _line(self, kind: Kind) -> _Line:
-        if kind.line not in self._lines and len(self._lines) >= _MOST_LINES:
+        known = self._lines.get(kind.line)
+        if known is not None:
+            return known
+        if len(self._lines) >= _MOST_LINES:
             # Each execution may bring variables of its own. A line that is in use after all is begun anew.
             del self._lines[next(iter(self._lines))]
         return self._lines.setdefault(kind.line, _Line())
@@ -161,24 +164,24 @@ class Warmth:
         return plain
 
 
-def may_share(entry: Entry) -> bool:
+def _may_share(entry: Entry) -> bool:
     """Whether libraries that were imported for others serve this attempt too.
 
     They look at the number of threads only when they are imported. The parent that it comes from has its variables.
     """
     wants = entry.grant.wants
     shared = wants.threads == 1 and not wants.gpu and not entry.anew
-    return command.is_pythons(entry.spec.template) and shared and _are_small(entry.variables)
+    return shared and _are_small(entry.variables)
 
 
 def _with(kind: Kind, variables: Mapping[str, str]) -> Kind:
     """The kind of those that were started with these variables beside an interpreter's own."""
     digest = _digest(variables)
-    return kind if kind.variables == digest else replace(kind, variables=digest)
+    return kind if kind.variables == digest else kind._replace(variables=digest)
 
 
 def _are_small(variables: Mapping[str, str]) -> bool:
-    return sum(map(len, variables.values())) <= _MOST_VARIABLES
+    return not variables or sum(map(len, variables.values())) <= _MOST_VARIABLES
 
 
 def _digest(variables: Mapping[str, str]) -> str:
@@ -192,5 +195,7 @@ def _code_of(template: core.TaskTemplate) -> _Code:
     """Which libraries an attempt wants, in a word; no bundle when nobody knows."""
     if command.is_flytekits(template):
         return _Code(_FLYTEKIT)
+    if not command.is_own(template):
+        return _Code("")
     words = command.words_of(template)
     return _Code(command.bundle_of(words), command.module_of(words))

@@ -11,8 +11,9 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from flyte_jupyter.engine.adapters.local import homes, processes
 from flyte_jupyter.engine.adapters.local.link import Hello, Link, LinkFailed, Message
@@ -34,8 +35,7 @@ class ZygoteFailed(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):  # as names are: every launch compares some
     """Attempts of one kind share a zygote: the interpreter and the fingerprint that its environment had at registration."""
 
     interpreter: str
@@ -149,8 +149,8 @@ class Zygotes:
 
     def ready(self, kind: Kind) -> Zygote | None:
         """One that lives already; None when there is none yet."""
-        for zygote in self._lasting():
-            if zygote.kind == kind:
+        for zygote in self._live.values():
+            if zygote.kind == kind and not zygote.ending:
                 return self.touch(zygote)
         return None
 
@@ -199,15 +199,19 @@ class Zygotes:
 
     def warmest(self, kind: Kind) -> Zygote | None:
         """The latest generation of warm parents in a kind's line."""
-        line = (z for z in self._lasting() if z.kind.line == kind.line and z.kind.generation)
-        return max(line, key=lambda z: z.kind.generation, default=None)
+        latest, least = None, 0
+        for zygote in self._live.values():
+            generation = zygote.kind.generation
+            if generation > least and zygote.kind.line == kind.line and not zygote.ending:
+                latest, least = zygote, generation
+        return latest
 
     async def fork(
         self, parent: Zygote, variables: str, wish: Mapping[str, object], patience: float
     ) -> Message:
         """Ask a zygote for a warm fork of itself, with these variables. What it answers; a new one is among the live ones by then."""
         generation = parent.kind.generation + 1
-        kind = replace(parent.kind, generation=generation, variables=variables)
+        kind = parent.kind._replace(generation=generation, variables=variables)
         folder, socket = self._place(kind)
         key = folder.name
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -271,7 +275,7 @@ class Zygotes:
         try:
             socket = socket_path(folder)
             about = {"socket": str(socket), "started_with": self._started_with}
-            homes.describe(folder, asdict(kind) | about)
+            homes.describe(folder, kind._asdict() | about)
         except (OSError, ZygoteFailed):
             shutil.rmtree(folder, ignore_errors=True)
             raise
