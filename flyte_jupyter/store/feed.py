@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
@@ -29,13 +29,26 @@ class ChangeKind(StrEnum):
     TASK_EXECUTION = "task_execution"
 
 
-class Touched(NamedTuple):
-    """A record that a commit changed."""
+Touched = tuple[str, str, str, str, str, int]
+"""A record that a commit changed, as the feed's row has it: its kind, the execution's project, domain and name, node and attempt."""
 
-    kind: ChangeKind
-    run: RunId
-    node: str = ""
-    attempt: int = 0
+
+def executions_touched(*runs: RunId) -> Iterator[Touched]:
+    """Executions that changed."""
+    kind = ChangeKind.EXECUTION.value
+    return ((kind, *run, "", 0) for run in runs)
+
+
+def nodes_touched(run: RunId, nodes: Iterable[str]) -> Iterator[Touched]:
+    """Node executions of one execution that changed."""
+    kind, (project, domain, name) = ChangeKind.NODE_EXECUTION.value, run
+    return ((kind, project, domain, name, node, 0) for node in nodes)
+
+
+def attempts_touched(run: RunId, attempts: Iterable[tuple[str, int]]) -> Iterator[Touched]:
+    """Task executions of one execution that changed, each by its node and number."""
+    kind, (project, domain, name) = ChangeKind.TASK_EXECUTION.value, run
+    return ((kind, project, domain, name, node, attempt) for node, attempt in attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +71,7 @@ _since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(
 
 def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -> None:
     """Add to the feed what a write touched, and wake the listeners once it is on disk."""
-    count = 0
-
-    def rows() -> Iterator[tuple[Any, ...]]:
-        nonlocal count
-        for kind, run, node, attempt in touched:
-            count += 1
-            yield (kind.value, *run, node, attempt)
-
-    _append.run(transaction.connection, rows())
+    count = _append.run(transaction.connection, touched)
     if not count:
         return
     transaction.after_commit(db.wake)

@@ -106,11 +106,14 @@ def fold_execution(
 def fold_node_execution(
     before: admin.NodeExecution | None, *events: event.NodeExecutionEvent
 ) -> admin.NodeExecution | None:
-    """The node execution after the events; its first one makes it."""
+    """The node execution after the events; its first one makes it, and says what the others repeat."""
     after = admin.NodeExecution()
     if before is None:
-        after.id.CopyFrom(events[0].id)
-        after.closure.created_at.CopyFrom(events[0].occurred_at)
+        first, facts = events[0], after.metadata
+        after.id.CopyFrom(first.id)
+        after.closure.created_at.CopyFrom(first.occurred_at)
+        facts.spec_node_id = first.spec_node_id
+        facts.retry_group = first.retry_group
     else:
         after.CopyFrom(before)
     return _folded(after, events, _NODE_RANKS, _GOING, _add_to_node, new=before is None)
@@ -130,18 +133,20 @@ def _folded(
     phase, last = closure.phase, None
     for seen in events:
         to = seen.phase
-        if not new and phase == to and ranks.get(to) != _FINAL:
+        rank = ranks.get(to, 0)
+        if new or rank > ranks.get(phase, 0):
+            new, phase, last = False, to, seen
+            if rank == _FINAL or to in going:
+                _note_times(closure, seen.occurred_at, rank, running=to in going)
+            add(after, closure, seen)
+        elif phase == to and rank != _FINAL:
             told = type(after)()
             told.CopyFrom(after)
             add(after, closure, seen)
             last = seen if after != told else last
-        elif new or _forward(ranks, phase, to):
-            new, phase, last = False, to, seen
-            closure.phase = to
-            _note_times(closure, seen.occurred_at, ranks.get(to, 0), running=to in going)
-            add(after, closure, seen)
     if last is None:
         return None
+    closure.phase = phase
     closure.updated_at.CopyFrom(last.occurred_at)
     return after
 
@@ -159,40 +164,39 @@ def _node_results(closure: admin.NodeExecutionClosure, seen: event.NodeExecution
         closure.deck_uri = seen.deck_uri
     match seen.WhichOneof("target_metadata"):
         case "task_node_metadata":
-            given, kept = seen.task_node_metadata, closure.task_node_metadata
-            kept.SetInParent()
+            closure.task_node_metadata.SetInParent()
             # An event that says nothing about the cache leaves what was said.
-            kept.cache_status = given.cache_status or kept.cache_status
-            if given.HasField("catalog_key"):
-                kept.catalog_key.CopyFrom(given.catalog_key)
-            if given.checkpoint_uri:
-                kept.checkpoint_uri = given.checkpoint_uri
-            if given.HasField("dynamic_workflow"):
-                uri = given.dynamic_workflow.dynamic_job_spec_uri
-                closure.dynamic_job_spec_uri = uri or closure.dynamic_job_spec_uri
+            if (given := seen.task_node_metadata).ByteSize():
+                _of_task(closure, given)
         case "workflow_node_metadata":
             closure.workflow_node_metadata.executionId.CopyFrom(
                 seen.workflow_node_metadata.execution_id
             )
 
 
+def _of_task(closure: admin.NodeExecutionClosure, given: event.TaskNodeMetadata) -> None:
+    kept = closure.task_node_metadata
+    kept.cache_status = given.cache_status or kept.cache_status
+    if given.HasField("catalog_key"):
+        kept.catalog_key.CopyFrom(given.catalog_key)
+    if given.checkpoint_uri:
+        kept.checkpoint_uri = given.checkpoint_uri
+    if given.HasField("dynamic_workflow"):
+        uri = given.dynamic_workflow.dynamic_job_spec_uri
+        closure.dynamic_job_spec_uri = uri or closure.dynamic_job_spec_uri
+
+
 def _node_facts(after: admin.NodeExecution, seen: event.NodeExecutionEvent) -> None:
-    if seen.input_uri:
+    if not after.input_uri:
         after.input_uri = seen.input_uri
-    facts = after.metadata
-    facts.SetInParent()
-    if seen.spec_node_id:
-        facts.spec_node_id = seen.spec_node_id
-    if seen.retry_group:
-        facts.retry_group = seen.retry_group
     if seen.is_parent:
-        facts.is_parent_node = True
+        after.metadata.is_parent_node = True
     if seen.is_dynamic:
-        facts.is_dynamic = True
+        after.metadata.is_dynamic = True
     if seen.is_array:
-        facts.is_array = True
+        after.metadata.is_array = True
     if seen.is_eager:
-        facts.is_eager = True
+        after.metadata.is_eager = True
 
 
 def fold_task_execution(
@@ -228,7 +232,7 @@ def with_news_at(before: admin.TaskExecution, at: Timestamp) -> admin.TaskExecut
 def _add_to_task(
     after: admin.TaskExecution, closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent
 ) -> None:
-    if seen.input_uri:
+    if not after.input_uri:
         after.input_uri = seen.input_uri
     _results(closure, seen)
     _task_facts(closure, seen)
@@ -248,7 +252,7 @@ def _results(
 
 
 def _task_facts(closure: admin.TaskExecutionClosure, seen: event.TaskExecutionEvent) -> None:
-    if seen.task_type:
+    if not closure.task_type:
         closure.task_type = seen.task_type
     if seen.event_version:
         closure.event_version = max(closure.event_version, seen.event_version)

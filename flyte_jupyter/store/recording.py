@@ -17,7 +17,12 @@ from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import Path, RunId, path_text, place_text
 from flyte_jupyter.store import resources
 from flyte_jupyter.store.dialect import Batch, Prepared, among, insert_new, upsert
-from flyte_jupyter.store.feed import ChangeKind, Touched
+from flyte_jupyter.store.feed import (
+    Touched,
+    attempts_touched,
+    executions_touched,
+    nodes_touched,
+)
 from flyte_jupyter.store.projections import (
     fold_execution,
     fold_node_execution,
@@ -130,20 +135,20 @@ class Recording:
         of_nodes: dict[str, list[event.NodeExecutionEvent]] = {}
         of_tasks: dict[tuple[str, int], list[event.TaskExecutionEvent]] = {}
         for seen in events:
-            if isinstance(seen, event.NodeExecutionEvent):
+            if type(seen) is event.NodeExecutionEvent:
                 of_nodes.setdefault(seen.id.node_id, []).append(seen)
-            elif isinstance(seen, event.TaskExecutionEvent):
+            elif type(seen) is event.TaskExecutionEvent:
                 key = (seen.parent_node_execution_id.node_id, seen.retry_attempt)
                 of_tasks.setdefault(key, []).append(seen)
-            else:
+            elif isinstance(seen, event.WorkflowExecutionEvent):
                 of_run.append(seen)
-        run = [Touched(ChangeKind.EXECUTION, self.run)] if of_run and self._of_run(of_run) else []
+        run = executions_touched(self.run) if of_run and self._of_run(of_run) else ()
         nodes_changed = self._of_nodes(of_nodes, nodes) if of_nodes else ()
         tasks_changed = self._of_tasks(of_tasks) if of_tasks else ()
         return chain(
             run,
-            (Touched(ChangeKind.NODE_EXECUTION, self.run, node) for node in nodes_changed),
-            (Touched(ChangeKind.TASK_EXECUTION, self.run, *key) for key in tasks_changed),
+            nodes_touched(self.run, nodes_changed),
+            attempts_touched(self.run, tasks_changed),
         )
 
     def _note_uses(self, nodes: Mapping[Path, Kept]) -> None:
@@ -173,38 +178,45 @@ class Recording:
     ) -> Iterable[str]:
         latest = self._known_nodes(told)
         unchanged: set[str] = set()
-
-        def folded(node: str) -> admin.NodeExecution | None:
-            after = fold_node_execution(latest.get(node), *told[node])
-            if after is None:
-                unchanged.add(node)
-            else:
-                self._keep((self.run_id, node), after, final=node_is_final(after.closure.phase))
-            return after
-
         added = [node for node in told if node not in latest]
         if added:
             paths = {} if self.new.issuperset(added) else _paths(nodes)
-
-            def row(node: str) -> tuple[Any, ...]:
-                made, parent = folded(node), told[node][0].parent_node_metadata.node_id
-                assert made is not None
-                return node_execution_row(
-                    self.run_id, made, parent, paths.get(node) or path_key((node,))
-                )
-
-            _add_node.run(self.connection, map(row, added))
+            _add_node.run(self.connection, self._new_nodes(told, added, paths))
         if latest:
-            _change_node.run(
-                self.connection,
-                (
-                    (*changing(after), self.run_id, node)
-                    for node in told
-                    if node in latest and (after := folded(node)) is not None
-                ),
-            )
+            _change_node.run(self.connection, self._changed_nodes(told, latest, unchanged))
         self._note_expansions(told)
         return (node for node in told if node not in unchanged) if unchanged else told
+
+    def _new_nodes(
+        self,
+        told: Mapping[str, Sequence[event.NodeExecutionEvent]],
+        added: Iterable[str],
+        paths: Mapping[str, str],
+    ) -> Iterator[tuple[Any, ...]]:
+        for node in added:
+            events = told[node]
+            made = fold_node_execution(None, *events)
+            assert made is not None
+            self._keep((self.run_id, node), made, final=node_is_final(made.closure.phase))
+            parent = events[0].parent_node_metadata.node_id
+            path = paths.get(node) or path_key((node,))
+            yield node_execution_row(self.run_id, made, parent, path)
+
+    def _changed_nodes(
+        self,
+        told: Mapping[str, Sequence[event.NodeExecutionEvent]],
+        latest: Mapping[str, admin.NodeExecution],
+        unchanged: set[str],
+    ) -> Iterator[tuple[Any, ...]]:
+        """What changes of their rows; those of which nothing does are put into `unchanged`."""
+        for node, before in latest.items():
+            after = fold_node_execution(before, *told[node])
+            if after is None:
+                unchanged.add(node)
+                continue
+            row = changing(after)
+            self._keep((self.run_id, node), after, final=node_is_final(row[0]))
+            yield (*row, self.run_id, node)
 
     def _note_expansions(self, told: Mapping[str, Sequence[event.NodeExecutionEvent]]) -> None:
         for node, events in told.items():
@@ -234,39 +246,37 @@ class Recording:
     ) -> Iterable[tuple[str, int]]:
         latest = self._known_tasks(told)
         unchanged: set[tuple[str, int]] = set()
-
-        def folded(key: tuple[str, int]) -> Attempt | None:
-            after = self._fold_task(key, latest.get(key), told[key])
-            if after is None:
-                unchanged.add(key)
-            else:
-                final = task_is_final(after.record.closure.phase)
-                self._keep((self.run_id, *key), after, final=final)
-            return after
-
-        def row(key: tuple[str, int]) -> tuple[Any, ...]:
-            made = folded(key)
-            assert made is not None
-            return task_execution_row(self.run_id, made.record, resources.encode_counts(made.items))
-
         added = [key for key in told if key not in latest]
         if added:
-            _add_task.run(self.connection, map(row, added))
+            _add_task.run(self.connection, self._new_tasks(told, added))
         if latest:
-            _change_task.run(
-                self.connection,
-                (
-                    (
-                        *changing(after.record),
-                        resources.encode_counts(after.items),
-                        self.run_id,
-                        *key,
-                    )
-                    for key in told
-                    if key in latest and (after := folded(key)) is not None
-                ),
-            )
+            _change_task.run(self.connection, self._changed_tasks(told, latest, unchanged))
         return (key for key in told if key not in unchanged) if unchanged else told
+
+    def _new_tasks(
+        self,
+        told: Mapping[tuple[str, int], Sequence[event.TaskExecutionEvent]],
+        added: Iterable[tuple[str, int]],
+    ) -> Iterator[tuple[Any, ...]]:
+        for key in added:
+            made = self._fold_task(key, None, told[key])
+            assert made is not None
+            yield task_execution_row(self.run_id, made.record, resources.encode_counts(made.items))
+
+    def _changed_tasks(
+        self,
+        told: Mapping[tuple[str, int], Sequence[event.TaskExecutionEvent]],
+        latest: Mapping[tuple[str, int], Attempt],
+        unchanged: set[tuple[str, int]],
+    ) -> Iterator[tuple[Any, ...]]:
+        """As `_changed_nodes`."""
+        for key, before in latest.items():
+            after = self._fold_task(key, before, told[key])
+            if after is None:
+                unchanged.add(key)
+                continue
+            counts = resources.encode_counts(after.items)
+            yield (*changing(after.record), counts, self.run_id, *key)
 
     def _fold_task(
         self,
@@ -274,7 +284,7 @@ class Recording:
         before: Attempt | None,
         told: Sequence[event.TaskExecutionEvent],
     ) -> Attempt | None:
-        """The attempt after the events; None when they change nothing."""
+        """The attempt after the events, which is known from now on; None when they change nothing."""
         record, items = before or (None, _NO_ITEMS)
         after = fold_task_execution(record, *told)
         moved: Timestamp | None = None
@@ -288,7 +298,9 @@ class Recording:
         if after is None and moved is None:
             return None
         made = cast("admin.TaskExecution", after or record)
-        return Attempt(made if moved is None else with_news_at(made, moved), items)
+        attempt = Attempt(made if moved is None else with_news_at(made, moved), items)
+        self._keep((self.run_id, *key), attempt, final=task_is_final(made.closure.phase))
+        return attempt
 
     def _known_tasks(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Attempt]:
         found: dict[tuple[str, int], Attempt] = {}

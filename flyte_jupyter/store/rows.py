@@ -41,7 +41,9 @@ def at(micros_since_1970: int) -> datetime:
 
 
 def path_key(path: Path) -> str:
-    """A path as text that can be read back: JSON without spaces, written here because a large commit has many thousands."""
+    """A path as text that can be read back: JSON without spaces, written here because a large commit has thousands; most have one part."""
+    if len(path) == 1 and isinstance(first := path[0], str):
+        return f"[{_quoted(first)}]"
     parts = [_quoted(part) if isinstance(part, str) else str(part) for part in path]
     return f"[{','.join(parts)}]"
 

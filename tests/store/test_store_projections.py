@@ -117,6 +117,22 @@ def test_a_node_gathers_what_its_events_tell():
     assert closure.duration.ToSeconds() == 1
 
 
+def test_what_a_record_is_and_its_inputs_are_told_once():
+    first = {"input_uri": "file:///in.pb"}
+    again = {"input_uri": "file:///other.pb"}
+    node = noded(
+        node_event(run(), "n0", "QUEUED", retry_group="0", **first),
+        node_event(run(), "n0", "RUNNING", retry_group="1", is_parent=True, **again),
+    )
+    assert (node.input_uri, node.metadata.retry_group) == ("file:///in.pb", "0")
+    assert node.metadata.is_parent_node
+    task = tasked(
+        task_event(run(), "n0", 0, "QUEUED", task_type="python-task", **first),
+        task_event(run(), "n0", 0, "RUNNING", task_type="sql", **again),
+    )
+    assert (task.input_uri, task.closure.task_type) == ("file:///in.pb", "python-task")
+
+
 def test_the_same_phase_again_adds_only_what_is_new():
     queued = node_event(run(), "n0", "QUEUED")
     before = noded(queued)

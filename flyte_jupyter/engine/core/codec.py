@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from json import encoder as json_encoder
-from operator import attrgetter
+from math import isfinite
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Kept, Ready, RunSummary
+from flyte_jupyter.idl.ids import Path
 
 VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
@@ -29,14 +30,16 @@ _Convert = Callable[[Any], Any]
 _Write = Callable[[Any], str]
 
 
+_quoted = json_encoder.encode_basestring
+
+
 def _writer() -> _Write:
     """Compact JSON by one encoder for all records: the library's own door makes a new one each time."""
     plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
     make: Any = getattr(json_encoder, "c_make_encoder", None)
     if make is None:  # an interpreter without the accelerator
         return plain.encode
-    quoted = json_encoder.encode_basestring
-    chunks = make(None, plain.default, quoted, None, ":", ",", False, False, True)
+    chunks = make(None, plain.default, _quoted, None, ":", ",", False, False, True)
     return lambda record: "".join(chunks(record, 0))
 
 
@@ -154,39 +157,36 @@ def _named(classes: tuple[type, ...]) -> Mapping[str, type]:
 
 @cache
 def _record_writer(of: Any) -> _Write:
-    form, names, writers = _form(of)
-    return _filler(f'{{"v":{VERSION},"t":"{of.__name__}","f":{form}}}', names, writers)
+    form, writers = _form(of, "it")
+    return _filler(f'{{{{"v":{VERSION},"t":"{of.__name__}","f":{form}}}}}', writers)
 
 
 @cache
 def _fields_writer(of: Any) -> _Write:
-    return _filler(*_form(of))
+    return _filler(*_form(of, "it"))
 
 
-def _form(of: Any, inside: str = "") -> tuple[str, list[str], list[_Write]]:
-    """The fields of such a value as a form to be filled in, since a commit has many: what goes into its gaps, and how each is written."""
+def _form(of: Any, at: str) -> tuple[str, dict[str, _Write]]:
+    """The fields of the value that is found `at` as a form with gaps, in the words of an f-string, and what writes into the gaps."""
     hints, parts = get_type_hints(of), []
-    names: list[str] = []
-    writers: list[_Write] = []
+    writers: dict[str, _Write] = {}
     for field in dataclasses.fields(of):
-        hint, name, part = hints[field.name], inside + field.name, "%s"
+        hint, place = hints[field.name], f"{at}.{field.name}"
         if dataclasses.is_dataclass(hint):
-            part, its_names, its_writers = _form(hint, f"{name}.")
-            names += its_names
-            writers += its_writers
+            part, its_writers = _form(hint, place)
+            writers |= its_writers
         else:
-            names.append(name)
-            writers.append(_converters(hint)[0])
+            name = place.replace(".", "_")
+            writers[name] = _converters(hint)[0]
+            part = f"{{{name}({place})}}"
         parts.append(f'"{field.name}":{part}')
-    return "{" + ",".join(parts) + "}", names, writers
+    return "{{" + ",".join(parts) + "}}", writers
 
 
-def _filler(form: str, names: Sequence[str], writers: Sequence[_Write]) -> _Write:
-    if len(names) > 1:
-        read = attrgetter(*names)
-        return lambda value: form % tuple([w(v) for w, v in zip(writers, read(value), strict=True)])
-    each = [(attrgetter(name), writer) for name, writer in zip(names, writers, strict=True)]
-    return lambda value: form % tuple([writer(read(value)) for read, writer in each])
+def _filler(form: str, writers: Mapping[str, _Write]) -> _Write:
+    """Fills in the form. Made from text, as `dataclasses` makes its methods: a loop would take thrice as long."""
+    made = eval(f"lambda it: f'{form}'", dict(writers))  # noqa: S307 - names of fields are all it is made of
+    return cast("_Write", made)
 
 
 def _fields_in(of: type[T], fields: Mapping[str, Any]) -> T:
@@ -216,7 +216,7 @@ def _converters(hint: Any) -> tuple[_Write, _Convert]:
             lambda v: None if v is None else into(v),
         )
     if origin is tuple:
-        return _text, tuple
+        return _path_out, tuple
     if origin is frozenset:
         return _attempts_out, _attempts_in
     if dataclasses.is_dataclass(hint):
@@ -227,9 +227,11 @@ def _converters(hint: Any) -> tuple[_Write, _Convert]:
     if hint is timedelta:
         return lambda v: str(v // _MICROSECOND), lambda v: timedelta(microseconds=v)
     if isinstance(hint, type) and issubclass(hint, str):
-        return json_encoder.encode_basestring, hint if issubclass(hint, StrEnum) else _same
+        return _quoted, hint if issubclass(hint, StrEnum) else _same
     if hint is bool:
         return _BOOLEANS.__getitem__, _same
+    if hint is float:
+        return _number_out, _same
     return int.__repr__ if hint is int else _text, _same
 
 
@@ -245,6 +247,18 @@ class _Moments:
             text = f'"{at.isoformat()}"'
             self._last = at, text
         return text
+
+
+def _path_out(path: Path) -> str:
+    """A path as a list, written here because nearly every record has one; most have one part."""
+    if len(path) == 1 and isinstance(first := path[0], str):
+        return f"[{_quoted(first)}]"
+    parts = [_quoted(part) if isinstance(part, str) else str(part) for part in path]
+    return f"[{','.join(parts)}]"
+
+
+def _number_out(value: float) -> str:
+    return repr(value) if isfinite(value) else _text(value)
 
 
 def _attempts_out(value: frozenset[tuple[Any, int]]) -> str:
