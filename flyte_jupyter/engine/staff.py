@@ -1,0 +1,81 @@
+"""Workers for what seldom has to wait: one task does it all, and only while that waits does another go on beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_LONGEST_STRETCH = 16
+"""Pieces of work after which a worker lets others have a turn."""
+
+
+class Staff(Generic[T]):
+    """Has `do` done to whatever stands in the lines, those of an earlier line first, in up to `most` tasks at once.
+
+    A task for each piece would cost more than most pieces do.
+    """
+
+    def __init__(
+        self, lines: Sequence[deque[T]], do: Callable[[T], Awaitable[None]], most: int
+    ) -> None:
+        self._lines = lines
+        self._do = do
+        self._most = most
+        self._workers: list[asyncio.Task[None]] = []
+        self._called = False
+        """Whether there is a worker that has not begun yet."""
+        self._failure: BaseException | None = None
+        self._open = True
+
+    def call(self) -> None:
+        """Have one more worker if there is work for it. It calls for the next itself, should it have to wait for something."""
+        if self._called or not self._open or len(self._workers) >= self._most:
+            return
+        if any(self._lines):
+            self._called = True
+            worker = asyncio.get_running_loop().create_task(self._work())
+            self._workers.append(worker)
+            worker.add_done_callback(self._relieve)
+
+    async def finish(self) -> None:
+        """Work off what stands in the lines. Raises the first failure, and nothing goes on after it."""
+        self.call()
+        try:
+            while self._workers:
+                await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop, whatever is being done."""
+        self._open = False
+        workers = self._workers[:]
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def _relieve(self, worker: asyncio.Task[None]) -> None:
+        """A worker has gone. What came while it was on its way out has not been told to anybody."""
+        self._workers.remove(worker)
+        if not worker.cancelled() and self._failure is None:
+            self._failure = worker.exception()
+        self.call()
+
+    async def _work(self) -> None:
+        self._called = False
+        loop, do, lines, done = asyncio.get_running_loop(), self._do, self._lines, 0
+        while self._open and (line := next(filter(None, lines), None)):
+            if done % _LONGEST_STRETCH == 0:
+                # Comes to pass only once this worker waits.
+                loop.call_soon(self.call)
+            await do(line.popleft())
+            done += 1
+            if done % _LONGEST_STRETCH == 0:
+                # Work that never waits would otherwise keep everybody else waiting.
+                await asyncio.sleep(0)
