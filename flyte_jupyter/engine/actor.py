@@ -23,12 +23,13 @@ from flyte_jupyter.engine.core.actions import (
     ResolveInputs,
     WakeAt,
 )
-from flyte_jupyter.engine.core.index import node_at, rebuild
+from flyte_jupyter.engine.core.index import rebuild
 from flyte_jupyter.engine.core.observations import (
     Observation,
 )
-from flyte_jupyter.engine.core.plan import START
+from flyte_jupyter.engine.core.plan import START, NodePlan
 from flyte_jupyter.engine.core.report import ReportContext, tell, untold
+from flyte_jupyter.engine.core.scopes import Walk
 from flyte_jupyter.engine.core.state import (
     IN_FLIGHT,
     BackingOff,
@@ -129,6 +130,7 @@ class RunActor:
         self._owed = {item.id for item in stored.owed}
         self.held: dict[Path, str] = {}
         """Nodes that compute what others wait for, with the digest of their inputs."""
+        self._walk = Walk(context.plans, self._kept)
         self._restore(stored)
 
     def _restore(self, stored: StoredRun) -> None:
@@ -174,7 +176,7 @@ class RunActor:
     @property
     def finishing(self) -> bool:
         """Whether all that is left of the run is to write that it owes nothing more."""
-        if not self.state.summary.phase.final or len(self._settled) < len(self._owed):
+        if len(self._settled) < len(self._owed) or not self.state.summary.phase.final:
             return False
         return self._owed.issubset(self._settled)
 
@@ -187,6 +189,15 @@ class RunActor:
         """Whether the committed state stands for this attempt."""
         state = self.state.nodes.get(path)
         return isinstance(state, IN_FLIGHT) and state.tries.attempt == attempt
+
+    def node(self, path: Path) -> NodePlan | None:
+        """The plan's node at this place of the committed state; None when there is none, or its scope was never entered."""
+        if self._walk.plans is not self.context.plans:  # a dynamic task has made a graph
+            self._walk = Walk(self.context.plans, self._kept)
+        return self._walk.node(path)
+
+    def _kept(self, path: Path) -> Kept | None:
+        return self.state.nodes.get(path)
 
     # -- one turn --
 
@@ -336,7 +347,7 @@ class RunActor:
         """Keep up with which reservations the run's nodes hold."""
         for path, state in changed.items():
             if isinstance(state, _COMPUTING) and state.tries.cache is CacheOutcome.MISS:
-                node = node_at(self.context.plans, self.state.nodes, path)
+                node = self.node(path)
                 if node is not None and node.cache is not None and node.cache.serialize:
                     self.held[path] = state.digest
             elif path in self.held:

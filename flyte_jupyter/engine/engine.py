@@ -342,7 +342,8 @@ class _Reign:
     # -- what goes out --
 
     async def _deliver(self, run: RunId, owed: OwedAction) -> None:
-        await self._ready()
+        if self.fenced.is_set() or not self._tenure.is_sure():
+            await self._ready()
         try:
             await self._deliveries.deliver(run, owed)
         except Fenced:

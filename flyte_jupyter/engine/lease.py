@@ -24,6 +24,7 @@ class Tenure:
         self._stood = timedelta(0)
         """For how long the clock stood still that nobody has been told of yet."""
         self._checking = asyncio.Lock()
+        self._sure = False
 
     @property
     def epoch(self) -> int:
@@ -52,6 +53,18 @@ class Tenure:
             raise Fenced(f"another engine has taken over from {self._holder}")
         self._lease = lease
 
+    def is_sure(self) -> bool:
+        """Whether `check` found all well and nothing has waited since: then it has nothing to find out, unless the clock stood still.
+
+        A check is good for what its caller does before it waits, and so for all that is done before anybody waits: that is a
+        stretch of some milliseconds, and a lease is renewed many seconds before it runs out. But a process can be stopped, and
+        a disk can hang, in the middle of it; whatever took so long that another engine may have taken over is a gap of the clock.
+        """
+        if self._sure and (gap := self._clock.gap()):
+            self._stood += gap
+            self._sure = False
+        return self._sure
+
     async def check(self, gap: Callable[[timedelta], None]) -> None:
         """Renew first if the clock stood still, or the lease has run out; `gap` hears for how long the clock stood.
 
@@ -60,7 +73,8 @@ class Tenure:
         if not self._checking.locked():
             self._stood += self._clock.gap()
             if not self._stood and not self._expired:
-                return  # every turn and every effect asks
+                self._trust()
+                return  # every turn asks
         async with self._checking:
             # The clock tells it once; the lease may have to be asked for more often.
             self._stood += self._clock.gap()
@@ -69,6 +83,15 @@ class Tenure:
             if self._stood:
                 gap(self._stood)
                 self._stood = timedelta(0)
+
+    def _trust(self) -> None:
+        if not self._sure:
+            self._sure = True
+            # Comes to pass once this task waits.
+            asyncio.get_running_loop().call_soon(self._doubt)
+
+    def _doubt(self) -> None:
+        self._sure = False
 
     @property
     def _expired(self) -> bool:

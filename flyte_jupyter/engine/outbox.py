@@ -57,6 +57,8 @@ class Outbox:
         lines = (self._ready, self._clearing)
         self._staff = Staff(lines, self._serve, self._pace.workers)
         self._timers: set[asyncio.TimerHandle] = set()
+        self._untold: dict[RunId, list[int]] = {}
+        """What is done, and who hears of it once a worker waits: then of all of it at once."""
         self._held = True
 
     def release(self) -> None:
@@ -120,10 +122,20 @@ class Outbox:
                     return
                 queue.failures = 0
                 queue.owed.popleft()
-                self._done(run, (item.id,))
+                self._note_done(run, item.id)
             del self._lanes[queue.lane]
         finally:
             queue.busy = False
+
+    def _note_done(self, run: RunId, number: int) -> None:
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_done)
+        self._untold.setdefault(run, []).append(number)
+
+    def _tell_done(self) -> None:
+        untold, self._untold = self._untold, {}
+        for run, ids in untold.items():
+            self._done(run, ids)
 
     def _make_ready(self, queue: _Queue) -> None:
         if not queue.ready:
