@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
@@ -24,9 +25,7 @@ from flyte_jupyter.engine.core.actions import (
     WakeAt,
 )
 from flyte_jupyter.engine.core.index import rebuild
-from flyte_jupyter.engine.core.observations import (
-    Observation,
-)
+from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.plan import START, NodePlan
 from flyte_jupyter.engine.core.report import ReportContext, tell, untold
 from flyte_jupyter.engine.core.scopes import Walk
@@ -61,6 +60,7 @@ from flyte_jupyter.engine.ports import (
     passes,
 )
 from flyte_jupyter.engine.preparing import Preparation
+from flyte_jupyter.engine.staff import Staff
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -259,14 +259,16 @@ class RunActor:
         return thought
 
     async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
-        found: list[Observation] = []
-        for start in range(0, len(questions), _ANSWERS):
-            part = questions[start : start + _ANSWERS]
-            if len(part) == 1:
-                found.append(await self._answer(part[0], state))
-            else:
-                found += await asyncio.gather(*(self._answer(q, state) for q in part))
-        return found
+        if len(questions) == 1:
+            return [await self._answer(questions[0], state)]
+        found: dict[int, Observation] = {}
+
+        async def find(at: int) -> None:
+            found[at] = await self._answer(questions[at], state)
+
+        every = range(len(questions))
+        await Staff(find, _ANSWERS, deque(every)).finish()
+        return [found[at] for at in every]
 
     async def _answer(self, question: Question, state: RunState) -> Observation:
         try:
@@ -279,10 +281,10 @@ class RunActor:
     async def _events(self, thought: _Thought) -> list[RunEvent]:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
         events: list[RunEvent] = []
-        reports = self._reports()
-        for told in tell(reports, self.state, thought.state, thought.changed, now):
-            events.append(told)
-            if len(events) % _CHUNK == 0:
+        told = iter(tell(self._reports(), self.state, thought.state, thought.changed, now))
+        while some := list(islice(told, _CHUNK)):
+            events += some
+            if len(some) == _CHUNK:
                 await asyncio.sleep(0)
         return events
 

@@ -70,7 +70,6 @@ class Deliveries:
         """Do it. Whatever is raised, it is still owed."""
         action = owed.action
         actor = self._loop.actor(run)
-        assert not isinstance(action, WakeAt)
         match action:
             case Launch():
                 await self._launch(actor, owed.id, AttemptId(run, action.path, action.attempt))
@@ -88,6 +87,7 @@ class Deliveries:
             case OpenGate():
                 await self._open_gate(actor, owed.id, action.path)
             case _:
+                assert not isinstance(action, WakeAt), "a timer is no effect"
                 await self._answer(actor, owed.id, action)
 
     async def _answer(self, actor: RunActor, number: int, question: Question) -> None:

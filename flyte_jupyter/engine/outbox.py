@@ -54,8 +54,7 @@ class Outbox:
         self._ready: deque[_Queue] = deque()
         self._clearing: deque[_Queue] = deque()
         """Ready too, for what nobody waits for: they are served when no other is ready."""
-        lines = (self._ready, self._clearing)
-        self._staff = Staff(lines, self._serve, self._pace.workers)
+        self._staff = Staff(self._serve, self._pace.workers, self._ready, self._clearing)
         self._timers: set[asyncio.TimerHandle] = set()
         self._untold: dict[RunId, list[int]] = {}
         """What is done, and who hears of it once a worker waits: then of all of it at once."""
@@ -158,7 +157,7 @@ class Outbox:
 
 
 def _only_clears(queue: _Queue) -> bool:
-    for item in queue.owed:
+    for item in queue.owed:  # noqa: SIM110 - asked of every effect, where a generator costs more than the answer
         if not isinstance(item.action, Reap):
             return False
     return True

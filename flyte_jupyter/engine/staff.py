@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,17 +14,22 @@ _LONGEST_STRETCH = 16
 
 
 class Staff(Generic[T]):
-    """Has `do` done to whatever stands in the lines, those of an earlier line first, in up to `most` tasks at once.
+    """Has `do` done to whatever stands in the line, in up to `most` tasks at once; to what stands in `last` when nothing else is left.
 
     A task for each piece would cost more than most pieces do.
     """
 
     def __init__(
-        self, lines: Sequence[deque[T]], do: Callable[[T], Awaitable[None]], most: int
+        self,
+        do: Callable[[T], Awaitable[None]],
+        most: int,
+        line: deque[T],
+        last: deque[T] | None = None,
     ) -> None:
-        self._lines = lines
         self._do = do
         self._most = most
+        self._line = line
+        self._last = deque() if last is None else last
         self._workers: list[asyncio.Task[None]] = []
         self._called = False
         """Whether there is a worker that has not begun yet."""
@@ -35,7 +40,7 @@ class Staff(Generic[T]):
         """Have one more worker if there is work for it. It calls for the next itself, should it have to wait for something."""
         if self._called or not self._open or len(self._workers) >= self._most:
             return
-        if any(self._lines):
+        if self._line or self._last:
             self._called = True
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.append(worker)
@@ -69,13 +74,14 @@ class Staff(Generic[T]):
 
     async def _work(self) -> None:
         self._called = False
-        loop, do, lines, done = asyncio.get_running_loop(), self._do, self._lines, 0
-        while self._open and (line := next(filter(None, lines), None)):
-            if done % _LONGEST_STRETCH == 0:
-                # Comes to pass only once this worker waits.
-                loop.call_soon(self.call)
-            await do(line.popleft())
-            done += 1
-            if done % _LONGEST_STRETCH == 0:
-                # Work that never waits would otherwise keep everybody else waiting.
-                await asyncio.sleep(0)
+        loop, do, line, last = asyncio.get_running_loop(), self._do, self._line, self._last
+        while self._open and (line or last):
+            # Comes to pass only once this worker waits.
+            loop.call_soon(self.call)
+            for _ in range(_LONGEST_STRETCH):
+                now = line or last
+                if not now:
+                    return
+                await do(now.popleft())
+            # Work that never waits would otherwise keep everybody else waiting.
+            await asyncio.sleep(0)
