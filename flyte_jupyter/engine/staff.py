@@ -33,7 +33,8 @@ class Staff(Generic[T]):
         self._workers: list[asyncio.Task[None]] = []
         self._called = False
         """Whether there is a worker that has not begun yet."""
-        self._failure: BaseException | None = None
+        self._over: asyncio.Future[None] | None = None
+        """Done with the last piece, or with the first failure, for who waits for that."""
         self._open = True
 
     def call(self) -> None:
@@ -47,13 +48,12 @@ class Staff(Generic[T]):
             worker.add_done_callback(self._relieve)
 
     async def finish(self) -> None:
-        """Work off what stands in the lines. Raises the first failure, and nothing goes on after it."""
+        """Work off what stands in the line. Raises the first failure, and nothing goes on after it."""
+        self._over = asyncio.get_running_loop().create_future()
         self.call()
         try:
-            while self._workers:
-                await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
-                if self._failure is not None:
-                    raise self._failure
+            if self._workers:
+                await self._over
         finally:
             await self.close()
 
@@ -66,22 +66,33 @@ class Staff(Generic[T]):
         await asyncio.gather(*workers, return_exceptions=True)
 
     def _relieve(self, worker: asyncio.Task[None]) -> None:
-        """A worker has gone. What came while it was on its way out has not been told to anybody."""
         self._workers.remove(worker)
-        if not worker.cancelled() and self._failure is None:
-            self._failure = worker.exception()
-        self.call()
+        if self._over is None:
+            # What came while it was on its way out has not been told to anybody.
+            self.call()
+            return
+        failure = None if worker.cancelled() else worker.exception()
+        if self._over.done():
+            return
+        if worker.cancelled():
+            self._over.cancel()
+        elif failure is not None:
+            self._open = False
+            self._over.set_exception(failure)
+        elif not self._workers:
+            self._over.set_result(None)
 
     async def _work(self) -> None:
         self._called = False
         loop, do, line, last = asyncio.get_running_loop(), self._do, self._line, self._last
-        while self._open and (line or last):
+        while line or last:
             # Comes to pass only once this worker waits.
-            loop.call_soon(self.call)
+            waits = loop.call_soon(self.call)
             for _ in range(_LONGEST_STRETCH):
                 now = line or last
-                if not now:
+                if not now or not self._open:
                     return
                 await do(now.popleft())
-            # Work that never waits would otherwise keep everybody else waiting.
+            # Work that never waits would otherwise keep everybody else waiting; that is no reason to have another worker.
+            waits.cancel()
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from engine_programs import INT, Shelf, flow, node, task
 from engine_worlds import RUN, World, until, workflow
 
@@ -159,6 +160,35 @@ def test_an_engine_that_stood_still_launches_nothing_again_and_keeps_no_reservat
         assert first.status().state is EngineState.STANDBY
         assert world.executor.created == [waits]
         assert world.catalog.reservations == reserved
+        await first.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["a gap", "out of time"])
+def test_an_engine_that_stood_still_in_a_launch_makes_no_other(told):
+    async def main():
+        world = World(by_itself=False)
+        world.create(workflow(dict.fromkeys("abcdefgh", ())))
+        first, launch, hour = world.engine(), world.executor.launch, timedelta(hours=1)
+
+        async def stands_still(spec):
+            answer = await launch(spec)
+            if len(world.executor.created) == 3:
+                if told:
+                    world.clock.stand_still(timedelta(seconds=20))
+                else:
+                    world.clock.advance(timedelta(seconds=20))
+                    await asyncio.sleep(0)
+                await world.runs.acquire("another", hour, world.clock.now())
+            return answer
+
+        world.executor.launch = stands_still
+        await first.start()
+        await until(lambda: world.executor.created)
+        await pass_time(world, 6)
+        assert first.status().state is EngineState.STANDBY
+        assert len(world.executor.created) == 3
         await first.stop()
 
     asyncio.run(main())
