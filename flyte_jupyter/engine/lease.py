@@ -25,6 +25,7 @@ class Tenure:
         """For how long the clock stood still that nobody has been told of yet."""
         self._checking = asyncio.Lock()
         self._sure = False
+        """Whether all was well when somebody looked, and everybody who has done anything since has not waited."""
 
     @property
     def epoch(self) -> int:
@@ -54,11 +55,11 @@ class Tenure:
         self._lease = lease
 
     def is_sure(self) -> bool:
-        """Whether `check` found all well and nothing has waited since: then it has nothing to find out, unless the clock stood still.
+        """Whether `check` need not be asked: it found all well, and nobody has waited since, nor has the clock stood still.
 
-        A check is good for what its caller does before it waits, and so for all that is done before anybody waits: that is a
-        stretch of some milliseconds, and a lease is renewed many seconds before it runs out. But a process can be stopped, and
-        a disk can hang, in the middle of it; whatever took so long that another engine may have taken over is a gap of the clock.
+        What the check keeps from happening is that something is done after another engine has taken over. Between two waits only
+        milliseconds pass, and the lease is renewed many seconds before it runs out; so its end is looked at once for all that is
+        done there. But a process can be stopped, and a disk can hang, at any moment: whether it stood still is asked each time.
         """
         if self._sure and (gap := self._clock.gap()):
             self._stood += gap
@@ -75,6 +76,7 @@ class Tenure:
             if not self._stood and not self._expired:
                 self._trust()
                 return  # every turn asks
+        self._sure = False
         async with self._checking:
             # The clock tells it once; the lease may have to be asked for more often.
             self._stood += self._clock.gap()

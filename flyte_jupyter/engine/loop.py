@@ -148,7 +148,7 @@ class Loop:
             return
         timer, linger = self._lingering.get(run), self._settings.linger
         if timer is not None and not urgent:
-            return  # whatever it was set for, it waits no longer than this would
+            return  # what can wait makes no turn sooner
         wait = self._rest_of_gathering(run) if urgent else linger
         if linger <= 0 or wait <= 0:
             if timer is not None:

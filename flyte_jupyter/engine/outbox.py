@@ -57,7 +57,7 @@ class Outbox:
         self._staff = Staff(self._serve, self._pace.workers, self._ready, self._clearing)
         self._timers: set[asyncio.TimerHandle] = set()
         self._untold: dict[RunId, list[int]] = {}
-        """What is done, and who hears of it once a worker waits: then of all of it at once."""
+        """What is done, by run: said once a worker waits, of all that was done by then."""
         self._held = True
 
     def release(self) -> None:
@@ -127,6 +127,7 @@ class Outbox:
             queue.busy = False
 
     def _note_done(self, run: RunId, number: int) -> None:
+        # Later than what came of it was told, never sooner: settled without that, it would not be done again after a crash.
         if not self._untold:
             asyncio.get_running_loop().call_soon(self._tell_done)
         self._untold.setdefault(run, []).append(number)

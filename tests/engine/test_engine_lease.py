@@ -14,6 +14,7 @@ from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import RunPhase, Stage
 from flyte_jupyter.engine.engine import EngineState
+from flyte_jupyter.engine.lease import Tenure
 from flyte_jupyter.engine.ports import NotNow, Waits
 from flyte_jupyter.idl.ids import RunId
 
@@ -190,6 +191,33 @@ def test_an_engine_that_stood_still_in_a_launch_makes_no_other(told):
         assert first.status().state is EngineState.STANDBY
         assert len(world.executor.created) == 3
         await first.stop()
+
+    asyncio.run(main())
+
+
+def test_nobody_is_sure_of_a_lease_that_is_being_taken_again():
+    async def main():
+        world, second = World(), timedelta(seconds=1)
+        tenure = Tenure(world.runs, world.clock, "me", 15 * second, 5 * second)
+        await tenure.take()
+        stood, seen = [], []
+        acquire = Slow(world.runs, "acquire")
+
+        async def all_is_well():
+            await tenure.check(stood.append)
+            seen.append(tenure.is_sure())
+            world.clock.stand_still(20 * second)
+
+        async def finds_out():
+            await tenure.check(stood.append)
+
+        async def comes_meanwhile():
+            seen.append(tenure.is_sure())
+            acquire.goes_on.set()
+
+        await asyncio.gather(all_is_well(), finds_out(), comes_meanwhile())
+        assert seen == [True, False]
+        assert stood == [20 * second]
 
     asyncio.run(main())
 
