@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from flyte_jupyter.engine.answers import Answers, RunContext
 from flyte_jupyter.engine.answers.answering import given_up
@@ -23,12 +24,11 @@ from flyte_jupyter.engine.core.actions import (
     ResolveInputs,
     WakeAt,
 )
-from flyte_jupyter.engine.core.index import node_at, rebuild
-from flyte_jupyter.engine.core.observations import (
-    Observation,
-)
-from flyte_jupyter.engine.core.plan import START
+from flyte_jupyter.engine.core.index import rebuild
+from flyte_jupyter.engine.core.observations import Observation
+from flyte_jupyter.engine.core.plan import START, NodePlan
 from flyte_jupyter.engine.core.report import ReportContext, tell, untold
+from flyte_jupyter.engine.core.scopes import Walk
 from flyte_jupyter.engine.core.state import (
     IN_FLIGHT,
     BackingOff,
@@ -60,6 +60,7 @@ from flyte_jupyter.engine.ports import (
     passes,
 )
 from flyte_jupyter.engine.preparing import Preparation
+from flyte_jupyter.engine.staff import Staff
 from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import Path, RunId
 
@@ -129,6 +130,7 @@ class RunActor:
         self._owed = {item.id for item in stored.owed}
         self.held: dict[Path, str] = {}
         """Nodes that compute what others wait for, with the digest of their inputs."""
+        self._walk = Walk(context.plans, self._kept)
         self._restore(stored)
 
     def _restore(self, stored: StoredRun) -> None:
@@ -174,7 +176,7 @@ class RunActor:
     @property
     def finishing(self) -> bool:
         """Whether all that is left of the run is to write that it owes nothing more."""
-        if not self.state.summary.phase.final or len(self._settled) < len(self._owed):
+        if len(self._settled) < len(self._owed) or not self.state.summary.phase.final:
             return False
         return self._owed.issubset(self._settled)
 
@@ -187,6 +189,15 @@ class RunActor:
         """Whether the committed state stands for this attempt."""
         state = self.state.nodes.get(path)
         return isinstance(state, IN_FLIGHT) and state.tries.attempt == attempt
+
+    def node(self, path: Path) -> NodePlan | None:
+        """The plan's node at this place of the committed state; None when there is none, or its scope was never entered."""
+        if self._walk.plans is not self.context.plans:  # a dynamic task has made a graph
+            self._walk = Walk(self.context.plans, self._kept)
+        return self._walk.node(path)
+
+    def _kept(self, path: Path) -> Kept | None:
+        return self.state.nodes.get(path)
 
     # -- one turn --
 
@@ -248,14 +259,16 @@ class RunActor:
         return thought
 
     async def _answers(self, questions: Sequence[Question], state: RunState) -> list[Observation]:
-        found: list[Observation] = []
-        for start in range(0, len(questions), _ANSWERS):
-            part = questions[start : start + _ANSWERS]
-            if len(part) == 1:
-                found.append(await self._answer(part[0], state))
-            else:
-                found += await asyncio.gather(*(self._answer(q, state) for q in part))
-        return found
+        if len(questions) == 1:
+            return [await self._answer(questions[0], state)]
+        found: dict[int, Observation] = {}
+
+        async def find(at: int) -> None:
+            found[at] = await self._answer(questions[at], state)
+
+        every = range(len(questions))
+        await Staff(find, _ANSWERS, deque(every)).finish()
+        return [found[at] for at in every]
 
     async def _answer(self, question: Question, state: RunState) -> Observation:
         try:
@@ -268,10 +281,10 @@ class RunActor:
     async def _events(self, thought: _Thought) -> list[RunEvent]:
         now = thought.log[-1][0] if thought.log else self._world.clock.now()
         events: list[RunEvent] = []
-        reports = self._reports()
-        for told in tell(reports, self.state, thought.state, thought.changed, now):
-            events.append(told)
-            if len(events) % _CHUNK == 0:
+        told = iter(tell(self._reports(), self.state, thought.state, thought.changed, now))
+        while some := list(islice(told, _CHUNK)):
+            events += some
+            if len(some) == _CHUNK:
                 await asyncio.sleep(0)
         return events
 
@@ -336,7 +349,7 @@ class RunActor:
         """Keep up with which reservations the run's nodes hold."""
         for path, state in changed.items():
             if isinstance(state, _COMPUTING) and state.tries.cache is CacheOutcome.MISS:
-                node = node_at(self.context.plans, self.state.nodes, path)
+                node = self.node(path)
                 if node is not None and node.cache is not None and node.cache.serialize:
                     self.held[path] = state.digest
             elif path in self.held:

@@ -19,7 +19,6 @@ from flyte_jupyter.engine.core.actions import (
     Release,
     WakeAt,
 )
-from flyte_jupyter.engine.core.index import node_at
 from flyte_jupyter.engine.core.observations import (
     AttemptAccepted,
     AttemptEnded,
@@ -71,7 +70,6 @@ class Deliveries:
         """Do it. Whatever is raised, it is still owed."""
         action = owed.action
         actor = self._loop.actor(run)
-        assert not isinstance(action, WakeAt)
         match action:
             case Launch():
                 await self._launch(actor, owed.id, AttemptId(run, action.path, action.attempt))
@@ -89,6 +87,7 @@ class Deliveries:
             case OpenGate():
                 await self._open_gate(actor, owed.id, action.path)
             case _:
+                assert not isinstance(action, WakeAt), "a timer is no effect"
                 await self._answer(actor, owed.id, action)
 
     async def _answer(self, actor: RunActor, number: int, question: Question) -> None:
@@ -125,8 +124,9 @@ class Deliveries:
         if state.tries.attempt != attempt.attempt:
             return
         run, path = attempt.run, attempt.path
+        child = _is_child(actor, attempt)
         try:
-            answer, child = await self._create(actor, attempt)
+            answer = await self._create(actor, attempt, child=child)
         except Fenced:
             raise
         except Exception as error:
@@ -134,14 +134,15 @@ class Deliveries:
                 raise
             await self._withdraw(actor, number, attempt)
             what = f"attempt {attempt.attempt} of node {path_text(path)} cannot be launched"
-            answer, child = Rejected(defect(what, error, _MOST_ASKED + 1)), False
-        self._failures.pop((run, number), None)
+            answer = Rejected(defect(what, error, _MOST_ASKED + 1))
+        if self._failures:
+            self._failures.pop((run, number), None)
         if isinstance(answer, Rejected):
             self._loop.tell(run, AttemptRejected(path, attempt.attempt, answer.why))
-        else:
-            self._loop.tell(run, AttemptAccepted(path, attempt.attempt))
-            if child:
-                self._loop.tell(run, AttemptStarted(path, attempt.attempt))
+            return
+        self._loop.tell(run, AttemptAccepted(path, attempt.attempt))
+        if child:
+            self._loop.tell(run, AttemptStarted(path, attempt.attempt))
 
     async def _withdraw(self, actor: RunActor, number: int, attempt: AttemptId) -> None:
         """See that an attempt which is given up does not exist: its executor may have failed after it had made it."""
@@ -162,14 +163,14 @@ class Deliveries:
         return failures < _MOST_ASKED
 
     async def _create(
-        self, actor: RunActor, attempt: AttemptId
-    ) -> tuple[Accepted | Rejected, bool]:
+        self, actor: RunActor, attempt: AttemptId, *, child: bool
+    ) -> Accepted | Rejected:
         """Create the attempt, or the child execution that it is."""
         context, nodes = actor.context, actor.state.nodes
-        if _is_child(actor, attempt):
-            child = await self._answers.child(context, attempt, nodes, self._epoch())
-            return await self._children.launch(child), True
-        return await self._executor.launch(await self._spec(context, attempt, nodes)), False
+        if child:
+            made = await self._answers.child(context, attempt, nodes, self._epoch())
+            return await self._children.launch(made)
+        return await self._executor.launch(await self._spec(context, attempt, nodes))
 
     async def launch_again(self, attempts: Sequence[AttemptId]) -> frozenset[AttemptId]:
         """Launch what an executor has accepted, not begun, and forgotten when it stopped. Returns what is to be asked for again later."""
@@ -187,7 +188,7 @@ class Deliveries:
         # Who has stood still may count on what another engine has ended meanwhile.
         await self._ready()
         try:
-            answer, _ = await self._create(actor, attempt)
+            answer = await self._create(actor, attempt, child=_is_child(actor, attempt))
         except Fenced:
             raise
         except Exception as error:  # noqa: BLE001 - one that cannot be launched is lost, and counted as such
@@ -209,7 +210,7 @@ class Deliveries:
 def _is_child(actor: RunActor | None, attempt: AttemptId) -> bool:
     if actor is None:
         return False
-    node = node_at(actor.context.plans, actor.state.nodes, attempt.path)
+    node = actor.node(attempt.path)
     return node is not None and node.kind is NodeKind.LAUNCH_PLAN
 
 

@@ -284,14 +284,11 @@ class _Reign:
             seen = AttemptWaits(path, number, waits.stage, waits.reason)
         else:
             seen = AttemptStarted(path, number)
-        if not self._tell(attempt.run, seen) and attempt.run not in self.loop:
+        if not self.loop.tell(attempt.run, seen) and attempt.run not in self.loop:
             self._remove_stray(attempt, news.how)
 
     def _tick(self, run: RunId) -> None:
-        self._tell(run, Tick())
-
-    def _tell(self, run: RunId, seen: Observation) -> bool:
-        return self.loop.tell(run, seen)
+        self.loop.tell(run, Tick())
 
     async def _survey_for_ever(self) -> None:
         clock = self._ports.clock
@@ -313,7 +310,7 @@ class _Reign:
             # They wait as before; that no executor has them yet is no news of anybody else.
             listing = replace(listing, queued=listing.queued | left)
         for run, seen in news_from(listing, self.loop.actors(), self.outbox.is_ending):
-            self._tell(run, seen)
+            self.loop.tell(run, seen)
         for attempt in sorted(listing.all):
             if attempt.run not in self.loop:
                 self._remove_stray(attempt, listing.ended.get(attempt))
@@ -342,7 +339,8 @@ class _Reign:
     # -- what goes out --
 
     async def _deliver(self, run: RunId, owed: OwedAction) -> None:
-        await self._ready()
+        if self.fenced.is_set() or not self._tenure.is_sure():
+            await self._ready()
         try:
             await self._deliveries.deliver(run, owed)
         except Fenced:

@@ -24,6 +24,8 @@ class Tenure:
         self._stood = timedelta(0)
         """For how long the clock stood still that nobody has been told of yet."""
         self._checking = asyncio.Lock()
+        self._sure = False
+        """Whether all was well when somebody looked, and everybody who has done anything since has not waited."""
 
     @property
     def epoch(self) -> int:
@@ -52,6 +54,18 @@ class Tenure:
             raise Fenced(f"another engine has taken over from {self._holder}")
         self._lease = lease
 
+    def is_sure(self) -> bool:
+        """Whether `check` need not be asked: it found all well, and nobody has waited since, nor has the clock stood still.
+
+        What the check keeps from happening is that something is done after another engine has taken over. Between two waits only
+        milliseconds pass, and the lease is renewed many seconds before it runs out; so its end is looked at once for all that is
+        done there. But a process can be stopped, and a disk can hang, at any moment: whether it stood still is asked each time.
+        """
+        if self._sure and (gap := self._clock.gap()):
+            self._stood += gap
+            self._sure = False
+        return self._sure
+
     async def check(self, gap: Callable[[timedelta], None]) -> None:
         """Renew first if the clock stood still, or the lease has run out; `gap` hears for how long the clock stood.
 
@@ -60,7 +74,9 @@ class Tenure:
         if not self._checking.locked():
             self._stood += self._clock.gap()
             if not self._stood and not self._expired:
-                return  # every turn and every effect asks
+                self._trust()
+                return  # every turn asks
+        self._sure = False
         async with self._checking:
             # The clock tells it once; the lease may have to be asked for more often.
             self._stood += self._clock.gap()
@@ -69,6 +85,15 @@ class Tenure:
             if self._stood:
                 gap(self._stood)
                 self._stood = timedelta(0)
+
+    def _trust(self) -> None:
+        if not self._sure:
+            self._sure = True
+            # Comes to pass once this task waits.
+            asyncio.get_running_loop().call_soon(self._doubt)
+
+    def _doubt(self) -> None:
+        self._sure = False
 
     @property
     def _expired(self) -> bool:

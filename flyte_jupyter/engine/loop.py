@@ -147,6 +147,8 @@ class Loop:
         if self._closed or run in self._driving:
             return
         timer, linger = self._lingering.get(run), self._settings.linger
+        if timer is not None and not urgent:
+            return  # what can wait makes no turn sooner
         wait = self._rest_of_gathering(run) if urgent else linger
         if linger <= 0 or wait <= 0:
             if timer is not None:

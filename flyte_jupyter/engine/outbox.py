@@ -6,16 +6,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flyte_jupyter.engine.core.actions import Kill, Launch, Reap, WakeAt
 from flyte_jupyter.engine.ports import OwedAction
+from flyte_jupyter.engine.staff import Staff
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
 log = logging.getLogger(__name__)
-
-_LONGEST_STRETCH = 16
-"""Deliveries after which a worker lets others have a turn."""
 
 Lane = tuple[RunId, Path]
 """What is owed to one node of one run is delivered one after the other."""
@@ -32,7 +30,8 @@ class Pace:
 
 @dataclass(slots=True)
 class _Queue:
-    owed: deque[OwedAction] = field(default_factory=deque)
+    lane: Lane
+    owed: deque[OwedAction]
     failures: int = 0
     busy: bool = False
     ready: bool = False
@@ -52,20 +51,19 @@ class Outbox:
         self._done = done
         self._pace = pace or Pace()
         self._lanes: dict[Lane, _Queue] = {}
-        self._ready: deque[Lane] = deque()
-        self._clearing: deque[Lane] = deque()
+        self._ready: deque[_Queue] = deque()
+        self._clearing: deque[_Queue] = deque()
         """Ready too, for what nobody waits for: they are served when no other is ready."""
-        self._workers: set[asyncio.Task[None]] = set()
+        self._staff = Staff(self._serve, self._pace.workers, self._ready, self._clearing)
         self._timers: set[asyncio.TimerHandle] = set()
-        self._idle = False
-        """Whether a worker has been called that has not begun yet."""
+        self._untold: dict[RunId, list[int]] = {}
+        """What is done, by run: said once a worker waits, of all that was done by then."""
         self._held = True
-        self._open = True
 
     def release(self) -> None:
         """Begin to deliver: until now everything was only put in order."""
         self._held = False
-        self._staff()
+        self._staff.call()
 
     def __len__(self) -> int:
         """How many effects wait or are under way."""
@@ -82,106 +80,88 @@ class Outbox:
     def add(self, run: RunId, owed: Sequence[OwedAction]) -> None:
         """Deliver these, after what is owed to the same nodes already."""
         cancelled: list[int] = []
-        lanes: dict[Lane, _Queue] = {}
+        more: list[_Queue] = []
         for item in owed:
             action = item.action
             assert not isinstance(action, WakeAt), "a timer is no effect"
             lane = (run, action.path)
-            queue = lanes[lane] = self._lanes.setdefault(lane, _Queue())
-            if isinstance(action, Kill):
-                cancelled += _cancel_launch(queue, action)
-            queue.owed.append(item)
-        for lane, queue in lanes.items():
+            queue = self._lanes.get(lane)
+            if queue is None:
+                queue = self._lanes[lane] = _Queue(lane, deque((item,)))
+            else:
+                if isinstance(action, Kill):
+                    cancelled += _cancel_launch(queue, action)
+                queue.owed.append(item)
+            more.append(queue)
+        for queue in more:
             if not queue.busy and not queue.failures:
-                self._make_ready(lane, queue)
+                self._make_ready(queue)
         if cancelled:
             self._done(run, cancelled)
-        self._staff()
+        if not self._held:
+            self._staff.call()
 
     async def close(self) -> None:
         """Stop. What is not delivered stays owed in the store."""
-        self._open = False
         for timer in self._timers:
             timer.cancel()
-        workers = list(self._workers)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await self._staff.close()
 
-    def _staff(self) -> None:
-        """Have one more worker if there is work for it. It calls for the next itself, should it have to wait for something."""
-        if self._held or not self._open or not (self._ready or self._clearing):
-            return
-        if self._idle or len(self._workers) >= self._pace.workers:
-            return
-        self._idle = True
-        worker = asyncio.get_running_loop().create_task(self._work())
-        self._workers.add(worker)
-        worker.add_done_callback(self._relieve)
-
-    def _relieve(self, worker: asyncio.Task[None]) -> None:
-        """A worker has gone. What became ready while it was on its way out has not been told to anybody."""
-        self._workers.discard(worker)
-        self._staff()
-
-    async def _work(self) -> None:
-        self._idle = False
-        loop = asyncio.get_running_loop()
-        served = 0
-        while self._open and (ready := self._ready or self._clearing):
-            lane = ready.popleft()
-            queue = self._lanes[lane]
-            queue.ready, queue.busy = False, True
-            if served % _LONGEST_STRETCH == 0:
-                # Comes to pass only once this worker waits.
-                loop.call_soon(self._staff)
-            try:
-                await self._serve(lane, queue)
-            finally:
-                queue.busy = False
-            if not queue.owed:
-                del self._lanes[lane]
-            elif queue.failures:
-                self._later(lane, queue)
-            else:
-                self._make_ready(lane, queue)
-            served += 1
-            if served % _LONGEST_STRETCH == 0:
-                # Deliveries that never wait would otherwise keep everybody else waiting.
-                await asyncio.sleep(0)
-
-    async def _serve(self, lane: Lane, queue: _Queue) -> None:
-        while queue.owed:
-            item = queue.owed[0]
-            try:
-                await self._deliver(lane[0], item)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong, it is still owed
-                queue.failures += 1
-                log.warning("%s: %s not delivered, trying again: %r", lane[0], item.action, error)
-                return
-            queue.failures = 0
-            if queue.owed and queue.owed[0] is item:
+    async def _serve(self, queue: _Queue) -> None:
+        run = queue.lane[0]
+        queue.ready, queue.busy = False, True
+        try:
+            while queue.owed:
+                item = queue.owed[0]
+                try:
+                    await self._deliver(run, item)
+                except Exception as error:  # noqa: BLE001 - whatever went wrong, it is still owed
+                    log.warning("%s: %s not delivered, trying again: %r", run, item.action, error)
+                    self._later(queue)
+                    return
+                queue.failures = 0
                 queue.owed.popleft()
-            self._done(lane[0], (item.id,))
+                self._note_done(run, item.id)
+            del self._lanes[queue.lane]
+        finally:
+            queue.busy = False
 
-    def _make_ready(self, lane: Lane, queue: _Queue) -> None:
+    def _note_done(self, run: RunId, number: int) -> None:
+        # Later than what came of it was told, never sooner: settled without that, it would not be done again after a crash.
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_done)
+        self._untold.setdefault(run, []).append(number)
+
+    def _tell_done(self) -> None:
+        untold, self._untold = self._untold, {}
+        for run, ids in untold.items():
+            self._done(run, ids)
+
+    def _make_ready(self, queue: _Queue) -> None:
         if not queue.ready:
             queue.ready = True
-            clears = all(isinstance(item.action, Reap) for item in queue.owed)
-            (self._clearing if clears else self._ready).append(lane)
+            (self._clearing if _only_clears(queue) else self._ready).append(queue)
 
-    def _later(self, lane: Lane, queue: _Queue) -> None:
+    def _later(self, queue: _Queue) -> None:
+        queue.failures += 1
         pace = self._pace
         wait = min(pace.first_wait * 2 ** min(queue.failures - 1, 20), pace.longest_wait)
         timer: asyncio.TimerHandle
 
         def again() -> None:
             self._timers.discard(timer)
-            self._make_ready(lane, queue)
-            self._staff()
+            self._make_ready(queue)
+            self._staff.call()
 
         timer = asyncio.get_running_loop().call_later(wait, again)
         self._timers.add(timer)
+
+
+def _only_clears(queue: _Queue) -> bool:
+    for item in queue.owed:  # noqa: SIM110 - asked of every effect, where a generator costs more than the answer
+        if not isinstance(item.action, Reap):
+            return False
+    return True
 
 
 def _cancel_launch(queue: _Queue, kill: Kill) -> list[int]:

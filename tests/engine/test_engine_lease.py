@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from engine_programs import INT, Shelf, flow, node, task
 from engine_worlds import RUN, World, until, workflow
 
@@ -13,6 +14,7 @@ from flyte_jupyter.engine.adapters.memory import MemoryExecutor
 from flyte_jupyter.engine.core.observations import AbortRequested
 from flyte_jupyter.engine.core.state import RunPhase, Stage
 from flyte_jupyter.engine.engine import EngineState
+from flyte_jupyter.engine.lease import Tenure
 from flyte_jupyter.engine.ports import NotNow, Waits
 from flyte_jupyter.idl.ids import RunId
 
@@ -160,6 +162,62 @@ def test_an_engine_that_stood_still_launches_nothing_again_and_keeps_no_reservat
         assert world.executor.created == [waits]
         assert world.catalog.reservations == reserved
         await first.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["a gap", "out of time"])
+def test_an_engine_that_stood_still_in_a_launch_makes_no_other(told):
+    async def main():
+        world = World(by_itself=False)
+        world.create(workflow(dict.fromkeys("abcdefgh", ())))
+        first, launch, hour = world.engine(), world.executor.launch, timedelta(hours=1)
+
+        async def stands_still(spec):
+            answer = await launch(spec)
+            if len(world.executor.created) == 3:
+                if told:
+                    world.clock.stand_still(timedelta(seconds=20))
+                else:
+                    world.clock.advance(timedelta(seconds=20))
+                    await asyncio.sleep(0)
+                await world.runs.acquire("another", hour, world.clock.now())
+            return answer
+
+        world.executor.launch = stands_still
+        await first.start()
+        await until(lambda: world.executor.created)
+        await pass_time(world, 6)
+        assert first.status().state is EngineState.STANDBY
+        assert len(world.executor.created) == 3
+        await first.stop()
+
+    asyncio.run(main())
+
+
+def test_nobody_is_sure_of_a_lease_that_is_being_taken_again():
+    async def main():
+        world, second = World(), timedelta(seconds=1)
+        tenure = Tenure(world.runs, world.clock, "me", 15 * second, 5 * second)
+        await tenure.take()
+        stood, seen = [], []
+        acquire = Slow(world.runs, "acquire")
+
+        async def all_is_well():
+            await tenure.check(stood.append)
+            seen.append(tenure.is_sure())
+            world.clock.stand_still(20 * second)
+
+        async def finds_out():
+            await tenure.check(stood.append)
+
+        async def comes_meanwhile():
+            seen.append(tenure.is_sure())
+            acquire.goes_on.set()
+
+        await asyncio.gather(all_is_well(), finds_out(), comes_meanwhile())
+        assert seen == [True, False]
+        assert stood == [20 * second]
 
     asyncio.run(main())
 

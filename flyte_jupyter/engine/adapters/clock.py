@@ -47,7 +47,9 @@ class SystemClock:
     def gap(self) -> timedelta:
         """How long the process stood still since this was last asked; zero as a rule."""
         self._look()
-        gap, self._gap = self._gap, _NONE
+        gap = self._gap
+        if gap:
+            self._gap = _NONE
         return gap
 
     async def sleep_until(self, when: datetime) -> None:
@@ -72,9 +74,9 @@ class SystemClock:
         # A suspended machine stops the steady clock on Linux, a stopped process does not: the steady clock tells of
         # the one, the wall clock beside it of the other.
         steady, wall = self._steady(), self._wall()
-        stood = max(steady - self._beat_steady, wall - self._beat_wall)
-        if stood > _LONGEST:
-            self._gap += timedelta(seconds=stood - _BEAT)
+        slept, stopped = steady - self._beat_steady, wall - self._beat_wall
+        if slept > _LONGEST or stopped > _LONGEST:
+            self._gap += timedelta(seconds=max(slept, stopped) - _BEAT)
         self._beat_steady, self._beat_wall = steady, wall
 
     def _beat(self) -> None:
