@@ -88,7 +88,7 @@ class Draft:
         """How many more leaves may become active now."""
         free = self._most_active - self._active
         opening = self._most_opening - self._opening
-        return max(opening if opening < free else free, 0)
+        return max(min(free, opening), 0)
 
     def take_turn(self) -> int:
         """The next place in the queue."""
