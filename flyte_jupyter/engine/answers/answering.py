@@ -331,14 +331,16 @@ class Answers:
             why = graph
         if why is not None:
             return AttemptFailed(path, number, why, found.deck)
-        uri, cache = layout.outputs_uri(self.root, attempt), CacheOutcome.NONE
-        if found.handed is not None and place.plan.cache is None:
-            run.literals[uri] = found.handed
-        elif found.handed is not None:
+        uri = layout.outputs_uri(self.root, attempt)
+        if place.plan.cache is None:
+            if found.handed is not None:
+                run.literals[uri] = found.handed
+            return AttemptSucceeded(path, number, uri, found.deck)
+        if found.handed is not None:
             # Once the catalog knows of them, another execution may want them before this one's commit.
             await self._blobs.put(uri, found.handed)
-        digest = getattr(nodes.get(path), "digest", "")
-        if place.plan.cache is not None and digest and found.outputs and found.outputs.literals:
+        digest, cache = getattr(nodes.get(path), "digest", ""), CacheOutcome.NONE
+        if digest and found.outputs and found.outputs.literals:
             what = Remembered(number, digests.literals_digest(found.outputs), found.size)
             cache = await self.cache.remember(run.id, place, digest, what)
         return AttemptSucceeded(path, number, uri, found.deck, cache)
