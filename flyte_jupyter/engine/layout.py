@@ -11,14 +11,17 @@ LONGEST_RAW_NAME = 50
 """Longer names of raw output folders are hashed (Flyte: ``taskexec_context.go``)."""
 
 
+@lru_cache(maxsize=64)
 def run_prefix(root: str, run: RunId) -> str:
     """The folder of all metadata of one run."""
     return f"{root}/metadata/propeller/{run.project}-{run.domain}-{run.name}"
 
 
-@lru_cache(maxsize=256)  # asked a dozen times for each node in turn
+@lru_cache(maxsize=2048)  # asked a dozen times for each node from when it begins until it has ended
 def node_prefix(root: str, run: RunId, path: Path) -> str:
     """The folder of one node: its inputs, and a folder an attempt; what runs inside it stands in its attempt's folder."""
+    if len(path) == 1:
+        return f"{run_prefix(root, run)}/{path[0]}/data"
     parts = [run_prefix(root, run)]
     last = len(path) - 1
     for place, part in enumerate(path):
@@ -72,11 +75,13 @@ def raw_output_prefix(root: str, of: AttemptId, instead: str = "") -> str:
     `instead` is the execution's own place for such data; without one it is below the blob root.
     """
     # Not `path_text`: of many thousand nodes deep inside two may have one id.
-    name = "-".join(map(str, (of.run.name, *of.path, of.attempt)))
-    digest = hashlib.sha256(f"{of.run}/{name}".encode()).hexdigest()
+    (project, domain, run), path, attempt = of
+    node = str(path[0]) if len(path) == 1 else "-".join(map(str, path))
+    name = f"{run}-{node}-{attempt}"
+    digest = hashlib.sha256(f"{project}/{domain}/{run}/{name}".encode()).hexdigest()
     if len(name) > LONGEST_RAW_NAME:
         name = f"f{digest[: LONGEST_RAW_NAME - 1]}"
-    place = instead.rstrip("/") or f"{root}/data/{of.run.project}/{of.run.domain}"
+    place = instead.rstrip("/") or f"{root}/data/{project}/{domain}"
     return f"{place}/{digest[:2]}/{name}"
 
 

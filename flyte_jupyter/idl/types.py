@@ -32,6 +32,7 @@ _PRIMITIVE = {
     "datetime": core.SimpleType.DATETIME,
     "duration": core.SimpleType.DURATION,
 }
+_FIELDS = {simple: field for field, simple in _PRIMITIVE.items()}
 _SCALAR = {
     "none_type": core.SimpleType.NONE,
     "error": core.SimpleType.ERROR,
@@ -99,6 +100,10 @@ def mismatch(literal: core.Literal, kind: core.LiteralType) -> str | None:
 
     Example: ``[2].x: expected int, given str``.
     """
+    # Most are plain values of plain types. A type that is none of those says NONE here, which is no primitive.
+    field = _FIELDS.get(kind.simple)
+    if field is not None and literal.scalar.primitive.HasField(field):
+        return None
     found = _mismatch(literal, kind)
     if found is None:
         return None

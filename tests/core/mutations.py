@@ -59,8 +59,8 @@ MUTATIONS = [
     Mutation("an abort leaves a launching attempt", "transitions", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, (Kill(path, state.tries.attempt),)", "if isinstance(state, IN_FLIGHT):\n        return state.tries.attempt, ()"),
     Mutation("an abort in back-off counts the attempt to come", "transitions", "max(state.tries.attempt - 1, 0), ()", "state.tries.attempt, ()"),
     # counters, slots, indexes
-    Mutation("one slot too many", "draft", "free = summary.max_parallelism - self._active", "free = summary.max_parallelism - self._active + 1"),
-    Mutation("one too many begins", "draft", "min(free, summary.most_opening - self._opening)", "min(free, summary.most_opening - self._opening + 1)"),
+    Mutation("one slot too many", "draft", "free = self._most_active - self._active", "free = self._most_active - self._active + 1"),
+    Mutation("one too many begins", "draft", "opening = self._most_opening - self._opening", "opening = self._most_opening - self._opening + 1"),
     Mutation("what begins is not counted", "draft", "self._opening += (now in STARTING) - (was in STARTING)", "self._opening += 0"),
     Mutation("what begins is not counted anew", "index", "opening += leaf and of in STARTING", "opening += 0"),
     Mutation("the end node takes a slot", "draft", "if node.kind in LEAVES:\n            self._active", "if True:\n            self._active"),

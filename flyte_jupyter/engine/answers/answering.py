@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.answers import branching, gating, mapping
+from flyte_jupyter.engine.answers.alike import Bound
 from flyte_jupyter.engine.answers.binding import bound_inputs
 from flyte_jupyter.engine.answers.caching import Cache, CacheSettings, Remembered, source_text
 from flyte_jupyter.engine.answers.collecting import MOST_OUTPUT_BYTES, Collector
@@ -19,7 +20,7 @@ from flyte_jupyter.engine.answers.places import Nodes, Place, handles_failure, p
 from flyte_jupyter.engine.answers.programs import Programs
 from flyte_jupyter.engine.answers.recovering import Earlier, Recoveries, backwards, nearest
 from flyte_jupyter.engine.answers.runs import RunContext
-from flyte_jupyter.engine.answers.specs import Specs, asked_for
+from flyte_jupyter.engine.answers.specs import Specs
 from flyte_jupyter.engine.core.actions import (
     Collect,
     Gather,
@@ -52,7 +53,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
 )
 from flyte_jupyter.engine.ports import AttemptSpec, BlobNotFound, ChildSpec, Ports
-from flyte_jupyter.idl import core, digests, literals, msgpack
+from flyte_jupyter.idl import digests, literals, msgpack
 from flyte_jupyter.idl.ids import AttemptId, Path, child_run
 
 
@@ -126,7 +127,9 @@ class Answers:
         place = place_of(run, attempt.path, nodes)
         given = await self._given(run, place)
         made = self._specs.attempt(run, place, attempt, nodes, given)
-        earlier = None if attempt.attempt else await self._recovered(run, place, nodes)
+        if run.recovers is None or attempt.attempt:
+            return made
+        earlier = await self._recovered(run, place, nodes)
         last = earlier.unfinished(attempt.path) if earlier is not None else None
         if earlier is None or last is None:
             return made
@@ -138,13 +141,20 @@ class Answers:
         if place.index is not None:
             return None
         uri = layout.inputs_uri(self.root, run.id, place.path)
-        if not self._carries(asked_for(place)):
+        if not self._carried(place):
             await self._files.lay_down(uri)
             return None
-        inputs = await self._files.read(uri, run.literals)
+        inputs = self._files.known(uri) or await self._files.read(uri, run.literals)
         if inputs.ByteSize() > literals.MOST_CARRIED:
             return None
         return inputs.SerializeToString(deterministic=True)
+
+    def _carried(self, place: Place) -> bool:
+        """Whether the executor carries the inputs of this task."""
+        called = place.called
+        if called.carried is None:
+            called.carried = self._carries(called.asked)
+        return called.carried
 
     async def child(
         self, run: RunContext, attempt: AttemptId, nodes: Nodes, epoch: int
@@ -168,21 +178,30 @@ class Answers:
     # -- inputs --
 
     async def _resolve(self, run: RunContext, place: Place, state: RunState) -> Observation:
-        earlier = await self._recovered(run, place, state.nodes)
-        if earlier is not None and (done := await self._taken_over(run, place, earlier)):
-            return done
+        earlier = None
+        if run.recovers is not None:
+            earlier = await self._recovered(run, place, state.nodes)
+            if earlier is not None and (done := await self._taken_over(run, place, earlier)):
+                return done
         try:
             if place.index is not None:
                 return await self._item_ready(run, place)
-            inputs = await bound_inputs(self._files, run, place, state)
+            bound = await bound_inputs(self._files, run, place, state)
             if place.name == END:
-                return await self._ended(run, place, inputs, state.nodes)
+                return await self._ended(run, place, bound, state.nodes)
             uri = layout.inputs_uri(self.root, run.id, place.path)
-            if place.plan.kind is NodeKind.TASK and self._carries(asked_for(place)):
-                await self._files.write_small(uri, inputs, run.literals)
+            data = bound.data
+            if (
+                place.plan.kind is NodeKind.TASK
+                and len(data) <= literals.MOST_CARRIED
+                and self._carried(place)
+            ):
+                # It is written with what its run commits next.
+                run.literals[uri] = data
+                self._files.keep(uri, bound.inputs, len(data))
             else:
-                await self._files.write(uri, inputs)
-            return await self._ready(run, place, inputs, earlier)
+                await self._files.write_bound(uri, bound)
+            return await self._ready(run, place, bound, earlier)
         except (literals.BindingError, msgpack.MsgpackError) as error:
             message = f"node {place.name}: {error}"
             why = Failure("BindingResolutionFailure", message, Blame.SYSTEM)
@@ -192,10 +211,10 @@ class Answers:
             return InputsUnresolvable(place.path, why)
 
     async def _ready(
-        self, run: RunContext, place: Place, inputs: core.LiteralMap, earlier: Earlier | None
+        self, run: RunContext, place: Place, bound: Bound, earlier: Earlier | None
     ) -> Observation:
         """The answer for a node whose inputs are written."""
-        path, digest = place.path, _digest(place, inputs)
+        path, inputs, digest = place.path, bound.inputs, bound.digest(place.plan.cache)
         match place.plan.kind:
             case NodeKind.BRANCH:
                 opened = await mapping.opened_lists(self._files, place, inputs)
@@ -226,28 +245,28 @@ class Answers:
         if mapping.has_own_inputs(place):
             data = inputs.SerializeToString(deterministic=True)
             await self._blobs.put(layout.inputs_uri(self.root, run.id, place.path), data)
-        return InputsReady(place.path, _digest(place, inputs))
+        return InputsReady(place.path, Bound(inputs).digest(place.plan.cache))
 
     async def _ended(
-        self, run: RunContext, place: Place, inputs: core.LiteralMap, nodes: Nodes
+        self, run: RunContext, place: Place, bound: Bound, nodes: Nodes
     ) -> Observation:
         """An end node: its inputs are the outputs of the run, or of the node that the graph stands inside of."""
-        path = place.path
-        await self._files.write(layout.inputs_uri(self.root, run.id, path), inputs)
+        path, inputs, digest = place.path, bound.inputs, bound.digest(place.plan.cache)
+        await self._files.write_bound(layout.inputs_uri(self.root, run.id, path), bound)
         own = layout.outputs_uri(self.root, AttemptId(run.id, path, 0))
         if len(path) == 1:
-            await self._files.write(own, inputs)
-            return InputsReady(path, _digest(place, inputs), own)
+            await self._files.write_bound(own, bound)
+            return InputsReady(path, digest, own)
         owner, attempt = path[:-2], path[-2]
         assert isinstance(attempt, int)
         uri = layout.outputs_uri(self.root, AttemptId(run.id, owner, attempt))
-        await self._files.write(uri, inputs)
+        await self._files.write_bound(uri, bound)
         state, outer = nodes.get(owner), place_of(run, owner, nodes)
         cache = CacheOutcome.NONE
         if isinstance(state, Nested) and outer.plan.cache is not None and inputs.literals:
             what = Remembered(attempt, digests.literals_digest(inputs), inputs.ByteSize())
             cache = await self.cache.remember(run.id, outer, state.digest, what)
-        return InputsReady(path, _digest(place, inputs), uri, cache)
+        return InputsReady(path, digest, uri, cache)
 
     # -- recovery --
 
@@ -312,14 +331,16 @@ class Answers:
             why = graph
         if why is not None:
             return AttemptFailed(path, number, why, found.deck)
-        uri, cache = layout.outputs_uri(self.root, attempt), CacheOutcome.NONE
-        if found.handed is not None and place.plan.cache is None:
-            run.literals[uri] = found.handed
-        elif found.handed is not None:
+        uri = layout.outputs_uri(self.root, attempt)
+        if place.plan.cache is None:
+            if found.handed is not None:
+                run.literals[uri] = found.handed
+            return AttemptSucceeded(path, number, uri, found.deck)
+        if found.handed is not None:
             # Once the catalog knows of them, another execution may want them before this one's commit.
             await self._blobs.put(uri, found.handed)
-        digest = getattr(nodes.get(path), "digest", "")
-        if place.plan.cache is not None and digest and found.outputs and found.outputs.literals:
+        digest, cache = getattr(nodes.get(path), "digest", ""), CacheOutcome.NONE
+        if digest and found.outputs and found.outputs.literals:
             what = Remembered(number, digests.literals_digest(found.outputs), found.size)
             cache = await self.cache.remember(run.id, place, digest, what)
         return AttemptSucceeded(path, number, uri, found.deck, cache)
@@ -353,11 +374,6 @@ class Answers:
         uri = layout.outputs_uri(self.root, of)
         await self._files.write(uri, together)
         return Gathered(place.path, uri)
-
-
-def _digest(place: Place, inputs: core.LiteralMap) -> str:
-    cache = place.plan.cache
-    return digests.literals_digest(inputs, cache.ignored_inputs if cache is not None else ())
 
 
 def given_up(question: Question, error: Exception) -> Observation:

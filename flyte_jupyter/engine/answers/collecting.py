@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ FUTURES, OUTPUTS, ERROR, DECK = "futures.pb", "outputs.pb", "error.pb", "deck.ht
 _STOPPED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Remains:
     """What was found of an attempt: `why` it is no success; or else `futures` to run, or outputs."""
 
@@ -80,13 +80,13 @@ class Collector:
     def _handed(self, place: Place, uri: str, text: str) -> Remains:
         """Outputs that came with the news of the attempt's end, which are then all that it left."""
         try:
-            data = base64.b64decode(text, validate=True)
+            data = binascii.a2b_base64(text, strict_mode=True)
             given = core.LiteralMap.FromString(data)
         except (ValueError, DecodeError) as error:
             return Remains(_unreadable(error))
         if len(data) > self._most_bytes:
             return Remains(self._too_large(len(data)))
-        why = _invalid(given, place.outputs)
+        why = _invalid(given, place)
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, outputs=given, size=len(data), handed=data)
@@ -133,7 +133,7 @@ class Collector:
     async def _outputs(
         self, place: Place, uri: str, names: Mapping[str, int], how: Exit, deck: str
     ) -> Remains:
-        wanted = place.outputs
+        gives = place.called.gives
         size, handed = names.get(OUTPUTS), None
         if size is not None and size > self._most_bytes:
             return Remains(self._too_large(size), deck=deck)
@@ -142,13 +142,13 @@ class Collector:
             data = await self._blobs.get(uri)
             given = core.LiteralMap.FromString(data)
         except BlobNotFound:
-            if how.code is None or wanted.variables:
-                return Remains(_nothing_left(how, wanted), deck=deck)
+            if how.code is None or gives:
+                return Remains(_nothing_left(how, place), deck=deck)
             # A container that declares no outputs need not know how none are written (Flyte's ValidateOutput).
             given, data, handed = core.LiteralMap(), b"", b""
         except DecodeError as error:
             return Remains(_unreadable(error), deck=deck)
-        why = _invalid(given, wanted)
+        why = _invalid(given, place)
         if why is None:
             self._files.keep(uri, given, len(data))
         return Remains(why, deck=deck, outputs=given, size=len(data), handed=handed)
@@ -168,20 +168,21 @@ def _when(error: tuple[datetime | None, Failure]) -> datetime:
     return error[0] or datetime.max.replace(tzinfo=UTC)
 
 
-def _invalid(given: core.LiteralMap, wanted: core.VariableMap) -> Failure | None:
-    for name in sorted(wanted.variables):
-        if name not in given.literals:
+def _invalid(given: core.LiteralMap, place: Place) -> Failure | None:
+    found = given.literals
+    for name, kind in place.called.gives:
+        if name not in found:
             return Failure("OutputsInvalid", f"output {name!r} was not written")
-        if why := types.mismatch(given.literals[name], wanted.variables[name].type):
+        if why := types.mismatch(found[name], kind):
             return Failure("OutputsInvalid", f"output {name!r}: {why}")
     return None
 
 
-def _nothing_left(how: Exit, wanted: core.VariableMap) -> Failure:
+def _nothing_left(how: Exit, place: Place) -> Failure:
     if how.code is None:
         message = "the process is gone, nobody saw how it ended, and it left no outputs"
         return Failure("Lost", message, Blame.SYSTEM, retryable=True)
-    names = ", ".join(sorted(wanted.variables)) or "none declared"
+    names = ", ".join(name for name, _ in place.called.gives) or "none declared"
     message = (
         f"the process exited with status 0 and wrote no outputs (expected: {names}); "
         "it ended before the task returned, as with os._exit"

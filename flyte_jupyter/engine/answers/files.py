@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from flyte_jupyter.engine.answers.alike import Bound
 from flyte_jupyter.engine.ports import BlobNotFound, BlobOutside, Blobs
 from flyte_jupyter.idl import core, digests, literals
 
@@ -44,10 +45,9 @@ class LiteralFiles:
 
         `unsaved` has by their URIs those that are nowhere yet, because their run has not been committed with them.
         """
-        known = self._parsed.get(uri)
+        known = self.known(uri)
         if known is not None:
-            self._parsed.move_to_end(uri)
-            return known[0]
+            return known
         try:
             data = unsaved[uri] if uri in unsaved else await self.blobs.get(uri)
             parsed = core.LiteralMap.FromString(data)
@@ -58,6 +58,14 @@ class LiteralFiles:
         if keep:
             self.keep(uri, parsed, len(data))
         return parsed
+
+    def known(self, uri: str) -> core.LiteralMap | None:
+        """A literal map that was read or kept before, always the same one; None when it would have to be read."""
+        known = self._parsed.get(uri)
+        if known is None:
+            return None
+        self._parsed.move_to_end(uri)
+        return known[0]
 
     async def read_many(
         self, uris: Iterable[str], unsaved: Mapping[str, bytes]
@@ -82,15 +90,11 @@ class LiteralFiles:
         self.keep(uri, content, len(data))
         self._note_written(uri)
 
-    async def write_small(
-        self, uri: str, content: core.LiteralMap, unsaved: dict[str, bytes]
-    ) -> None:
-        """Put a literal map among those that their run is committed with; a large one is written."""
-        if content.ByteSize() > literals.MOST_CARRIED:
-            await self.write(uri, content)
-            return
-        unsaved[uri] = data = content.SerializeToString(deterministic=True)
-        self.keep(uri, content, len(data))
+    async def write_bound(self, uri: str, bound: Bound) -> None:
+        """Write a node's inputs."""
+        await self.blobs.put(uri, bound.data)
+        self.keep(uri, bound.inputs, len(bound.data))
+        self._note_written(uri)
 
     async def lay_down(self, uri: str) -> None:
         """See that there is a file, for somebody who reads it without us; who finds none says so."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flyte_jupyter.engine import layout
+from flyte_jupyter.engine.answers.alike import Alike, Called
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.core.index import node_at
 from flyte_jupyter.engine.core.plan import START, NodeKind, NodePlan, Plan
@@ -18,15 +19,21 @@ from flyte_jupyter.idl.ids import AttemptId, Path
 Nodes = Mapping[Path, Kept]
 
 
-@dataclass(frozen=True, slots=True)
+MOST = 1024
+"""How many of a run's places are remembered: each is asked for a few times, mostly within a second."""
+
+
+@dataclass(slots=True)
 class Place:
-    """One node, or one item of an array node. `plan` is then the item's, `name` the array's id."""
+    """One node, or one item of an array node. `plan` is then the item's, `name` the array's id. What it is never changes."""
 
     path: Path
     name: str
     plan: NodePlan
     graph: Plan
     template: Template
+    _alike: Alike
+    _called: Called | None = None
 
     @property
     def node(self) -> core.Node:
@@ -45,11 +52,17 @@ class Place:
         return self.path[:-1]
 
     @property
+    def called(self) -> Called:
+        """The task that it runs, as it calls it."""
+        if self._called is None:
+            item = self.index is not None
+            self._called = self._alike.called(self.template, self.name, item=item)
+        return self._called
+
+    @property
     def task(self) -> core.TaskTemplate:
         """The task that it runs."""
-        task = self.template.task(self.name)
-        assert task is not None, f"{self.name} runs no task"
-        return task
+        return self.called.task
 
     @property
     def inputs(self) -> core.VariableMap:
@@ -74,14 +87,24 @@ class Place:
 
 def place_of(run: RunContext, path: Path, nodes: Nodes) -> Place:
     """The place of a node or item that the run has."""
+    found = run.places.get(path)
+    if found is None:
+        if len(run.places) >= MOST:
+            run.places.popitem(last=False)
+        found = run.places[path] = _place_of(run, path, nodes)
+    return found
+
+
+def _place_of(run: RunContext, path: Path, nodes: Nodes) -> Place:
     of_node = path[:-1] if isinstance(path[-1], int) else path
-    graph = Walk(run.plans, nodes.get).graph(of_node[:-1])
+    scope = of_node[:-1]
+    graph = Walk(run.plans, nodes.get).graph(scope) if scope else run.plans.root
     assert graph is not None, f"{run.id} has no graph at {of_node[:-1]}"
     name = str(of_node[-1])
     node = graph.node(name)
     plan = node if node is None or of_node is path else node.item
     assert plan is not None, f"{run.id} has no node at {path}"
-    return Place(path, name, plan, graph, run.template(graph.template))
+    return Place(path, name, plan, graph, run.template(graph.template), run.alike)
 
 
 def handles_failure(run: RunContext, path: Path, nodes: Nodes) -> bool:

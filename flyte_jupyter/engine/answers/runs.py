@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from flyte_jupyter.engine.answers.alike import Alike
 from flyte_jupyter.engine.core.plan import Plans
 from flyte_jupyter.engine.program import Policies, Program, Template
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.ids import RunId
+from flyte_jupyter.idl.ids import Path, RunId
+
+if TYPE_CHECKING:
+    from flyte_jupyter.engine.answers.places import Place
 
 PLAIN = Policies()
 
@@ -52,6 +58,10 @@ class RunContext:
     """Compiled closures by digest that no commit has kept yet."""
     literals: dict[str, bytes] = field(default_factory=dict)
     """Small inputs and outputs by URI that no commit has kept yet."""
+    alike: Alike = field(init=False, default_factory=Alike)
+    """What its nodes have in common."""
+    places: OrderedDict[Path, Place] = field(init=False, default_factory=OrderedDict)
+    """Where its nodes stand, of those that were asked for last (`places.place_of`)."""
     said: Said = field(init=False)
     plans: Plans = field(init=False)
     _expansions: dict[str, Program] = field(init=False, default_factory=dict)

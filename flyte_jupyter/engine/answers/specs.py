@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from urllib.parse import quote
 
 from flyte_jupyter.engine import layout
@@ -13,11 +12,12 @@ from flyte_jupyter.engine.answers.mapping import has_own_inputs
 from flyte_jupyter.engine.answers.places import Nodes, Place
 from flyte_jupyter.engine.answers.runs import RunContext
 from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
-from flyte_jupyter.idl import core
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text
 
 _LINK = "link_type"
 _NONE: Mapping[str, str] = {}
+_ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
+_NODE = "FLYTE_INTERNAL_NODE_ID"
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
@@ -44,14 +44,13 @@ class Specs:
         if attempt.attempt:
             last = AttemptId(run.id, attempt.path, attempt.attempt - 1)
             before = layout.checkpoint_uri(layout.raw_output_prefix(root, last, said.raw_output))
-        told = {**self._limits, **console_page(self._console, run.id, place)}
         return AttemptSpec(
             id=attempt,
-            template=asked_for(place),
+            template=place.called.asked,
             inputs=layout.inputs_uri(root, run.id, place.owner if shared else place.path),
             output_prefix=layout.output_prefix(root, attempt),
             raw_output_prefix=layout.raw_output_prefix(root, attempt, said.raw_output),
-            env={**run.env, **_identity(run, place, attempt), **told},
+            env=self._environment(run, place, attempt),
             given=given,
             prev_checkpoint=before,
             interruptible=_interruptible(place, nodes),
@@ -62,6 +61,18 @@ class Specs:
             node=path_text(attempt.path),
             index=place.index,
         )
+
+    def _environment(self, run: RunContext, place: Place, attempt: AttemptId) -> dict[str, str]:
+        called = place.called
+        if called.env is None:
+            called.env = {**run.env, **_identity(run, place), **self._limits}
+        env = called.env.copy()
+        env[_ATTEMPT], env[_NODE] = str(attempt.attempt), path_text(attempt.path)
+        if place.index is not None:
+            env[ARRAY_INDEX] = str(place.index)
+        if self._console and _LINK in called.task.config:
+            env.update(console_page(self._console, run.id, place))
+        return env
 
     def child(self, run: RunContext, place: Place, attempt: AttemptId, epoch: int) -> ChildSpec:
         """The child execution of an attempt of a launch plan node."""
@@ -85,39 +96,25 @@ def _interruptible(place: Place, nodes: Nodes) -> bool:
     return tries is None or tries.system_failures < place.plan.system_retries
 
 
-def _identity(run: RunContext, place: Place, attempt: AttemptId) -> dict[str, str]:
-    """Who an attempt is, in the environment variables that Flyte's tasks look at."""
-    task, workflow = place.task.id, run.workflow
+def _identity(run: RunContext, place: Place) -> dict[str, str]:
+    """Who an attempt is, in the environment variables that Flyte's tasks look at. What is its own is still to be filled in."""
+    of, task, workflow = run.id, place.task.id, run.workflow
     found = {
-        **_in_common(
-            run.id,
-            f"{workflow.project}:{workflow.domain}:{workflow.name}",
-            (task.project, task.domain, task.name, task.version),
-        ),
-        "FLYTE_ATTEMPT_NUMBER": str(attempt.attempt),
-        "FLYTE_INTERNAL_NODE_ID": path_text(attempt.path),
+        "FLYTE_INTERNAL_EXECUTION_ID": of.name,
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": of.project,
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": of.domain,
+        "FLYTE_INTERNAL_EXECUTION_WORKFLOW": f"{workflow.project}:{workflow.domain}:{workflow.name}",
+        "FLYTE_INTERNAL_TASK_PROJECT": task.project,
+        "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
+        "FLYTE_INTERNAL_TASK_NAME": task.name,
+        "FLYTE_INTERNAL_TASK_VERSION": task.version,
+        _ATTEMPT: "",
+        _NODE: "",
     }
     if place.index is not None:
         found["BATCH_JOB_ARRAY_INDEX_VAR_NAME"] = ARRAY_INDEX
-        found[ARRAY_INDEX] = str(place.index)
+        found[ARRAY_INDEX] = ""
     return found
-
-
-@lru_cache(
-    maxsize=64
-)  # tens of thousands of attempts may wait at a time, and have these texts in common
-def _in_common(run: RunId, workflow: str, task: tuple[str, str, str, str]) -> Mapping[str, str]:
-    project, domain, name, version = task
-    return {
-        "FLYTE_INTERNAL_EXECUTION_ID": run.name,
-        "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
-        "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
-        "FLYTE_INTERNAL_EXECUTION_WORKFLOW": workflow,
-        "FLYTE_INTERNAL_TASK_PROJECT": project,
-        "FLYTE_INTERNAL_TASK_DOMAIN": domain,
-        "FLYTE_INTERNAL_TASK_NAME": name,
-        "FLYTE_INTERNAL_TASK_VERSION": version,
-    }
 
 
 def console_page(console: str, run: RunId, place: Place) -> Mapping[str, str]:
@@ -140,10 +137,3 @@ def limits_of(offload: Offload | None) -> Mapping[str, str]:
         "_F_L_MIN_SIZE_MB": str(math.ceil(offload.least)),
         "_F_L_MAX_SIZE_MB": str(math.ceil(offload.most)),
     }
-
-
-def asked_for(place: Place) -> core.TaskTemplate:
-    """The task as this node asks for it."""
-    asked = place.template.asked_of(place.name)
-    assert asked is not None, f"{place.name} runs no task"
-    return asked

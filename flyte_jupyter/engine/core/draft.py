@@ -48,6 +48,7 @@ from flyte_jupyter.engine.core.state import (
 from flyte_jupyter.idl.ids import Path
 
 _FIRST = Tries()
+_UNLIMITED = sys.maxsize
 
 
 class Draft:
@@ -68,11 +69,11 @@ class Draft:
         self._base: PersistentMap[Path, Kept] = state.nodes
         self._overlay: dict[Path, Kept] = {}
         self._walk = Walk(plans_of(plans), self.get)
-        self._nodes: dict[Path, NodePlan] = {}
-        """Those that were asked for: hearing one thing asks for its node several times."""
         self._open = state.summary.open
         self._active = state.summary.active
+        self._most_active = state.summary.max_parallelism or _UNLIMITED
         self._opening = state.summary.opening
+        self._most_opening = state.summary.most_opening or _UNLIMITED
         self._turns = state.summary.turns
         self.ready = state.index.ready
         self.naps = state.index.naps
@@ -85,12 +86,9 @@ class Draft:
     @property
     def free(self) -> int:
         """How many more leaves may become active now."""
-        summary, free = self.summary, sys.maxsize
-        if summary.max_parallelism:
-            free = summary.max_parallelism - self._active
-        if summary.most_opening:
-            free = min(free, summary.most_opening - self._opening)
-        return max(free, 0)
+        free = self._most_active - self._active
+        opening = self._most_opening - self._opening
+        return max(min(free, opening), 0)
 
     def take_turn(self) -> int:
         """The next place in the queue."""
@@ -104,11 +102,8 @@ class Draft:
 
     def node(self, path: Path) -> NodePlan:
         """The plan's node of a path that stands in the run."""
-        node = self._nodes.get(path)
-        if node is None:
-            node = self._walk.node(path)
-            assert node is not None, path
-            self._nodes[path] = node
+        node = self._walk.node(path)
+        assert node is not None, path
         return node
 
     def graph(self, scope: Path) -> Plan:
@@ -184,12 +179,14 @@ class Draft:
 
     def put(self, path: Path, new: NodeState) -> None:
         """Change one node, and every counter and index with it."""
-        old = self.get(path)
-        if new == old:
+        self.change(path, self.node(path), self.get(path), new)
+
+    def change(self, path: Path, node: NodePlan, old: Kept | None, new: NodeState) -> None:
+        """What `put` does, for who has the plan's node and its state as of now at hand."""
+        was, now = type(old), type(new)
+        if was is now and old == new:
             return
         self._overlay[path] = new
-        was, now = type(old), type(new)
-        node = self.node(path)
         if node.kind in LEAVES:
             self._active += (now in HOLDING) - (was in HOLDING)
             self._opening += (now in STARTING) - (was in STARTING)
@@ -256,9 +253,8 @@ class Draft:
         if (summary.open, summary.active, summary.opening, summary.turns) != counted:
             summary = _counted(summary, *counted)
         index = Index(self.ready, self.naps, self.deadlines, self.losable, self.gates)
-        base = self._base
-        changed = frozenset(p for p, s in self._overlay.items() if base.get(p) != s)
-        return RunState(summary, base.updated(self._overlay), index), changed
+        nodes, changed = self._base.changed(self._overlay)
+        return RunState(summary, nodes, index), changed
 
 
 def _counted(of: RunSummary, open_now: int, active: int, opening: int, turns: int) -> RunSummary:

@@ -45,6 +45,9 @@ TIMED = frozenset((Probing, Launching)) | MARKED
 """States that stand in an index when their node has a time limit."""
 
 
+_LOSABLE = (Queued, Running)
+
+
 class Marks(NamedTuple):
     """A node's entries in the indexes, each None where it has none."""
 
@@ -67,7 +70,7 @@ def marks(path: Path, node: NodePlan, state: Kept | None) -> Marks:
         assert isinstance(state, Ready)
         return Marks((state.turn, path))
     ready = nap = gate = losable = None
-    if isinstance(state, Queued | Running):
+    if isinstance(state, _LOSABLE):
         losable = path if node.kind is NodeKind.TASK else None
     elif isinstance(state, Ready) or (isinstance(state, Mapped) and state.turn >= 0):
         ready = (state.turn, path)

@@ -8,13 +8,14 @@ from dataclasses import replace
 from flyte_jupyter.engine.core import arrays, attempts, composites, policy, stopping, turns
 from flyte_jupyter.engine.core.draft import Draft
 from flyte_jupyter.engine.core.plan import END, LEAVES, NodeKind, OnFailure
-from flyte_jupyter.engine.core.rows import Inside, Next
+from flyte_jupyter.engine.core.rows import At, Inside, Next
 from flyte_jupyter.engine.core.state import (
     BackingOff,
     Blocked,
     Failed,
     Mapped,
     Nested,
+    NodeState,
     Reserved,
     RunPhase,
     Scope,
@@ -30,17 +31,17 @@ _MANY = 64
 """From so many children on it pays to release them together."""
 
 
-def take(draft: Draft, path: Path, following: Next) -> None:
-    """Do what a row says."""
-    state = following.state
-    if following.inside is not None:
+def take(draft: Draft, at: At, before: NodeState, following: Next) -> None:
+    """Do what a row says that applied to a node in the state `before`."""
+    state, actions, inside = following
+    if inside is not None:
         assert isinstance(state, Nested)
-        _enter(draft, path, state, following.inside)
+        _enter(draft, at.path, state, inside)
     elif isinstance(state, Mapped):
-        arrays.queue(draft, path, state)
+        arrays.queue(draft, at.path, state)
     else:
-        draft.put(path, state)
-    draft.ask(following.actions)
+        draft.change(at.path, at.node, before, state)
+    draft.actions.extend(actions)
 
 
 def begin(draft: Draft, scope: Path) -> None:
@@ -56,7 +57,8 @@ def wake(draft: Draft) -> bool:
         path = head[1]
         state = draft.get(path)
         if isinstance(state, Waiting):
-            take(draft, path, composites.slept(turns.at(draft, path), state))
+            at = turns.at(draft, path)
+            take(draft, at, state, composites.slept(at, state))
         elif isinstance(state, Reserved):
             turns.enable(draft, path, Tries(since=state.since), state.digest)
         else:
@@ -67,7 +69,8 @@ def wake(draft: Draft) -> bool:
 
 
 def _try_again(draft: Draft, path: Path, state: BackingOff) -> None:
-    node = draft.node(path)
+    at = turns.at(draft, path)
+    node = at.node
     if node.kind in LEAVES:
         turns.enable(draft, path, state.tries, state.digest)
         return
@@ -76,7 +79,7 @@ def _try_again(draft: Draft, path: Path, state: BackingOff) -> None:
         # From the same inputs follows the same choice: the shell need not be asked again.
         before = (*path, state.tries.attempt - 1)
         arm = next(n for n in node.body.nodes if draft.get((*before, n)) != SKIPPED)
-    take(draft, path, composites.begun_again(turns.at(draft, path), state, arm))
+    take(draft, at, state, composites.begun_again(at, state, arm))
 
 
 def _enter(draft: Draft, path: Path, state: Nested, inside: Inside) -> None:
@@ -115,7 +118,7 @@ def release(draft: Draft, path: Path) -> None:
         else:
             continue
         if waiting_on > 1:
-            draft.put(child, Blocked(waiting_on - 1))
+            draft.change(child, graph.nodes[name], state, Blocked(waiting_on - 1))
         else:
             turns.enable(draft, child)
 

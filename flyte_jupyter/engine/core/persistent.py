@@ -19,8 +19,10 @@ E = TypeVar("E", bound=tuple[Any, ...])
 _BITS = 6
 _WIDTH = 1 << _BITS
 _MASK = _WIDTH - 1
+_PLACES = _WIDTH * _WIDTH - 1
 _EMPTY_SHELF: tuple[dict[Any, Any], ...] = ({},) * _WIDTH
 _CHUNK = 128
+_ABSENT: Any = object()
 
 
 class PersistentMap(Mapping[K, V]):
@@ -35,7 +37,7 @@ class PersistentMap(Mapping[K, V]):
         self._shelves: tuple[tuple[dict[K, V], ...], ...] = (_EMPTY_SHELF,) * _WIDTH
         self._size = 0
         if items:
-            self._shelves, self._size = self._laid_over(items)
+            self._shelves, self._size, _ = self._laid_over(items)
 
     def __getitem__(self, key: K) -> V:
         mark = hash(key)
@@ -61,33 +63,43 @@ class PersistentMap(Mapping[K, V]):
 
     def updated(self, changes: Mapping[K, V]) -> PersistentMap[K, V]:
         """This mapping with `changes` laid over it."""
-        if not changes:
-            return self
-        made: PersistentMap[K, V] = PersistentMap()
-        made._shelves, made._size = self._laid_over(changes)
-        return made
+        return self.changed(changes)[0]
 
-    def _laid_over(self, changes: Mapping[K, V]) -> tuple[tuple[tuple[dict[K, V], ...], ...], int]:
+    def changed(self, changes: Mapping[K, V]) -> tuple[PersistentMap[K, V], frozenset[K]]:
+        """The same, and the keys that have another value now."""
+        shelves, size, keys = self._laid_over(changes)
+        if not keys:
+            return self, frozenset()
+        made: PersistentMap[K, V] = PersistentMap.__new__(PersistentMap)
+        made._shelves, made._size = shelves, size
+        return made, frozenset(keys)
+
+    def _laid_over(
+        self, changes: Mapping[K, V]
+    ) -> tuple[tuple[tuple[dict[K, V], ...], ...], int, list[K]]:
         shelves: dict[int, list[dict[K, V]]] = {}
         fresh: set[int] = set()
-        size = self._size
+        size, keys = self._size, list[K]()
         for key, value in changes.items():
             mark = hash(key)
             high, low = mark & _MASK, (mark >> _BITS) & _MASK
             shelf = shelves.get(high)
             if shelf is None:
                 shelf = shelves[high] = list(self._shelves[high])
-            place = (high << _BITS) | low
+            old = shelf[low].get(key, _ABSENT)
+            if type(old) is type(value) and old == value:
+                continue
+            keys.append(key)
+            size += old is _ABSENT
+            place = mark & _PLACES
             if place not in fresh:
                 fresh.add(place)
                 shelf[low] = shelf[low].copy()
-            bucket = shelf[low]
-            size += key not in bucket
-            bucket[key] = value
+            shelf[low][key] = value
         outer = list(self._shelves)
         for high, shelf in shelves.items():
             outer[high] = tuple(shelf)
-        return tuple(outer), size
+        return tuple(outer), size, keys
 
 
 def _first(chunk: tuple[E, ...]) -> E:
@@ -97,13 +109,17 @@ def _first(chunk: tuple[E, ...]) -> E:
 class Ordered(Generic[E]):
     """A sorted set of tuples that is never mutated in place, kept in short sorted chunks."""
 
-    __slots__ = ("_chunks",)
+    __slots__ = ("_chunks", "first")
+
+    first: E | None
+    """The smallest entry; None when there is none."""
 
     def __init__(self, entries: Iterable[E] = ()) -> None:
         flat = sorted(set(entries))
         self._chunks: tuple[tuple[E, ...], ...] = tuple(
             tuple(flat[at : at + _CHUNK]) for at in range(0, len(flat), _CHUNK)
         )
+        self.first = flat[0] if flat else None
 
     def __iter__(self) -> Iterator[E]:
         return chain.from_iterable(self._chunks)
@@ -124,11 +140,6 @@ class Ordered(Generic[E]):
 
     def __repr__(self) -> str:
         return f"Ordered({list(self)!r})"
-
-    @property
-    def first(self) -> E | None:
-        """The smallest entry; None when there is none."""
-        return self._chunks[0][0] if self._chunks else None
 
     @property
     def single(self) -> bool:
@@ -184,6 +195,10 @@ class Ordered(Generic[E]):
         return self._of(tuple(chunk for chunk in left if chunk))
 
     def _find(self, entry: E) -> tuple[int, int]:
+        first = self._chunks[0]
+        if entry <= first[-1]:
+            # Who has waited longest mostly goes first.
+            return 0, bisect_left(first, entry)
         at = max(0, bisect_right(self._chunks, entry, key=_first) - 1)
         return at, bisect_left(self._chunks[at], entry)
 
@@ -191,4 +206,5 @@ class Ordered(Generic[E]):
     def _of(chunks: tuple[tuple[E, ...], ...]) -> Ordered[E]:
         made = cast("Ordered[E]", Ordered.__new__(Ordered))
         made._chunks = chunks  # noqa: SLF001  its own class
+        made.first = chunks[0][0] if chunks else None
         return made

@@ -199,8 +199,9 @@ def must_end(node: NodePlan, state: NodeState) -> datetime | None:
     whole, own = node_deadline(node, state), None
     if isinstance(state, Running):
         own = state.deadline
-    elif isinstance(state, Queued) and node.queueing is not None:
-        own = state.since + node.queueing
+    elif isinstance(state, Queued):
+        if node.queueing is not None:
+            own = state.since + node.queueing
     elif isinstance(state, Nested | Mapped):
         own = deadline(node, state.since)
     if own is None:

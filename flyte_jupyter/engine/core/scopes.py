@@ -56,7 +56,8 @@ class Walk:
         """The plan's node at this place; None when there is none, or its scope was never entered."""
         last = path[-1] if path else None
         if isinstance(last, str):
-            graph = self.graph(path[:-1])
+            scope = path[:-1]
+            graph = self._graphs.get(scope) or self.graph(scope)
             return None if graph is None else graph.node(last)
         array = self.node(path[:-1]) if path else None
         return None if array is None else array.item

@@ -320,13 +320,11 @@ class RunPhase(StrEnum):
     FAILED = "failed"
     ABORTED = "aborted"
 
-    @property
-    def final(self) -> bool:
-        """Whether nothing can change any more."""
-        return self in _FINAL
+    final: bool
+    """Whether nothing can change any more."""
 
-
-_FINAL = (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.ABORTED)
+    def __init__(self, value: str) -> None:
+        self.final = value in ("succeeded", "failed", "aborted")
 
 
 @dataclass(frozen=True, slots=True)

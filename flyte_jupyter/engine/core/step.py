@@ -75,12 +75,12 @@ from flyte_jupyter.engine.core.state import (
 from flyte_jupyter.idl.ids import Path
 
 _OF_ATTEMPT = (
-    AttemptAccepted,
-    AttemptRejected,
-    AttemptWaits,
-    AttemptStarted,
     AttemptEnded,
     AttemptSucceeded,
+    AttemptAccepted,
+    AttemptStarted,
+    AttemptWaits,
+    AttemptRejected,
     AttemptFailed,
     Expanded,
 )
@@ -228,16 +228,16 @@ def _expire(draft: Draft, path: Path) -> None:
     at = turns.at(draft, path)
     whole = policy.node_deadline(at.node, state)
     if isinstance(state, Waiting) and state.until is not None and state.until <= draft.now:
-        nesting.take(draft, path, composites.slept(at, state))
+        nesting.take(draft, at, state, composites.slept(at, state))
     elif whole is not None and whole <= draft.now:
         stopping.time_out(draft, path, state)
     elif isinstance(state, Queued):
-        nesting.take(draft, path, attempts.queued_too_long(at, state))
+        nesting.take(draft, at, state, attempts.queued_too_long(at, state))
     elif isinstance(state, Nested | Mapped):
         nesting.overrun(draft, path, state)
     else:
         assert isinstance(state, Running)
-        nesting.take(draft, path, attempts.timed_out(at, state))
+        nesting.take(draft, at, state, attempts.timed_out(at, state))
 
 
 def _judge(draft: Draft, seen: Live) -> None:
@@ -246,7 +246,8 @@ def _judge(draft: Draft, seen: Live) -> None:
         state = draft.get(path)
         assert isinstance(state, Queued | Running)
         if state.since < seen.as_of and (path, state.tries.attempt) not in seen.attempts:
-            nesting.take(draft, path, attempts.lost(turns.at(draft, path), state))
+            at = turns.at(draft, path)
+            nesting.take(draft, at, state, attempts.lost(at, state))
     strangers = [
         (path, attempt)
         for path, attempt in seen.attempts
@@ -258,12 +259,14 @@ def _judge(draft: Draft, seen: Live) -> None:
 def _hear_node(draft: Draft, seen: AboutNode) -> None:
     path = seen.path
     state = draft.get(path)
-    recovered = isinstance(seen, Expanded) and isinstance(state, Resolving)
-    if isinstance(seen, _OF_ATTEMPT) and not (recovered or transitions.claims(state, seen.attempt)):
-        draft.ask(transitions.unclaimed(seen))
-        return
+    if isinstance(seen, _OF_ATTEMPT):
+        recovered = isinstance(seen, Expanded) and isinstance(state, Resolving)
+        if not (recovered or transitions.claims(state, seen.attempt)):
+            draft.ask(transitions.unclaimed(seen))
+            return
     if state is None or isinstance(state, Scope):
         return
     row = transitions.TABLE.get((type(state), type(seen)))
     if row is not None:
-        nesting.take(draft, path, row(turns.at(draft, path), state, seen))
+        at = turns.at(draft, path)
+        nesting.take(draft, at, state, row(at, state, seen))
