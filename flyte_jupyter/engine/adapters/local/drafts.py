@@ -26,7 +26,7 @@ class Drafts:
         self._starter = starter
         self._drawn: OrderedDict[AttemptId, Entry] = OrderedDict()
 
-    def draw(self, spec: AttemptSpec, slots: Slots) -> bool:
+    def draw(self, spec: AttemptSpec, slots: Slots[Entry]) -> bool:
         """Send it to its zygote, to wait there, if it could begin as soon as it is launched. Whether it is there."""
         if not self._admission.is_at_home(spec):
             return False

@@ -49,7 +49,7 @@ class Is(Enum):
     ENDED = auto()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One attempt. `killed` says that its end is nobody's news, `engine` runs its container, `anew` that its process is no fork.
 

@@ -80,7 +80,7 @@ class LocalExecutor:
         self._clock = clock
         self._environ = dict(environ)
         self._devices = devices(environ)[: self.capacity.gpu]
-        self._slots = Slots(self.capacity, self._devices)
+        self._slots: Slots[Entry] = Slots(self.capacity, self._devices)
         self._folders = Folders(folder / "attempts")
         bundles = folder / "bundles"
         grounds = Grounds(bundles, logs_folder, self._environ, self._settings)
@@ -131,7 +131,7 @@ class LocalExecutor:
         self._bury(list(self._zygotes.orphans()))
         for entry in self._entries.values():
             if entry.is_ is Is.QUEUED:
-                self._slots.ask(entry.spec.id, entry.grant.wants)
+                self._slots.ask(entry, entry.grant.wants)
         self._dispatch()
         self._leftovers.start()
 
@@ -174,7 +174,7 @@ class LocalExecutor:
             return Rejected(system_failure("LaunchFailed", message))
         self._drafts.launched(entry)
         self._enter(entry)
-        self._slots.ask(spec.id, entry.grant.wants)
+        self._slots.ask(entry, entry.grant.wants)
         self._dispatch()
         return Accepted()
 
@@ -230,8 +230,7 @@ class LocalExecutor:
     def _dispatch(self) -> None:
         if self._stopped:
             return
-        for attempt, grant in self._slots.grant():
-            entry = self._entries[attempt]
+        for entry, grant in self._slots.grant():
             entry.grant = grant
             entry.is_ = Is.STARTING
             if not entry.ahead:
@@ -244,11 +243,10 @@ class LocalExecutor:
         """Send the head of the queue ahead, as far as it can follow what runs: no worker stands idle for want of news."""
         if self._slots.overdrawn:
             return
-        for attempt in self._slots.behind(_AHEAD):
-            entry = self._entries[attempt]
-            if not may_follow(entry, map(self._entries.get, self._slots.granted)):
+        for entry in self._slots.behind(_AHEAD):
+            if not may_follow(entry, self._slots.granted):
                 return
-            self._slots.send_ahead(attempt)
+            self._slots.send_ahead(entry)
             if entry.sent and entry.zygote:  # since before it was launched
                 entry.zygote.link.send({"op": "queue", "key": entry.key})
                 continue
@@ -268,7 +266,7 @@ class LocalExecutor:
         self._call_back([entry])
 
     def _call_back(self, entries: Iterable[Entry]) -> None:
-        self._slots.call_back(e.spec.id for e in entries if e.is_ is Is.QUEUED and not e.ahead)
+        self._slots.call_back(e for e in entries if e.is_ is Is.QUEUED and not e.ahead)
 
     # -- news from zygotes --
 
@@ -279,7 +277,7 @@ class LocalExecutor:
         match message["op"]:
             case "started" if entry.is_ in (Is.QUEUED, Is.STARTING):
                 # Who followed one that is forgotten here has that one's slot.
-                self._slots.adopt(entry.spec.id, entry.grant)
+                self._slots.adopt(entry, entry.grant)
                 entry.is_ = Is.RUNNING
                 if not entry.killed:
                     self._news(AttemptNews(entry.spec.id, None))
@@ -296,7 +294,7 @@ class LocalExecutor:
         """Its worker goes on with this one, which has the slot from now on."""
         following = self._by_key.get(key)
         if following is not None and following.is_ is Is.QUEUED:
-            self._slots.hand_over(entry.spec.id, following.spec.id)
+            self._slots.hand_over(entry, following)
             following.is_ = Is.STARTING
 
     def _lost(self, zygote: Zygote) -> None:
@@ -327,7 +325,7 @@ class LocalExecutor:
             self._zygotes.let_go(zygote, found["key"])
             return
         entry.zygote = zygote
-        self._slots.adopt(entry.spec.id, entry.grant)
+        self._slots.adopt(entry, entry.grant)
         entry.is_ = Is.RUNNING
         if found["exit"] is not None:
             self._end(entry, exit_of(found["exit"], entry.spec))
@@ -359,7 +357,7 @@ class LocalExecutor:
         if entry.is_ is Is.ENDED:
             return
         entry.is_, entry.how = Is.ENDED, how
-        self._slots.release(entry.spec.id)
+        self._slots.release(entry)
         if entry.over:
             entry.over.set()
         if not entry.killed:
@@ -387,7 +385,7 @@ class LocalExecutor:
         del self._entries[entry.spec.id]
         del self._by_key[entry.key]
         if entry.is_ is not Is.ENDED:  # else somebody has its slot by now
-            self._slots.release(entry.spec.id)
+            self._slots.release(entry)
             self._dispatch()
         # Disk first: should this process end here, the zygote's record is of an unknown attempt and is dropped.
         if left := self._folders.forget(entry.key):

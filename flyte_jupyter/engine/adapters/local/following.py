@@ -8,15 +8,14 @@ from flyte_jupyter.engine.adapters.local import jobs
 from flyte_jupyter.engine.adapters.local.entries import Entry
 
 
-def may_follow(entry: Entry, leading: Iterable[Entry | None]) -> bool:
+def may_follow(entry: Entry, leading: Iterable[Entry]) -> bool:
     """Whether a worker of one of these can go on with this attempt in the same slot."""
     template, wants = entry.spec.template, entry.grant.wants
     if not jobs.may_follow(template) or wants.gpu or entry.anew:
         return False
     for one in leading:  # no generator: every launch asks, and most often the first will do
         if (
-            one is not None
-            and one.spec.template is template
+            one.spec.template is template
             and one.grant.wants == wants
             and one.zygote is not None
             and one.zygote.hello.waits
