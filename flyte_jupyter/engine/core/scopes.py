@@ -58,7 +58,7 @@ class Walk:
         if isinstance(last, str):
             scope = path[:-1]
             graph = self._graphs.get(scope) or self.graph(scope)
-            return None if graph is None else graph.node(last)
+            return None if graph is None else graph.nodes.get(last) or graph.node(last)
         array = self.node(path[:-1]) if path else None
         return None if array is None else array.item
 
