@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from engine_programs import INT, Shelf, flow, node, task
+from engine_programs import ERROR, INT, Shelf, flow, node, task
 from engine_worlds import RUN, until
 
 from flyte_jupyter.engine.core.state import RunPhase
+from flyte_jupyter.idl import core
 
 ADD = task("add", {"x0": INT})
 TWO = task("plus", {"x0": INT, "x1": INT})
+TELL = task("tell", {"err": ERROR}, {})
 
 
 async def outputs_of(world, shelf, template):
@@ -59,3 +61,23 @@ def test_alike_nodes_have_each_its_own_name_and_overrides(play):
         assert told == {("a",): ("a", "i"), ("b",): ("b", "i"), ("c",): ("c", "another")}
 
     play(scenario, by_itself=False)
+
+
+def test_alike_failure_nodes_are_each_told_of_their_own_failure(play):
+    handler = node("fail", TELL, err=1)
+    handler.inputs[0].binding.scalar.CopyFrom(core.Scalar(error=core.Error()))
+    inner = flow("inner", [node("bad", ADD, x0=1)], {"o": "bad.o"}, failure=handler)
+    goes_on = core.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+    outer = flow("outer", [node("s", inner), node("t", inner)], {"o": "s.o"}, policy=goes_on)
+
+    async def scenario(world, engine):
+        for each in "st":
+            world.failures[f"{each}-0-bad", 0] = core.ContainerError(code="C", message=f"in {each}")
+        world.create(Shelf(ADD, TELL, inner).compiled(outer), RUN)
+        await world.ended(RUN)
+        for each in "st":
+            data = await world.blobs.get(f"{world.node_prefix(each)}/0/fail/data/inputs.pb")
+            told = core.LiteralMap.FromString(data).literals["err"].scalar.error
+            assert told.message == f"in {each}"
+
+    play(scenario)

@@ -92,7 +92,7 @@ class Wiring:
     """Those that it takes from."""
     shared: bool = False
     """Whether there may be other nodes like this."""
-    given: tuple[core.LiteralMap, ...] = ()
+    given: Sequence[core.LiteralMap] = ()
     made: Bound | None = None
     """What the last one's inputs were, and what its `nodes` had given."""
 

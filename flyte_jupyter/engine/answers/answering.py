@@ -190,17 +190,15 @@ class Answers:
             if place.name == END:
                 return await self._ended(run, place, bound, state.nodes)
             uri = layout.inputs_uri(self.root, run.id, place.path)
-            data = bound.data
-            if (
-                place.plan.kind is NodeKind.TASK
-                and len(data) <= literals.MOST_CARRIED
-                and self._carried(place)
-            ):
+            data, is_task = bound.data, place.plan.kind is NodeKind.TASK
+            if is_task and len(data) <= literals.MOST_CARRIED and self._carried(place):
                 # It is written with what its run commits next.
                 run.literals[uri] = data
                 self._files.keep(uri, bound.inputs, len(data))
             else:
                 await self._files.write_bound(uri, bound)
+            if is_task and earlier is None:
+                return InputsReady(place.path, bound.digest(place.plan.cache))
             return await self._ready(run, place, bound, earlier)
         except (literals.BindingError, msgpack.MsgpackError) as error:
             message = f"node {place.name}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from flyte_jupyter.engine.answers.alike import Bound, Input, Source, Wiring, wired
@@ -42,9 +43,18 @@ async def bound_inputs(
         kind = place.inputs.variables[ERROR_INPUT].type
         bound.literals[ERROR_INPUT].CopyFrom(_error(state, place.path[:-1], kind))
     made = Bound(bound)
-    if shared and len(made.data) <= literals.MOST_CARRIED:
-        wiring.made, wiring.given = made, tuple(given[node] for node in wiring.nodes)
+    if shared:
+        _remember(wiring, made, [given[node] for node in wiring.nodes])
     return made
+
+
+def _remember(wiring: Wiring, made: Bound, given: Sequence[core.LiteralMap]) -> None:
+    """Keep a node's inputs for the next one like it, unless they or what they were made from is large."""
+    size = len(made.data) + sum([each.ByteSize() for each in given])
+    if size <= literals.MOST_CARRIED:
+        wiring.made, wiring.given = made, given
+    else:
+        wiring.made, wiring.given = None, ()
 
 
 def _is_given(

@@ -26,6 +26,7 @@ from flyte_jupyter.engine.core.scopes import Walk, plans_of
 from flyte_jupyter.engine.core.state import (
     Aborted,
     BackingOff,
+    Blocked,
     CacheOutcome,
     Collecting,
     Failure,
@@ -194,6 +195,10 @@ class Draft:
             self._mark(UNMARKED if old is None else marks(path, node, old), marks(path, node, new))
         if now in ENDED:
             self._end(path, node, old, new)
+
+    def block(self, path: Path, waiting_on: int) -> None:
+        """So many others keep a node from its beginning. It stands in no index then, and holds nothing."""
+        self._overlay[path] = Blocked(waiting_on)
 
     def put_many(self, paths: Sequence[Path], new: NodeState) -> None:
         """Begin so many leaves that have no state yet: what `put` does, without looking at each."""

@@ -118,7 +118,7 @@ def release(draft: Draft, path: Path) -> None:
         else:
             continue
         if waiting_on > 1:
-            draft.change(child, graph.nodes[name], state, Blocked(waiting_on - 1))
+            draft.block(child, waiting_on - 1)
         else:
             turns.enable(draft, child)
 

@@ -58,7 +58,7 @@ class Walk:
         if isinstance(last, str):
             scope = path[:-1]
             graph = self._graphs.get(scope) or self.graph(scope)
-            return None if graph is None else graph.node(last)
+            return None if graph is None else graph.nodes.get(last) or graph.node(last)
         array = self.node(path[:-1]) if path else None
         return None if array is None else array.item
 
@@ -74,7 +74,10 @@ class Walk:
 
 def node_at(plans: Plans | Plan, nodes: Mapping[Path, Kept], path: Path) -> NodePlan | None:
     """The plan's node at this place; None when there is none, or its scope was never entered."""
-    return Walk(plans_of(plans), nodes.get).node(path)
+    plans = plans_of(plans)
+    if len(path) == 1 and isinstance(path[0], str):
+        return plans.root.node(path[0])
+    return Walk(plans, nodes.get).node(path)
 
 
 def graph_at(plans: Plans | Plan, nodes: Mapping[Path, Kept], scope: Path) -> Plan | None:
