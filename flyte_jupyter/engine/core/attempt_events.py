@@ -22,6 +22,7 @@ from flyte_jupyter.engine.core.state import (
     Running,
     Stage,
     Succeeded,
+    Tries,
 )
 from flyte_jupyter.engine.core.wording import STAGES, TASK, error, tries_of
 from flyte_jupyter.idl import event
@@ -44,8 +45,8 @@ _UNNAMED = Failure("Unknown", "The attempt failed; why was not kept.", Blame.SYS
 
 def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
     """The events of every attempt that this change touches, the earliest attempt first."""
-    number, told = _attempt(place.before)
-    reached, following = _attempt(place.after)
+    number, told = _attempt(place.before, tries_of(place.before))
+    reached, following = _attempt(place.after, place.tries)
     if number is None and isinstance(place.after, Nested):
         # The graph is an earlier execution's: no attempt made it here.
         return
@@ -53,8 +54,7 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         reached = _ended_attempt(place.after, number, began=bool(told))
         if reached is None:
             return
-    tries = tries_of(place.after)
-    last = None if tries is None else tries.last
+    last = None if place.tries is None else place.tries.last
     for attempt in range(number or 0, reached):
         already = told if attempt == number else ()
         if TASK.SUCCEEDED in already:
@@ -83,9 +83,7 @@ def task_event(
     """One event of one attempt; `going`: of its start, which may be heard of together with its end."""
     after = place.after
     made = event.TaskExecutionEvent()
-    made.CopyFrom(place.change.task)
-    if place.task is not None:
-        made.task_id.CopyFrom(place.task)
+    made.CopyFrom(place.change.of_task(place.task))
     made.parent_node_execution_id.node_id = path_text(place.path)
     made.task_type = place.node.task_type
     made.input_uri = place.inputs
@@ -107,15 +105,14 @@ def task_event(
 
 def _interruptible(place: Place, attempt: int) -> bool:
     """Whether the attempt may be interrupted, as far as the node still knows: the system's last one may not."""
-    tries = tries_of(place.after)
+    tries = place.tries
     if tries is None or tries.attempt != attempt or not place.node.interruptible:
         return False
     return tries.system_failures < place.node.system_retries
 
 
-def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
+def _attempt(state: Kept, tries: Tries | None) -> tuple[int | None, tuple[int, ...]]:
     """The attempt that such a node is at, and the phases it has been told in; None when it is at none."""
-    tries = tries_of(state)
     return (None, ()) if tries is None else (tries.attempt, _TOLD[type(state)])
 
 
