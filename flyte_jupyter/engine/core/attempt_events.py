@@ -69,7 +69,8 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         return
     for phase in following[len(already) :]:
         yield task_event(place, reached, phase, going=True)
-    yield from _waits(place, reached)
+    if isinstance(place.after, Queued):
+        yield from _waits(place, place.after, reached)
 
 
 def task_event(
@@ -87,10 +88,11 @@ def task_event(
     made.parent_node_execution_id.node_id = path_text(place.path)
     made.task_type = place.node.task_type
     made.input_uri = place.inputs
-    made.retry_attempt = attempt
+    if attempt:
+        made.retry_attempt = attempt
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=going))
-    if _interruptible(place, attempt):
+    if place.node.interruptible and _interruptible(place, attempt):
         made.metadata.instance_class = event.TaskExecutionMetadata.INTERRUPTIBLE
     if why is not None:
         context = place.change.context
@@ -106,7 +108,7 @@ def task_event(
 def _interruptible(place: Place, attempt: int) -> bool:
     """Whether the attempt may be interrupted, as far as the node still knows: the system's last one may not."""
     tries = place.tries
-    if tries is None or tries.attempt != attempt or not place.node.interruptible:
+    if tries is None or tries.attempt != attempt:
         return False
     return tries.system_failures < place.node.system_retries
 
@@ -144,10 +146,10 @@ def _ended(
         yield task_event(place, attempt, TASK.SUCCEEDED)
 
 
-def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
+def _waits(place: Place, after: Queued, attempt: int) -> Iterator[event.TaskExecutionEvent]:
     """What an attempt waits for, when that has changed."""
-    after, before = place.after, place.before
-    if not isinstance(after, Queued) or (after.stage is Stage.QUEUED and not after.reason):
+    before = place.before
+    if after.stage is Stage.QUEUED and not after.reason:
         return
     if (
         isinstance(before, Queued)

@@ -23,7 +23,7 @@ from flyte_jupyter.engine.core.state import (
     Succeeded,
     Tries,
 )
-from flyte_jupyter.engine.core.wording import PRODUCER, execution, stamp, tries_of
+from flyte_jupyter.engine.core.wording import PRODUCER, execution, moment, stamp, tries_of
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
@@ -154,13 +154,14 @@ class Place:
         if not going:
             return self.change.stamp
         if self.start is None:
-            self.start = stamp(self._start())
+            self.start = self._start()
         return self.start
 
-    def _start(self) -> datetime:
-        if isinstance(self.after, _RAN):
-            return self.change.now - timedelta(seconds=self.after.ran)
-        return self.change.now
+    def _start(self) -> Timestamp:
+        ran = self.after.ran if isinstance(self.after, _RAN) else 0
+        if not ran:
+            return self.change.stamp
+        return moment(self.change.now - timedelta(seconds=ran))
 
     def outputs(self, attempt: int) -> str:
         """Where the node's outputs stand when nobody said so."""
