@@ -19,7 +19,7 @@ from flyte_jupyter.idl.ids import AttemptId, RunId
 from flyte_jupyter.store import dialect
 from flyte_jupyter.store.database import Transaction
 from flyte_jupyter.store.errors import AlreadyExists, AlreadyTerminal
-from flyte_jupyter.store.feed import append, executions_touched
+from flyte_jupyter.store.feed import ChangeKind, Touched, append
 from flyte_jupyter.store.listings import EXECUTIONS
 from flyte_jupyter.store.node_executions import NodeExecutions, find_run, row_id
 from flyte_jupyter.store.projections import execution_is_final
@@ -115,7 +115,7 @@ class Executions(NodeExecutions):
         if found_by := tag_rows(run_id, new.execution.spec):
             connection.execute(_add_tags, found_by)
         send(self._db, transaction, run_id, run, codec.encode_observation(Started()))
-        append(self._db, transaction, executions_touched(run))
+        append(self._db, transaction, [Touched(ChangeKind.EXECUTION, run)])
 
     async def get(self, run: RunId) -> admin.Execution:
         """The execution as last committed. Raises `NotFound`."""
@@ -196,7 +196,7 @@ class Executions(NodeExecutions):
             put_execution(transaction.connection, run_id, execution)
             message = codec.encode_observation(AbortRequested(cause, principal))
             send(self._db, transaction, run_id, run, message)
-            append(self._db, transaction, executions_touched(run))
+            append(self._db, transaction, [Touched(ChangeKind.EXECUTION, run)])
 
         await self._db.write(abort)
 
@@ -208,7 +208,7 @@ class Executions(NodeExecutions):
             execution = read_execution(transaction.connection, run_id)
             execution.closure.state_change_details.CopyFrom(change)
             put_execution(transaction.connection, run_id, execution)
-            append(self._db, transaction, executions_touched(run))
+            append(self._db, transaction, [Touched(ChangeKind.EXECUTION, run)])
 
         await self._db.write(update)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from flyte_jupyter.idl.ids import RunId
 from flyte_jupyter.store.database import Database, Transaction
-from flyte_jupyter.store.dialect import Batch
+from flyte_jupyter.store.dialect import Prepared
 from flyte_jupyter.store.tables import feed
 
 KEEP = 100_000
@@ -29,26 +30,13 @@ class ChangeKind(StrEnum):
     TASK_EXECUTION = "task_execution"
 
 
-Touched = tuple[str, str, str, str, str, int]
-"""A record that a commit changed, as the feed's row has it: its kind, the execution's project, domain and name, node and attempt."""
+class Touched(NamedTuple):
+    """Records that a commit changed: an execution, node executions of it, or task executions of one number, each by its node."""
 
-
-def executions_touched(*runs: RunId) -> Iterator[Touched]:
-    """Executions that changed."""
-    kind = ChangeKind.EXECUTION.value
-    return ((kind, *run, "", 0) for run in runs)
-
-
-def nodes_touched(run: RunId, nodes: Iterable[str]) -> Iterator[Touched]:
-    """Node executions of one execution that changed."""
-    kind, (project, domain, name) = ChangeKind.NODE_EXECUTION.value, run
-    return ((kind, project, domain, name, node, 0) for node in nodes)
-
-
-def attempts_touched(run: RunId, attempts: Iterable[tuple[str, int]]) -> Iterator[Touched]:
-    """Task executions of one execution that changed, each by its node and number."""
-    kind, (project, domain, name) = ChangeKind.TASK_EXECUTION.value, run
-    return ((kind, project, domain, name, node, attempt) for node, attempt in attempts)
+    kind: ChangeKind
+    run: RunId
+    nodes: Iterable[str] = ("",)
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +50,18 @@ class Change:
     attempt: int = 0
 
 
-_append = Batch(feed.insert(), ("kind", "project", "domain", "execution", "node", "attempt"))
+_listed = func.json_each(bindparam("nodes")).table_valued("key", "value")
+# One statement for many rows: as many statements would take six times as long.
+_append = Prepared(
+    feed.insert().from_select(
+        ["kind", "project", "domain", "execution", "node", "attempt"],
+        select(
+            *(bindparam(name) for name in ("kind", "project", "domain", "execution")),
+            _listed.c.value,
+            bindparam("attempt"),
+        ).order_by(_listed.c.key),
+    )
+)
 _latest = select(func.max(feed.c.seq))
 _oldest = select(func.min(feed.c.seq))
 _forget = feed.delete().where(feed.c.seq <= bindparam("last"))
@@ -71,7 +70,15 @@ _since = select(*feed.columns).where(feed.c.seq > bindparam("cursor")).order_by(
 
 def append(db: Database, transaction: Transaction, touched: Iterable[Touched]) -> None:
     """Add to the feed what a write touched, and wake the listeners once it is on disk."""
-    count = _append.run(transaction.connection, touched)
+    count = 0
+    for kind, run, nodes, attempt in touched:
+        if names := list(nodes):
+            project, domain, execution = run
+            row = {"kind": kind.value, "project": project, "domain": domain, "execution": execution}
+            _append.run(
+                transaction.connection, {**row, "nodes": json.dumps(names), "attempt": attempt}
+            )
+            count += len(names)
     if not count:
         return
     transaction.after_commit(db.wake)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,12 +18,7 @@ from flyte_jupyter.idl import admin, core, event
 from flyte_jupyter.idl.ids import Path, RunId, path_text, place_text
 from flyte_jupyter.store import resources
 from flyte_jupyter.store.dialect import Batch, Prepared, among, insert_new, upsert
-from flyte_jupyter.store.feed import (
-    Touched,
-    attempts_touched,
-    executions_touched,
-    nodes_touched,
-)
+from flyte_jupyter.store.feed import ChangeKind, Touched
 from flyte_jupyter.store.projections import (
     fold_execution,
     fold_node_execution,
@@ -125,7 +121,7 @@ class Recording:
     known: Records
     new: frozenset[str]
 
-    def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> Iterator[Touched]:
+    def record(self, events: Sequence[RunEvent], nodes: Mapping[Path, Kept]) -> list[Touched]:
         """Fold the events into the run's rows, and note whose outputs were taken over; tells what changed, each record once.
 
         Nothing is kept in lists that can be made one by one: a large commit would spend a fifth of its time on garbage collections.
@@ -142,14 +138,17 @@ class Recording:
                 of_tasks.setdefault(key, []).append(seen)
             elif isinstance(seen, event.WorkflowExecutionEvent):
                 of_run.append(seen)
-        run = executions_touched(self.run) if of_run and self._of_run(of_run) else ()
-        nodes_changed = self._of_nodes(of_nodes, nodes) if of_nodes else ()
-        tasks_changed = self._of_tasks(of_tasks) if of_tasks else ()
-        return chain(
-            run,
-            nodes_touched(self.run, nodes_changed),
-            attempts_touched(self.run, tasks_changed),
-        )
+        touched: list[Touched] = []
+        if of_run and self._of_run(of_run):
+            touched.append(Touched(ChangeKind.EXECUTION, self.run))
+        if of_nodes:
+            changed = self._of_nodes(of_nodes, nodes)
+            touched.append(Touched(ChangeKind.NODE_EXECUTION, self.run, changed))
+        if of_tasks:
+            for attempt, keys in groupby(self._of_tasks(of_tasks), itemgetter(1)):
+                tried = [node for node, _ in keys]
+                touched.append(Touched(ChangeKind.TASK_EXECUTION, self.run, tried, attempt))
+        return touched
 
     def _note_uses(self, nodes: Mapping[Path, Kept]) -> None:
         rows = [

@@ -164,10 +164,12 @@ MUTATIONS = [
     Mutation("every item is told of each time", "item_events", "    if now != told:\n", "    if True:\n"),
     Mutation("an item's attempt that failed at once is not told of", "item_events", "if (attempt, TASK.RETRYABLE_FAILED) != told:", "if False:"),
     Mutation("an item's attempts are not counted", "wording", "return state.tries.attempt - 1, TASK.RETRYABLE_FAILED", "return state.tries.attempt, TASK.RETRYABLE_FAILED"),
-    Mutation("a short attempt took no time", "place", "return self.change.now - timedelta(seconds=self.after.ran)", "return self.change.now"),
+    Mutation("a short attempt took no time", "place", "return moment(self.change.now - timedelta(seconds=ran))", "return self.change.stamp"),
     Mutation("a cache hit has a task execution", "attempt_events", "return None if after.cached or after.recovered else after.attempt", "return after.attempt"),
     Mutation("a failed attempt never started", "attempt_events", "ran = isinstance(after, Succeeded) or (isinstance(after, Failed) and after.ran > 0)", "ran = isinstance(after, Succeeded)"),
     Mutation("a failed node never started", "node_events", "if isinstance(after, Failed) and after.ran > 0:", "if False:"),
+    Mutation("why an attempt waits that was just taken is not told", "report", "type(after) is not Queued or after.reason or after.stage", "type(after) is not Queued or after.stage"),
+    Mutation("what an attempt waits for that was just taken is not told", "report", "after.reason or after.stage is not _JUST_QUEUED", "after.reason"),
     Mutation("what an attempt waits for is told again and again", "attempt_events", '        and after.reason in ("", before.reason)\n', "        and False\n"),
     # what stays
     Mutation("a shared bucket is written into", "persistent", "shelf[low] = shelf[low].copy()", "pass"),

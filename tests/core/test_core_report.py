@@ -581,6 +581,21 @@ def test_a_recovered_launch_plan_names_the_execution_that_gave_its_outputs():
     assert node.workflow_node_metadata.execution_id.name == "y-n0-0"
 
 
+@pytest.mark.parametrize(
+    ("stage", "reason", "phase"),
+    [
+        (s.Stage.QUEUED, "no slot", TASK.QUEUED),
+        (s.Stage.INITIALIZING, "", TASK.INITIALIZING),
+    ],
+)
+def test_what_an_attempt_waits_for_is_told_also_when_it_is_taken_with_that(stage, reason, phase):
+    told = Told(plain())
+    told.hear(o.Started())
+    told.hear(o.InputsReady(N0, "d"))
+    (waiting,) = told.hear(o.AttemptWaits(N0, 0, stage, reason))
+    assert (waiting.phase, waiting.reason) == (phase, reason)
+
+
 def test_what_an_attempt_waits_for_is_told_once():
     told = Told(plain())
     told.hear(o.Started(), o.InputsReady(N0, "d"))

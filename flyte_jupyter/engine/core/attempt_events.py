@@ -22,6 +22,7 @@ from flyte_jupyter.engine.core.state import (
     Running,
     Stage,
     Succeeded,
+    Tries,
 )
 from flyte_jupyter.engine.core.wording import STAGES, TASK, error, tries_of
 from flyte_jupyter.idl import event
@@ -44,8 +45,8 @@ _UNNAMED = Failure("Unknown", "The attempt failed; why was not kept.", Blame.SYS
 
 def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
     """The events of every attempt that this change touches, the earliest attempt first."""
-    number, told = _attempt(place.before)
-    reached, following = _attempt(place.after)
+    number, told = _attempt(place.before, tries_of(place.before))
+    reached, following = _attempt(place.after, place.tries)
     if number is None and isinstance(place.after, Nested):
         # The graph is an earlier execution's: no attempt made it here.
         return
@@ -53,8 +54,7 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         reached = _ended_attempt(place.after, number, began=bool(told))
         if reached is None:
             return
-    tries = tries_of(place.after)
-    last = None if tries is None else tries.last
+    last = None if place.tries is None else place.tries.last
     for attempt in range(number or 0, reached):
         already = told if attempt == number else ()
         if TASK.SUCCEEDED in already:
@@ -69,7 +69,8 @@ def attempt_events(place: Place) -> Iterator[event.TaskExecutionEvent]:
         return
     for phase in following[len(already) :]:
         yield task_event(place, reached, phase, going=True)
-    yield from _waits(place, reached)
+    if isinstance(place.after, Queued):
+        yield from _waits(place, place.after, reached)
 
 
 def task_event(
@@ -83,16 +84,15 @@ def task_event(
     """One event of one attempt; `going`: of its start, which may be heard of together with its end."""
     after = place.after
     made = event.TaskExecutionEvent()
-    made.CopyFrom(place.change.task)
-    if place.task is not None:
-        made.task_id.CopyFrom(place.task)
+    made.CopyFrom(place.change.of_task(place.task))
     made.parent_node_execution_id.node_id = path_text(place.path)
     made.task_type = place.node.task_type
     made.input_uri = place.inputs
-    made.retry_attempt = attempt
+    if attempt:
+        made.retry_attempt = attempt
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=going))
-    if _interruptible(place, attempt):
+    if place.node.interruptible and _interruptible(place, attempt):
         made.metadata.instance_class = event.TaskExecutionMetadata.INTERRUPTIBLE
     if why is not None:
         context = place.change.context
@@ -107,15 +107,14 @@ def task_event(
 
 def _interruptible(place: Place, attempt: int) -> bool:
     """Whether the attempt may be interrupted, as far as the node still knows: the system's last one may not."""
-    tries = tries_of(place.after)
-    if tries is None or tries.attempt != attempt or not place.node.interruptible:
+    tries = place.tries
+    if tries is None or tries.attempt != attempt:
         return False
     return tries.system_failures < place.node.system_retries
 
 
-def _attempt(state: Kept) -> tuple[int | None, tuple[int, ...]]:
+def _attempt(state: Kept, tries: Tries | None) -> tuple[int | None, tuple[int, ...]]:
     """The attempt that such a node is at, and the phases it has been told in; None when it is at none."""
-    tries = tries_of(state)
     return (None, ()) if tries is None else (tries.attempt, _TOLD[type(state)])
 
 
@@ -147,10 +146,10 @@ def _ended(
         yield task_event(place, attempt, TASK.SUCCEEDED)
 
 
-def _waits(place: Place, attempt: int) -> Iterator[event.TaskExecutionEvent]:
+def _waits(place: Place, after: Queued, attempt: int) -> Iterator[event.TaskExecutionEvent]:
     """What an attempt waits for, when that has changed."""
-    after, before = place.after, place.before
-    if not isinstance(after, Queued) or (after.stage is Stage.QUEUED and not after.reason):
+    before = place.before
+    if after.stage is Stage.QUEUED and not after.reason:
         return
     if (
         isinstance(before, Queued)

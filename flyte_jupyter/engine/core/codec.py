@@ -100,7 +100,7 @@ def encode_observation(seen: Observation) -> bytes:
 
 def encode_observations(seen: Sequence[Observation]) -> bytes:
     """What was heard at one moment: a JSON list of its records."""
-    return b"[" + b",".join(map(_encode, seen)) + b"]"
+    return _bytes(f"[{','.join(map(_written, seen))}]")
 
 
 def decode_observation(data: bytes) -> Observation:
@@ -119,8 +119,16 @@ def decode_action(data: bytes) -> Action:
 
 
 def _encode(value: Any) -> bytes:
+    return _bytes(_written(value))
+
+
+def _written(value: Any) -> str:
     of: Any = type(value)
-    return _record_writer(of)(value).encode("utf-8", "surrogatepass")
+    return _record_writer(of)(value)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _decode(data: bytes, what: str, classes: tuple[type, ...]) -> object:

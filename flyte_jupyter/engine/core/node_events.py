@@ -26,6 +26,7 @@ from flyte_jupyter.engine.core.state import (
     Reserved,
     Scope,
     Succeeded,
+    Tries,
     Waiting,
 )
 from flyte_jupyter.engine.core.wording import (
@@ -42,6 +43,8 @@ from flyte_jupyter.engine.core.wording import (
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import path_text
 
+_TASK, _START, _ARRAY = NodeKind.TASK, NodeKind.START, NodeKind.ARRAY
+_ENDS_OF_GRAPHS = (NodeKind.START, NodeKind.END)
 _GOING = (NODE.QUEUED, NODE.RUNNING)
 _NOT_CACHED = core.CatalogCacheStatus.CACHE_DISABLED
 _TOLD: Mapping[type[Kept], tuple[int, ...]] = {
@@ -54,13 +57,17 @@ _TOLD: Mapping[type[Kept], tuple[int, ...]] = {
 def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
     """A node's events: those of its start and its attempts, and those of its end."""
     attempts: list[RunEvent] = []
-    if place.node.kind is NodeKind.TASK and place.task is not None:
+    if place.node.kind is _TASK and place.task is not None:
         attempts.extend(attempt_events(place))
-    elif place.node.kind is NodeKind.ARRAY:
+    elif place.node.kind is _ARRAY:
         attempts.extend(array_events(place))
     phases = _phases(place, tried=bool(attempts))
-    begins: list[RunEvent] = [_event(place, phase) for phase in phases if phase in _GOING]
-    ends: list[RunEvent] = [_event(place, phase) for phase in phases if phase not in _GOING]
+    begins: list[RunEvent] = []
+    ends: list[RunEvent] = []
+    made: event.NodeExecutionEvent | None = None
+    for phase in phases:
+        made = _event(place, phase, made)
+        (begins if phase in _GOING else ends).append(made)
     if isinstance(place.before, Nested) and not place.expands:
         # Another attempt begins because of how the graph of the last one ended.
         return begins, [*attempts, *ends]
@@ -72,14 +79,14 @@ def node_events(place: Place) -> tuple[list[RunEvent], list[RunEvent]]:
 
 def _phases(place: Place, *, tried: bool) -> list[int]:
     after = place.after
-    told, reached = _going(place.before), _going(after)
+    told, reached = _going(place.before, tries_of(place.before)), _going(after, place.tries)
     last = _last(after) if place.moved else None
-    if place.node.kind in (NodeKind.START, NodeKind.END):
+    if place.node.kind in _ENDS_OF_GRAPHS:
         return [last] if last in (NODE.SUCCEEDED, NODE.FAILED, NODE.RECOVERED) else []
     if last is None:
         return list(reached[len(told) :])
     through: tuple[int, ...] = (NODE.QUEUED,) if tried else ()
-    if place.inside is not None or (tried and place.node.kind is NodeKind.ARRAY):
+    if place.inside is not None or (tried and place.node.kind is _ARRAY):
         through = _GOING
     if isinstance(after, Succeeded):
         # A cache hit never ran; anything else did, even if nobody heard of its start.
@@ -100,21 +107,27 @@ def _last(state: Kept) -> int | None:
     return NODE.ABORTED if isinstance(state, Aborted) else None
 
 
-def _going(state: Kept) -> tuple[int, ...]:
+def _going(state: Kept, tries: Tries | None) -> tuple[int, ...]:
     """The phases on the way that such a node has been told in. A node that is tried again stays RUNNING."""
-    tries = tries_of(state)
     if tries is not None and tries.attempt:
         return _GOING
     waiting = isinstance(state, Ready) and not state.digest
     return () if waiting else _TOLD.get(type(state), ())
 
 
-def _event(place: Place, phase: int) -> event.NodeExecutionEvent:
+def _event(
+    place: Place, phase: int, earlier: event.NodeExecutionEvent | None = None
+) -> event.NodeExecutionEvent:
+    """One event of the node; `earlier`: the one before it, of the way to its end, which has nothing that this one has not."""
     after, now = place.after, place.change.now
-    made = _about(place)
+    if earlier is None:
+        made = _about(place)
+    else:
+        made = event.NodeExecutionEvent()
+        made.CopyFrom(earlier)
     made.phase = phase  # type: ignore[assignment]  # enum values are ints
     made.occurred_at.CopyFrom(place.moment(going=phase in _GOING))
-    if place.node.kind is NodeKind.TASK:
+    if place.node.kind is _TASK:
         if place.node.cache is not None:
             _add_cache(place, made, phase)
         if place.inside is not None and phase not in _GOING:
@@ -141,9 +154,9 @@ def _about(place: Place) -> event.NodeExecutionEvent:
     made.node_name = node.task_name or node.id
     if len(place.path) > 1:
         _add_parent(place, made)
-    if node.kind is not NodeKind.START:
+    if node.kind is not _START:
         made.input_uri = place.inputs
-    if node.kind is NodeKind.TASK:
+    if node.kind is _TASK:
         made.task_node_metadata.cache_status = _NOT_CACHED
     elif node.kind is NodeKind.WORKFLOW:
         made.is_parent = True
@@ -190,6 +203,6 @@ def _add_child(place: Place, made: event.NodeExecutionEvent) -> None:
     if isinstance(after, Succeeded) and after.recovered and not after.child:
         # A record of an earlier version of the program, which did not note it.
         return
-    if isinstance(after, Succeeded | Failed | Aborted) or tries_of(after) is not None:
+    if isinstance(after, Succeeded | Failed | Aborted) or place.tries is not None:
         child = started(after, place.attempt)
         made.workflow_node_metadata.execution_id.CopyFrom(execution(child))

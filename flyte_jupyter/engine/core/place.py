@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,11 +17,13 @@ from flyte_jupyter.engine.core.state import (
     Collecting,
     Failed,
     Kept,
+    Nested,
     RunState,
     Scope,
     Succeeded,
+    Tries,
 )
-from flyte_jupyter.engine.core.wording import PRODUCER, execution, stamp, tries_of
+from flyte_jupyter.engine.core.wording import PRODUCER, execution, moment, stamp, tries_of
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path, RunId
 
@@ -30,6 +32,9 @@ _UNTOUCHED = Blocked(0)
 # Asked for each node of each step, and a union would be made anew each time.
 _RAN = (Collecting, Succeeded, Failed)
 _ATTEMPTED = (Succeeded, Failed, Aborted)
+_WITH_GRAPH = (Nested, *_ATTEMPTED)
+_TASK = NodeKind.TASK
+_OF_TASKS = (NodeKind.TASK, NodeKind.ARRAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,10 @@ class Change:
     node: event.NodeExecutionEvent
     """What all events of nodes in the step have alike; `task`: those of attempts."""
     task: event.TaskExecutionEvent
+    of_tasks: dict[int, tuple[core.Identifier, event.TaskExecutionEvent]] = field(
+        default_factory=dict
+    )
+    """The same with a task in it, by the identity of its identifier, which stands beside it to stay its own: many nodes are of one."""
 
     @staticmethod
     def of(context: ReportContext, before: RunState, after: RunState, now: datetime) -> Change:
@@ -69,6 +78,17 @@ class Change:
         task = event.TaskExecutionEvent(producer_id=PRODUCER, reported_at=at)
         task.parent_node_execution_id.execution_id.CopyFrom(run)
         return Change(context, before.nodes, after.nodes, walk, now, at, node, task)
+
+    def of_task(self, task: core.Identifier | None) -> event.TaskExecutionEvent:
+        """What all events of the attempts at a task have alike; of those that have no task, what all have."""
+        if task is None:
+            return self.task
+        known = self.of_tasks.get(id(task))
+        if known is None:
+            known = self.of_tasks[id(task)] = task, event.TaskExecutionEvent()
+            known[1].CopyFrom(self.task)
+            known[1].task_id.CopyFrom(task)
+        return known[1]
 
 
 @dataclass(slots=True)
@@ -82,6 +102,8 @@ class Place:
     before: Kept
     after: Kept
     items: Sequence[int]
+    tries: Tries | None
+    """How often the node was tried, of one that is still on its way."""
     number: int
     """The attempt that the node is at, or ended with."""
     inside: Scope | None
@@ -97,15 +119,18 @@ class Place:
         node = None if graph is None else graph.node(str(path[-1]))
         if graph is None or node is None:
             return None
-        task = None
-        if node.kind in (NodeKind.TASK, NodeKind.ARRAY):
-            task = change.context.task_of(graph.template, node.id)
+        context, task, inside = change.context, None, None
+        if node.kind in _OF_TASKS:
+            task = context.task_of(graph.template, node.id)
         before = change.before.get(path, _UNTOUCHED)
-        number = _number(after)
-        scope = change.after.get((*path, number))
-        inside = scope if isinstance(scope, Scope) else None
-        inputs = layout.inputs_uri(change.context.root, change.context.run, path)
-        return Place(change, path, node, task, before, after, items, number, inside, inputs)
+        tries = tries_of(after)
+        number = 0 if tries is None else tries.attempt
+        if isinstance(after, _WITH_GRAPH):
+            number = after.attempt if isinstance(after, _ATTEMPTED) else number
+            scope = change.after.get((*path, number))
+            inside = scope if isinstance(scope, Scope) else None
+        inputs = layout.inputs_uri(context.root, context.run, path)
+        return Place(change, path, node, task, before, after, items, tries, number, inside, inputs)
 
     @property
     def moved(self) -> bool:
@@ -120,7 +145,7 @@ class Place:
     @property
     def expands(self) -> bool:
         """Whether a task has left this graph just now."""
-        if self.node.kind is not NodeKind.TASK or self.inside is None:
+        if self.inside is None or self.node.kind is not _TASK:
             return False
         return (*self.path, self.number) not in self.change.before
 
@@ -129,13 +154,14 @@ class Place:
         if not going:
             return self.change.stamp
         if self.start is None:
-            self.start = stamp(self._start())
+            self.start = self._start()
         return self.start
 
-    def _start(self) -> datetime:
-        if isinstance(self.after, _RAN):
-            return self.change.now - timedelta(seconds=self.after.ran)
-        return self.change.now
+    def _start(self) -> Timestamp:
+        ran = self.after.ran if isinstance(self.after, _RAN) else 0
+        if not ran:
+            return self.change.stamp
+        return moment(self.change.now - timedelta(seconds=ran))
 
     def outputs(self, attempt: int) -> str:
         """Where the node's outputs stand when nobody said so."""
@@ -143,10 +169,3 @@ class Place:
         if self.node.kind is NodeKind.START and len(self.path) > 1:
             return layout.inputs_uri(context.root, context.run, self.path[:-2])
         return layout.outputs_uri(context.root, AttemptId(context.run, self.path, attempt))
-
-
-def _number(state: Kept) -> int:
-    if isinstance(state, _ATTEMPTED):
-        return state.attempt
-    tries = tries_of(state)
-    return 0 if tries is None else tries.attempt

@@ -14,13 +14,24 @@ from flyte_jupyter.engine import layout
 from flyte_jupyter.engine.core.node_events import node_events
 from flyte_jupyter.engine.core.place import Change, Place, ReportContext
 from flyte_jupyter.engine.core.plan import END, START
-from flyte_jupyter.engine.core.state import Failure, Kept, RunPhase, RunState, RunSummary, Scope
+from flyte_jupyter.engine.core.state import (
+    Failure,
+    Kept,
+    Launching,
+    Queued,
+    RunPhase,
+    RunState,
+    RunSummary,
+    Scope,
+    Stage,
+)
 from flyte_jupyter.engine.core.wording import PRODUCER, RunEvent, error, execution, stamp, untold
 from flyte_jupyter.idl import core, event
 from flyte_jupyter.idl.ids import AttemptId, Path
 
 __all__ = ["ReportContext", "RunEvent", "report", "tell", "untold"]
 _Run = core.WorkflowExecution
+_JUST_QUEUED = Stage.QUEUED
 
 
 def report(
@@ -54,7 +65,7 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
     for path in changed:
         after = change.after.get(path)
         if isinstance(path[-1], str):
-            if after is not None and not untold(after):
+            if after is not None and not untold(after) and not _taken(change.before, path, after):
                 nodes[path] = after
         elif not isinstance(after, Scope):
             array = path[:-1]
@@ -73,6 +84,14 @@ def _node_events(change: Change, changed: Iterable[Path]) -> Iterator[RunEvent]:
         around.append((path, ends))
     while around:
         yield from around.pop()[1]
+
+
+def _taken(before: Mapping[Path, Kept], path: Path, after: Kept) -> bool:
+    """Whether an executor has taken the attempt, and said no more: of that clients have heard when it was asked for."""
+    if type(after) is not Queued or after.reason or after.stage is not _JUST_QUEUED:
+        return False
+    asked = before.get(path)
+    return type(asked) is Launching and asked.tries is after.tries
 
 
 def _in_order(path: Path) -> Path:

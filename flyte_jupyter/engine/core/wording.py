@@ -69,12 +69,15 @@ def error(why: Failure, now: datetime) -> core.ExecutionError:
     )
 
 
-@lru_cache(
-    maxsize=2
-)  # one moment for all events of a step, or two; a message that takes it copies it
+@lru_cache(maxsize=2)  # one moment for all events of a step; a message that takes it copies it
 def stamp(now: datetime) -> Timestamp:
-    """A moment."""
-    since = now - _EPOCH
+    """The moment of a step."""
+    return moment(now)
+
+
+def moment(at: datetime) -> Timestamp:
+    """Any moment."""
+    since = at - _EPOCH
     seconds = since.days * _SECONDS_A_DAY + since.seconds
     return Timestamp(seconds=seconds, nanos=since.microseconds * 1_000)
 
