@@ -24,8 +24,8 @@ _AT_START = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "LC_")
 _AT_START_TOO = {"LANG", "GLIBC_TUNABLES"}
 # Attempts have this one in any case.
 _GIVEN = "PYTHONUNBUFFERED"
-_ATTEMPT, _NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
-PLACES = frozenset({_ATTEMPT, _NODE})
+ATTEMPT, NODE = "FLYTE_ATTEMPT_NUMBER", "FLYTE_INTERNAL_NODE_ID"
+PLACES = frozenset({ATTEMPT, NODE})
 """The variables that tell an attempt from others of its task in its execution."""
 
 
@@ -206,15 +206,15 @@ def identity_of(spec: AttemptSpec) -> dict[str, str]:
         "FLYTE_INTERNAL_EXECUTION_ID": run.name,
         "FLYTE_INTERNAL_EXECUTION_PROJECT": run.project,
         "FLYTE_INTERNAL_EXECUTION_DOMAIN": run.domain,
-        _ATTEMPT: place[_ATTEMPT],
+        ATTEMPT: place[ATTEMPT],
         "FLYTE_INTERNAL_TASK_PROJECT": task.project,
         "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
         "FLYTE_INTERNAL_TASK_NAME": task.name,
         "FLYTE_INTERNAL_TASK_VERSION": task.version,
-        _NODE: place[_NODE],
+        NODE: place[NODE],
     }
 
 
 def place_of(spec: AttemptSpec) -> dict[str, str]:
     """Those of them that tell an attempt from others of its task in its execution."""
-    return {_ATTEMPT: str(spec.id.attempt), _NODE: path_text(spec.id.path)}
+    return {ATTEMPT: str(spec.id.attempt), NODE: path_text(spec.id.path)}

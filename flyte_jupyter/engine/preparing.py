@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flyte_jupyter.engine.answers import Answers, RunContext
@@ -93,11 +93,7 @@ class Preparations:
         for attempt in attempts:
             self._specs.pop(attempt, None)
 
-    def spec(self, context: RunContext, attempt: AttemptId, nodes: Nodes) -> Awaitable[AttemptSpec]:
+    async def spec(self, context: RunContext, attempt: AttemptId, nodes: Nodes) -> AttemptSpec:
         """What its executor needs to launch it: as it was prepared, else made now."""
         made = self._specs.pop(attempt, None)
-        return self._answers.spec(context, attempt, nodes) if made is None else _at_once(made)
-
-
-async def _at_once(made: AttemptSpec) -> AttemptSpec:
-    return made
+        return made if made is not None else await self._answers.spec(context, attempt, nodes)

@@ -20,7 +20,12 @@ class _Hash(Protocol):
 
 def message_digest(message: Message) -> str:
     """The digest of a whole message, as far as this version of its schema knows its fields."""
-    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
+    return serialised_digest(message.SerializeToString(deterministic=True))
+
+
+def serialised_digest(data: bytes) -> str:
+    """The same, of a message that is serialised already, with its maps in order."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def literal_digest(literal: core.Literal) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -35,6 +36,14 @@ def place_text(path: Path) -> str:
     if isinstance(path[-1], int):
         return f"{path_text(path[:-1])}/{path[-1]}"
     return path_text(path)
+
+
+def path_json(path: Path, quoted: Callable[[str], str]) -> str:
+    """A path as a JSON list without spaces, whose texts are `quoted` so. Large commits have thousands; most have one part."""
+    if len(path) == 1 and isinstance(first := path[0], str):
+        return f"[{quoted(first)}]"
+    parts = [quoted(part) if isinstance(part, str) else str(part) for part in path]
+    return f"[{','.join(parts)}]"
 
 
 def short_id(text: str, *, bits: int = 32) -> str:

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte_jupyter.idl import admin
-from flyte_jupyter.idl.ids import Path
+from flyte_jupyter.idl.ids import Path, path_json
 
 MICROSECOND = timedelta(microseconds=1)
 Row = dict[str, Any]
@@ -41,11 +41,8 @@ def at(micros_since_1970: int) -> datetime:
 
 
 def path_key(path: Path) -> str:
-    """A path as text that can be read back: JSON without spaces, written here because a large commit has thousands; most have one part."""
-    if len(path) == 1 and isinstance(first := path[0], str):
-        return f"[{_quoted(first)}]"
-    parts = [_quoted(part) if isinstance(part, str) else str(part) for part in path]
-    return f"[{','.join(parts)}]"
+    """A path as text that can be read back: JSON in ASCII."""
+    return path_json(path, _quoted)
 
 
 def path_of(key: str) -> Path:

@@ -144,7 +144,7 @@ class Answers:
         if not self._carried(place):
             await self._files.lay_down(uri)
             return None
-        inputs = self._files.known(uri) or await self._files.read(uri, run.literals)
+        inputs = await self._files.read(uri, run.literals)
         if inputs.ByteSize() > literals.MOST_CARRIED:
             return None
         return inputs.SerializeToString(deterministic=True)

@@ -11,13 +11,12 @@ from flyte_jupyter.engine.answers.files import Offload
 from flyte_jupyter.engine.answers.mapping import has_own_inputs
 from flyte_jupyter.engine.answers.places import Nodes, Place
 from flyte_jupyter.engine.answers.runs import RunContext
+from flyte_jupyter.engine.command import ATTEMPT, NODE
 from flyte_jupyter.engine.ports import AttemptSpec, ChildSpec
 from flyte_jupyter.idl.ids import AttemptId, RunId, child_run, path_text
 
 _LINK = "link_type"
 _NONE: Mapping[str, str] = {}
-_ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
-_NODE = "FLYTE_INTERNAL_NODE_ID"
 ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
 
@@ -67,11 +66,10 @@ class Specs:
         if called.env is None:
             called.env = {**run.env, **_identity(run, place), **self._limits}
         env = called.env.copy()
-        env[_ATTEMPT], env[_NODE] = str(attempt.attempt), path_text(attempt.path)
+        env[ATTEMPT], env[NODE] = str(attempt.attempt), path_text(attempt.path)
         if place.index is not None:
             env[ARRAY_INDEX] = str(place.index)
-        if self._console and _LINK in called.task.config:
-            env.update(console_page(self._console, run.id, place))
+        env.update(console_page(self._console, run.id, place))
         return env
 
     def child(self, run: RunContext, place: Place, attempt: AttemptId, epoch: int) -> ChildSpec:
@@ -108,8 +106,8 @@ def _identity(run: RunContext, place: Place) -> dict[str, str]:
         "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
         "FLYTE_INTERNAL_TASK_NAME": task.name,
         "FLYTE_INTERNAL_TASK_VERSION": task.version,
-        _ATTEMPT: "",
-        _NODE: "",
+        ATTEMPT: "",
+        NODE: "",
     }
     if place.index is not None:
         found["BATCH_JOB_ARRAY_INDEX_VAR_NAME"] = ARRAY_INDEX

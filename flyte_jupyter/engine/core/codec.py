@@ -20,7 +20,7 @@ from flyte_jupyter.engine.core.actions import Action
 from flyte_jupyter.engine.core.errors import UnreadableRecord
 from flyte_jupyter.engine.core.observations import Observation
 from flyte_jupyter.engine.core.state import Kept, Ready, RunSummary
-from flyte_jupyter.idl.ids import Path
+from flyte_jupyter.idl.ids import Path, path_json
 
 VERSION = 1
 _MICROSECOND = timedelta(microseconds=1)
@@ -258,11 +258,7 @@ class _Moments:
 
 
 def _path_out(path: Path) -> str:
-    """A path as a list, written here because nearly every record has one; most have one part."""
-    if len(path) == 1 and isinstance(first := path[0], str):
-        return f"[{_quoted(first)}]"
-    parts = [_quoted(part) if isinstance(part, str) else str(part) for part in path]
-    return f"[{','.join(parts)}]"
+    return path_json(path, _quoted)
 
 
 def _number_out(value: float) -> str:

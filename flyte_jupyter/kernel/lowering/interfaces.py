@@ -36,44 +36,45 @@ def resources_message(requests: Resources, limits: Resources) -> core.Resources:
 
 def bindings(bound: Mapping[str, Binding]) -> list[core.Binding]:
     """Bindings by variable, in the order of the variables' names."""
-    return [_binding(name, bound[name]) for name in sorted(bound)]
-
-
-def _binding(name: str, binding: Binding) -> core.Binding:
-    made = core.Binding(var=name)
-    if isinstance(binding, FromNode):
-        # As nearly all are in a large graph: written in place.
-        promise = made.binding.promise
-        promise.node_id, promise.var = binding.node, binding.output
-    else:
-        made.binding.CopyFrom(binding_data(binding))
+    made = []
+    for name in sorted(bound):
+        one = core.Binding(var=name)
+        _write(one.binding, bound[name])
+        made.append(one)
     return made
 
 
-def binding_data(binding: Binding) -> core.BindingData:
-    """Where one value comes from."""
+def _write(data: core.BindingData, binding: Binding) -> None:
+    """Say where one value comes from."""
     match binding:
         case FromNode(node, output):
-            return core.BindingData(promise=core.OutputReference(node_id=node, var=output))
+            promise = data.promise
+            promise.node_id, promise.var = node, output
         case Constant(literal=literal):
-            return _literal_data(literal)
+            _write_literal(data, literal)
         case ListOf(items):
-            collection = core.BindingDataCollection(bindings=[binding_data(item) for item in items])
-            return core.BindingData(collection=collection)
+            data.collection.SetInParent()
+            for item in items:
+                _write(data.collection.bindings.add(), item)
         case DictOf(keyed):
-            entries = {key: binding_data(item) for key, item in keyed.items()}
-            return core.BindingData(map=core.BindingDataMap(bindings=entries))
+            data.map.SetInParent()
+            for key, item in keyed.items():
+                _write(data.map.bindings[key], item)
 
 
-def _literal_data(literal: core.Literal) -> core.BindingData:
+def _write_literal(data: core.BindingData, literal: core.Literal) -> None:
     match literal.WhichOneof("value"):
         case "collection":
-            items = [_literal_data(item) for item in literal.collection.literals]
-            return core.BindingData(collection=core.BindingDataCollection(bindings=items))
+            data.collection.SetInParent()
+            for item in literal.collection.literals:
+                _write_literal(data.collection.bindings.add(), item)
         case "map":
-            entries = {key: _literal_data(item) for key, item in literal.map.literals.items()}
-            return core.BindingData(map=core.BindingDataMap(bindings=entries))
-    return core.BindingData(scalar=literal.scalar)
+            data.map.SetInParent()
+            for key, item in literal.map.literals.items():
+                _write_literal(data.map.bindings[key], item)
+        case _:
+            data.scalar.CopyFrom(literal.scalar)
+            data.scalar.SetInParent()
 
 
 def _variables(slots: Mapping[str, Parameter] | Mapping[str, Output]) -> core.VariableMap:

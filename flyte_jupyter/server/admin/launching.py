@@ -11,7 +11,7 @@ from flyte_jupyter.engine.core.state import RunState
 from flyte_jupyter.engine.core.step import not_begun
 from flyte_jupyter.engine.program import size_of
 from flyte_jupyter.idl import admin, core
-from flyte_jupyter.idl.digests import message_digest
+from flyte_jupyter.idl.digests import message_digest, serialised_digest
 from flyte_jupyter.idl.identifiers import execution_identifier
 from flyte_jupyter.idl.ids import AttemptId, EntityId, EntityKind, RunId
 from flyte_jupyter.server.admin.calls import Caller
@@ -227,8 +227,7 @@ def _prepare(
         timeout=platform.execution_timeout,
     )
     closure = target.closure.SerializeToString(deterministic=True)
-    digest = message_digest(target.closure)
-    return NewExecution(execution, closure, digest, RunState(summary), "")
+    return NewExecution(execution, closure, serialised_digest(closure), RunState(summary), "")
 
 
 def inputs_of(request: admin.ExecutionCreateRequest) -> core.LiteralMap:
